@@ -1,0 +1,3 @@
+"""What happens next in an execution: pure decisions."""
+
+from __future__ import annotations

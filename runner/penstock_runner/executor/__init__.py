@@ -1,0 +1,3 @@
+"""The drain loop: events in, one transaction out."""
+
+from __future__ import annotations

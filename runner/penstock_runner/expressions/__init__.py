@@ -1,0 +1,3 @@
+"""The expression language between double braces."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Reading Git repositories without ever checking one out."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Where a script runs."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The service: from the commit to the page."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The REST interface."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Triggers and their dates."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Alembic migrations."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""From a commit to revisions."""
+
+from __future__ import annotations
