@@ -1,0 +1,1 @@
+"""Cases of the flow language, read from an optional folder and run against this project."""

@@ -1,0 +1,1 @@
+"""One module a case file; each offers `run(case, context) -> Outcome`."""
