@@ -1,0 +1,450 @@
+"""The tables, as SQLAlchemy Core values; migrations make them, `hot` writes the busy ones.
+
+Instants are whole microseconds since 1970 in UTC (`Instant`), JSON is text written by orjson (`Json`):
+both are the same on SQLite and PostgreSQL, and cost nothing to bind. What is searched has a column; the
+rest of an execution or a task run is one JSON `body`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(at: datetime) -> int:
+    """Microseconds since 1970; a naive datetime is a fault of the caller."""
+    if at.tzinfo is None:
+        raise ValueError(f"{at!r} has no time zone")
+    return (at - EPOCH) // MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The instant, in UTC."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept as microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else to_micros(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else from_micros(value)
+
+
+class Json(TypeDecorator[Any]):
+    """Plain data, kept as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To the database."""
+        return (
+            None if value is None else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+        )
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else orjson.loads(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# An AUTOINCREMENT-like key that both databases number by themselves.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+flows = Table(
+    "flows",
+    metadata,
+    Column("namespace", String(150), nullable=False),
+    Column("id", String(100), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("deleted", Boolean, nullable=False, default=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("override", Json),  # a person's {disabled, by, at, until}: survives syncs
+    Column("description", Text),
+    Column("labels", Json),
+    Column("managed_by", String(63)),
+    Column("drifted", Boolean, nullable=False, default=False),
+    Column("digest", String(64), nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    PrimaryKeyConstraint("namespace", "id"),
+    Index("ix_flows_managed_by", "managed_by"),
+)
+
+flow_revisions = Table(
+    "flow_revisions",
+    metadata,
+    Column("namespace", String(150), nullable=False),
+    Column("id", String(100), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("deleted", Boolean, nullable=False, default=False),
+    Column("created_at", Instant, nullable=False),
+    Column("saved_by", String(200)),
+    Column("saved_via", String(20), nullable=False),  # git, ui, api, ci, task, watch
+    Column("source_id", String(63)),
+    Column("commit_sha", String(64)),
+    Column("commit_author", String(200)),
+    Column("commit_email", String(200)),
+    Column("commit_time", Instant),
+    Column("commit_subject", String(200)),
+    Column("git_path", Text),
+    Column("git_blob", String(64)),
+    Column("git_ref", String(250)),
+    Column("sync_run_id", String(26)),
+    PrimaryKeyConstraint("namespace", "id", "revision"),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", String(22), primary_key=True),
+    Column("namespace", String(150), nullable=False),
+    Column("flow_id", String(100), nullable=False),
+    Column("flow_revision", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("shard", Integer, nullable=False, default=0),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("updated_at", Instant, nullable=False),
+    Column("trigger_id", String(150)),
+    Column("trigger_execution_id", String(22)),
+    Column("parent_id", String(22)),
+    Column("original_id", String(22)),
+    Column("schedule_date", Instant),
+    Column("commit_sha", String(64)),
+    Column("kind", String(10)),
+    Column("body", Text, nullable=False),
+    Index("ix_executions_flow", "namespace", "flow_id", "id"),
+    Index("ix_executions_state", "state", "id"),
+    Index("ix_executions_trigger_execution", "trigger_execution_id"),
+)
+
+execution_labels = Table(
+    "execution_labels",
+    metadata,
+    Column("execution_id", String(22), nullable=False),
+    Column("key", String(128), nullable=False),
+    Column("value", String(1024), nullable=False),
+    PrimaryKeyConstraint("execution_id", "key"),
+    Index("ix_execution_labels_key_value", "key", "value", "execution_id"),
+)
+
+task_runs = Table(
+    "task_runs",
+    metadata,
+    Column("execution_id", String(22), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("task_id", String(256), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("execution_id", "key"),
+)
+
+execution_events = Table(
+    "execution_events",
+    metadata,
+    Column("execution_id", String(22), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("execution_id", "version"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("execution_id", String(22), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("task_id", String(256), nullable=False),
+    Column("purpose", String(40), nullable=False, default=""),
+    Column("required", Json),
+    Column("runner", String(100)),
+    Column("created_at", Instant, nullable=False),
+    Column("lease_until", Instant),
+    PrimaryKeyConstraint("execution_id", "key", "attempt"),
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("execution_id", String(22), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("purpose", String(40), nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("execution_id", "key", "attempt", "purpose"),
+    Index("ix_timers_at", "at"),
+)
+
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("execution_id", String(22), nullable=False),
+    Column("body", Json, nullable=False),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("execution_id", String(22), nullable=False),
+    Column("n", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("level", Integer, nullable=False),  # the position in flow.model.Level
+    Column("message", Text, nullable=False),
+    Column("namespace", String(150), nullable=False),
+    Column("flow_id", String(100), nullable=False),
+    Column("task_id", String(256)),
+    Column("taskrun_id", String(22)),
+    Column("attempt", Integer),
+    Column("trigger_id", String(150)),
+    Column("stream", String(6)),
+    PrimaryKeyConstraint("execution_id", "n"),
+    sqlite_with_rowid=False,
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("execution_id", String(22), nullable=False),
+    Column("taskrun_id", String(22), nullable=False),
+    Column("task_id", String(256), nullable=False),
+    Column("namespace", String(150), nullable=False),
+    Column("flow_id", String(100), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("tags", Json),
+    Index("ix_metrics_execution", "execution_id"),
+    Index("ix_metrics_flow", "namespace", "flow_id", "name", "at"),
+)
+
+kv = Table(
+    "kv",
+    metadata,
+    Column("namespace", String(150), nullable=False),
+    Column("key", String(256), nullable=False),
+    Column("type", String(10), nullable=False),
+    Column("value", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    PrimaryKeyConstraint("namespace", "key"),
+)
+
+triggers = Table(
+    "triggers",
+    metadata,
+    Column("namespace", String(150), nullable=False),
+    Column("flow_id", String(100), nullable=False),
+    Column("trigger_id", String(256), nullable=False),
+    Column("type", String(250), nullable=False),
+    Column(
+        "digest", String(64), nullable=False
+    ),  # of the trigger as written: a change re-initialises
+    Column("last_date", Instant),
+    Column("next_date", Instant),
+    Column("execution_id", String(22)),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("backfill", Json),
+    Column("body", Json),
+    Column("evaluated_at", Instant),
+    Column("updated_at", Instant, nullable=False),
+    PrimaryKeyConstraint("namespace", "flow_id", "trigger_id"),
+    Index("ix_triggers_next_date", "next_date"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("execution_id", String(22), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+runners = Table(
+    "runners",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("labels", Json, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("busy", Integer, nullable=False, default=0),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+git_sources = Table(
+    "git_sources",
+    metadata,
+    Column("id", String(63), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("ref_kind", String(10), nullable=False),
+    Column("ref", String(250), nullable=False),
+    Column("path", Text, nullable=False, default=""),
+    Column("config", Json, nullable=False),
+    Column("config_digest", String(64), nullable=False),
+    Column("origin", String(10), nullable=False),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("pinned_commit", String(64)),
+    Column("pinned_by", String(200)),
+    Column("pinned_reason", Text),
+    Column("pinned_until", Instant),
+    Column("observed_commit", String(64)),
+    Column("observed_at", Instant),
+    Column("applied_commit", String(64)),
+    Column("applied_at", Instant),
+    Column("applied_run_id", String(26)),
+    Column("failed_commit", String(64)),
+    Column("next_poll_at", Instant),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("status", String(12), nullable=False, default="Unknown"),
+    Column("conditions", Json),
+    Column("webhook_at", Instant),
+    Column("updated_at", Instant, nullable=False),
+)
+
+git_commits = Table(
+    "git_commits",
+    metadata,
+    Column("source_id", String(63), nullable=False),
+    Column("sha", String(64), nullable=False),
+    Column("parents", Json),
+    Column("author_name", String(200)),
+    Column("author_email", String(200)),
+    Column("author_time", Instant),
+    Column("committer_time", Instant),
+    Column("subject", String(200)),
+    Column("message", Text),
+    PrimaryKeyConstraint("source_id", "sha"),
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("source_id", String(63), nullable=False),
+    Column("trigger", String(10), nullable=False),
+    Column("actor", String(200)),
+    Column("from_commit", String(64)),
+    Column("to_commit", String(64)),
+    Column("phase", String(12), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("counts", Json),
+    Column("errors", Json),
+    Column("dry_run", Boolean, nullable=False, default=False),
+    Column("delivery_id", String(100)),
+    Column("plan_digest", String(64)),
+    Column("history_rewritten", Boolean, nullable=False, default=False),
+    Index("ix_sync_runs_source", "source_id", "id"),
+)
+
+sync_items = Table(
+    "sync_items",
+    metadata,
+    Column("run_id", String(26), nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("kind", String(5), nullable=False),
+    Column("namespace", String(150), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("path", Text),
+    Column("blob", String(64)),
+    Column("action", String(14), nullable=False),
+    Column("from_revision", Integer),
+    Column("to_revision", Integer),
+    Column("commit_sha", String(64)),
+    PrimaryKeyConstraint("run_id", "place"),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("source_id", String(63), nullable=False),
+    Column("commit_sha", String(64), nullable=False),
+    Column("applied_at", Instant, nullable=False),
+    Column("entries", Text, nullable=False),  # JSON, zlib, base64
+    PrimaryKeyConstraint("source_id", "commit_sha"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("source_id", String(63), nullable=False),
+    Column("delivery_id", String(100), nullable=False),
+    Column("forge", String(20), nullable=False),
+    Column("event", String(50), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    PrimaryKeyConstraint("source_id", "delivery_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("body", Json, nullable=False),
+    Column("next_at", Instant, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Index("ix_outbox_next_at", "next_at"),
+)
+
+push_fires = Table(
+    "push_fires",
+    metadata,
+    Column("namespace", String(150), nullable=False),
+    Column("flow_id", String(100), nullable=False),
+    Column("trigger_id", String(256), nullable=False),
+    Column("source_id", String(63), nullable=False),
+    Column("commit_sha", String(64), nullable=False),
+    Column("execution_id", String(22), nullable=False),
+    PrimaryKeyConstraint("namespace", "flow_id", "trigger_id", "source_id", "commit_sha"),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", String(100), primary_key=True),
+    Column("value", Json, nullable=False),
+)
