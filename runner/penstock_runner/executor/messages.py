@@ -1,0 +1,77 @@
+"""What others ask of the executor. It answers after the commit that holds the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from penstock_runner.engine.events import Event
+from penstock_runner.engine.state import Execution, TriggerOrigin
+from penstock_runner.executor.store import Write
+
+
+class Refused(Exception):
+    """The executor cannot do what was asked; `status` is the HTTP status that says it best."""
+
+    def __init__(self, message: str, *, status: int = 422) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A new execution is asked for.
+
+    With `resolve` the executor resolves `inputs` by the flow's declarations (what triggers and subflows
+    want); otherwise they are stored as they are (the web process has resolved them). `labels` come after
+    the flow's own. `revision` None means the latest. `id` is given when it must be known beforehand.
+    """
+
+    namespace: str
+    flow_id: str
+    revision: int | None = None
+    inputs: Mapping[str, Any] | None = None
+    resolve: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    trigger: TriggerOrigin | None = None
+    schedule_date: datetime | None = None
+    idempotency_key: str | None = None
+    variables: Mapping[str, Any] | None = None
+    origin: str = "api"
+    id: str | None = None
+    correlation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a request: the executions as committed, or why not."""
+
+    executions: tuple[Execution, ...] = ()
+    error: Exception | None = None
+
+
+Done = Callable[[Outcome], None]
+
+
+class Starter(Protocol):
+    """How the rooms around the executor (sync, scheduler, operations) use it. Single-threaded."""
+
+    def transact(
+        self,
+        *,
+        writes: Sequence[Write] = (),
+        starts: Sequence[Start] = (),
+        done: Done | None = None,
+    ) -> None:
+        """Queue writes and starts for one transaction: all of it or nothing."""
+        ...
+
+    def tell(self, execution_id: str, *events: Event, done: Done | None = None) -> None:
+        """Queue events for one execution."""
+        ...
+
+    def new_id(self) -> str:
+        """A fresh execution id: 22 characters, ordered by time."""
+        ...
