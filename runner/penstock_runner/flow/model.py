@@ -25,6 +25,7 @@ class Model(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         arbitrary_types_allowed=True,
+        coerce_numbers_to_str=True,
     )
 
 
@@ -56,6 +57,8 @@ class Retry(Model):
     max_attempts: int | None = None
     max_duration: timedelta | None = None
     warning_on_retry: bool = False
+    when: tuple[str, ...] = ()
+    exit_codes: tuple[int, ...] = ()
     behavior: RetryBehavior = RetryBehavior.RETRY_FAILED_TASK
 
 
@@ -84,6 +87,12 @@ class Task(Model):
     worker_selector: Mapping[str, object] | None = None
     task_cache: Mapping[str, object] | None = None
     on_runner_lost: Literal["RETRY", "FAIL"] = "RETRY"
+    queue_timeout: timedelta | None = None
+    kill_grace: timedelta | None = None
+    kill_signal: str | None = None
+    assets: Mapping[str, object] | None = None
+    version: str | None = None
+    plugin_defaults_ref: str | None = None
     properties: Mapping[str, object] = {}
     branches: Mapping[str, tuple[Task, ...]] = {}
     depends_on: Mapping[str, tuple[str, ...]] = {}
@@ -134,6 +143,13 @@ class Trigger(Model):
     inputs: Mapping[str, object] = {}
     stop_after: tuple[str, ...] = ()
     log_level: Level | None = None
+    log_to_file: bool = False
+    run_if: str | None = None
+    runs_on: object | None = None
+    worker_group: Mapping[str, object] | None = None
+    worker_selector: Mapping[str, object] | None = None
+    version: str | None = None
+    plugin_defaults_ref: str | None = None
     properties: Mapping[str, object] = {}
 
 
@@ -142,6 +158,9 @@ class Concurrency(Model):
 
     limit: int
     behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
+    group: str | None = None
+    cancel_in_progress: bool = False
+    queue: str | None = None
 
 
 class Sla(Model):
