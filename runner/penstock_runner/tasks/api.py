@@ -1,8 +1,9 @@
 """What a task type is made of: its properties, the context it runs in, and the ways it can end.
 
-A task class is a frozen model of its properties with a `run(ctx)`. It sees plain, rendered values and
-reaches the world only through `ctx`. `@task` registers it under its type name; the registry finds the
-class by reading that line of the source, so a family is imported only when one of its tasks is used.
+A task class is a frozen model of its properties with a `run(ctx)`. It sees plain, rendered values
+and reaches the world only through `ctx`. `@task` registers it under its type name; the registry
+finds the class by reading that line of the source, so a family is imported only when one of its
+tasks is used.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
+from penstock_runner.tasks.fitting import fit_properties
 from penstock_runner.tasks.storage import Storage
 
 Outputs = Mapping[str, object]
 
 
-class TaskProperties(BaseModel):
-    """The properties that only this type has, as flow files spell them (camelCase)."""
+class Properties(BaseModel):
+    """A group of properties inside others, as flow files spell them (camelCase)."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -32,6 +34,16 @@ class TaskProperties(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fitted(cls, values: Any) -> Any:
+        return fit_properties(cls, values) if isinstance(values, Mapping) else values
+
+
+class TaskProperties(Properties):
+    """The properties that only this type has."""
+
     task_type: ClassVar[TaskType]
 
 
