@@ -1,9 +1,11 @@
-"""Executions, task runs and events as JSON text: what the `body` columns hold, in this module only.
+"""Executions, task runs and events as JSON text: what the `body` columns hold.
 
-A body names the fields of its value and leaves out those at their default; what has a column of its own
-(`id`, `namespace`, `key`, `state` ...) is not repeated, but for the history. Instants are ISO text.
-JSON is orjson's. What orjson cannot write (numbers over 64 bit, text that is no Unicode, keys that are no
-text) is cleaned and written by the slow writer; such text begins with a blank, so that `loads` knows it.
+A body names the fields of its value and leaves out those at their default; what has a column of
+its own (`id`, `namespace`, `key`, `order` ...) is not repeated. Instants are ISO text.
+
+JSON is orjson's. What orjson cannot write (numbers over 64 bit, text that is no Unicode, keys that
+are no text) is cleaned and written by the slow writer; such text begins with a blank, by which
+`loads` knows it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import datetime
-from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -31,7 +32,7 @@ from penstock_runner.engine.state import (
 
 Body = dict[str, Any]
 
-_EVENTS = {kind.__name__: kind for kind in get_args(e.Event)}
+_EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(e.Event)}
 
 
 def dumps(value: object) -> str:
@@ -71,6 +72,8 @@ def _clean(value: object) -> object:
             return value.isoformat()
         case Mapping():
             return {legible(str(key)): _clean(item) for key, item in value.items()}
+        case Attempt() | TriggerOrigin():
+            return _clean(_body(value, _DEFAULTS[type(value)]))
         case list() | tuple() | set() | frozenset():
             return [_clean(item) for item in value]
         case _:
@@ -79,30 +82,7 @@ def _clean(value: object) -> object:
 
 def execution_to_json(execution: Execution) -> str:
     """The body of an execution: everything but its columns and its task runs."""
-    body: Body = {"history": execution.history}
-    if execution.inputs is not None:
-        body["inputs"] = execution.inputs
-    if execution.outputs is not None:
-        body["outputs"] = execution.outputs
-    if execution.labels:
-        body["labels"] = execution.labels
-    if execution.variables is not None:
-        body["variables"] = execution.variables
-    if execution.trigger is not None:
-        body["trigger"] = _trigger_body(execution.trigger)
-    if execution.parent_id is not None:
-        body["parent_id"] = execution.parent_id
-    if execution.original_id is not None:
-        body["original_id"] = execution.original_id
-    if execution.attempt_number != 1:
-        body["attempt_number"] = execution.attempt_number
-    if execution.original_created is not None:
-        body["original_created"] = execution.original_created
-    if execution.schedule_date is not None:
-        body["schedule_date"] = execution.schedule_date
-    if execution.facts:
-        body["facts"] = execution.facts
-    return dumps(body)
+    return dumps(_body(execution, _EXECUTION))
 
 
 def execution_from_json(
@@ -142,32 +122,7 @@ def execution_from_json(
 
 def run_to_json(run: TaskRun) -> str:
     """The body of a task run: everything but its key, task and order."""
-    body: Body = {"history": run.history}
-    if run.parent is not None:
-        body["parent"] = run.parent
-    if run.value is not None:
-        body["value"] = run.value
-    if run.place:
-        body["place"] = run.place
-    if run.iteration is not None:
-        body["iteration"] = run.iteration
-    if run.attempt:
-        body["attempt"] = run.attempt
-    if run.attempts:
-        body["attempts"] = [_attempt_body(attempt) for attempt in run.attempts]
-    if run.outputs is not None:
-        body["outputs"] = run.outputs
-    if run.values is not None:
-        body["values"] = run.values
-    if run.branch is not None:
-        body["branch"] = run.branch
-    if run.child_execution is not None:
-        body["child_execution"] = run.child_execution
-    if run.lost:
-        body["lost"] = run.lost
-    if run.facts:
-        body["facts"] = run.facts
-    return dumps(body)
+    return dumps(_body(run, _RUN))
 
 
 def run_from_json(text: str, *, key: str, task_id: str, order: int) -> TaskRun:
@@ -217,23 +172,29 @@ def event_from_json(text: str) -> e.Event:
 def event_body(event: e.Event) -> Body:
     """One event as plain data: its type, and its fields that are not at their default."""
     kind = type(event)
-    body: Body = {"type": kind.__name__}
-    for name, default in _defaults(kind):
-        value = getattr(event, name)
-        if value is not default and value != default:
-            body[name] = value
-    return body
+    return {"type": kind.__name__, **_body(event, _DEFAULTS[kind])}
 
 
 def _event(body: Body) -> e.Event:
-    kind = _EVENTS[body.pop("type")]
-    readers = _readers(kind)
-    values = {name: readers[name](value) for name, value in body.items()}
-    return kind(**values)
+    name = body.pop("type")
+    readers = _READERS[name]
+    event: e.Event = _EVENTS[name](**{key: readers[key](value) for key, value in body.items()})
+    return event
 
 
-@cache
-def _defaults(kind: type[Any]) -> tuple[tuple[str, object], ...]:
+Defaults = tuple[tuple[str, object], ...]
+
+
+def _body(value: object, defaults: Defaults) -> Body:
+    body = {}
+    for name, default in defaults:
+        item = getattr(value, name)
+        if item is not default and item != default:
+            body[name] = item
+    return body
+
+
+def _defaults(kind: type[Any]) -> Defaults:
     """Fields with their defaults; one that must be given has a default that nothing equals."""
     return tuple(
         (
@@ -246,7 +207,6 @@ def _defaults(kind: type[Any]) -> tuple[tuple[str, object], ...]:
     )
 
 
-@cache
 def _readers(kind: type[Any]) -> dict[str, Callable[[Any], Any]]:
     hints = get_type_hints(kind)
     return {item.name: _reader(hints[item.name]) for item in fields(kind)}
@@ -267,20 +227,20 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _trigger_body(trigger: TriggerOrigin) -> Body:
-    body: Body = {"id": trigger.id, "type": trigger.type}
-    if trigger.variables:
-        body["variables"] = trigger.variables
-    return body
-
-
-def _attempt_body(attempt: Attempt) -> Body:
-    body: Body = {"number": attempt.number, "history": attempt.history}
-    if attempt.log_file is not None:
-        body["log_file"] = attempt.log_file
-    if attempt.reason is not None:
-        body["reason"] = attempt.reason
-    return body
+_DEFAULTS: dict[type[Any], Defaults] = {
+    kind: _defaults(kind) for kind in (*_EVENTS.values(), Attempt, TriggerOrigin)
+}
+_READERS = {name: _readers(kind) for name, kind in _EVENTS.items()}
+_EXECUTION = tuple(
+    (name, default)
+    for name, default in _defaults(Execution)
+    if name not in {"id", "namespace", "flow_id", "flow_revision", "runs", "version"}
+)
+_RUN = tuple(
+    (name, default)
+    for name, default in _defaults(TaskRun)
+    if name not in {"key", "task_id", "order"}
+)
 
 
 def _attempt(body: Body) -> Attempt:

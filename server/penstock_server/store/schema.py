@@ -1,8 +1,8 @@
 """The tables, as SQLAlchemy Core values; migrations make them, `hot` writes the busy ones.
 
-Instants are whole microseconds since 1970 in UTC (`Instant`), JSON is text written by orjson (`Json`):
-both are the same on SQLite and PostgreSQL, and cost nothing to bind. What is searched has a column; the
-rest of an execution or a task run is one JSON `body`.
+Instants are whole microseconds since 1970 in UTC (`Instant`), JSON is text written by orjson
+(`Json`): both are the same on SQLite and PostgreSQL, and cost nothing to bind. What is searched has
+a column; the rest of an execution or a task run is one JSON `body` (see `bodies`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.engine import Dialect
 
@@ -143,7 +144,7 @@ executions = Table(
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("updated_at", Instant, nullable=False),
-    Column("trigger_id", String(150)),
+    Column("trigger_id", String(256)),
     Column("trigger_execution_id", String(22)),
     Column("parent_id", String(22)),
     Column("original_id", String(22)),
@@ -153,7 +154,22 @@ executions = Table(
     Column("body", Text, nullable=False),
     Index("ix_executions_flow", "namespace", "flow_id", "id"),
     Index("ix_executions_state", "state", "id"),
-    Index("ix_executions_trigger_execution", "trigger_execution_id"),
+    Index(
+        "ix_executions_trigger_execution",
+        "trigger_execution_id",
+        sqlite_where=text("trigger_execution_id IS NOT NULL"),
+        postgresql_where=text("trigger_execution_id IS NOT NULL"),
+    ),
+    # Concurrency limits and the recovery at start ask only for these few.
+    Index(
+        "ix_executions_open",
+        "namespace",
+        "flow_id",
+        "state",
+        "id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )
 
 execution_labels = Table(
@@ -236,7 +252,7 @@ logs = Table(
     Column("task_id", String(256)),
     Column("taskrun_id", String(22)),
     Column("attempt", Integer),
-    Column("trigger_id", String(150)),
+    Column("trigger_id", String(256)),
     Column("stream", String(6)),
     PrimaryKeyConstraint("execution_id", "n"),
     sqlite_with_rowid=False,
@@ -301,6 +317,7 @@ idempotency = Table(
     Column("key", String(200), primary_key=True),
     Column("execution_id", String(22), nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index("ix_idempotency_execution", "execution_id"),
 )
 
 runners = Table(

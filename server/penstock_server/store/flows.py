@@ -1,0 +1,513 @@
+"""Flows and their revisions: heads in `flows`, every text ever saved in `flow_revisions`.
+
+A save makes a revision only if the text differs or the flow was deleted; a deletion is a revision
+too, and numbering goes on after it. Functions take the connection of the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, select, tuple_, update
+
+from penstock_runner.executor.store import StoredFlow
+from penstock_server.store.schema import flow_revisions, flows
+
+_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """Where in Git a revision comes from."""
+
+    source_id: str
+    sha: str
+    author: str | None = None
+    email: str | None = None
+    time: datetime | None = None
+    subject: str | None = None
+    path: str | None = None
+    blob: str | None = None
+    ref: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Save:
+    """A text to store as the latest revision of a flow, with what its head says of it."""
+
+    namespace: str
+    id: str
+    source: str
+    disabled: bool = False
+    description: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
+    via: str = "api"
+    commit: Commit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A person's word on a flow that outlives syncs."""
+
+    disabled: bool
+    by: str | None = None
+    at: datetime | None = None
+    until: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What a flow is now."""
+
+    namespace: str
+    id: str
+    revision: int
+    deleted: bool
+    disabled: bool
+    override: Override | None
+    description: str | None
+    labels: Mapping[str, str]
+    managed_by: str | None
+    drifted: bool
+    digest: str
+    updated: datetime
+
+    @property
+    def enabled(self) -> bool:
+        """Whether executions may start: a person's override goes before the text."""
+        return not (self.override.disabled if self.override is not None else self.disabled)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One text of a flow, and how it came."""
+
+    namespace: str
+    id: str
+    revision: int
+    source: str
+    digest: str
+    deleted: bool
+    created: datetime
+    by: str | None
+    via: str
+    commit: Commit | None
+
+
+def digest(source: str) -> str:
+    """What makes two texts equal: line ends and blanks at the end of the file do not count."""
+    plain = source.replace("\r\n", "\n").rstrip()
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def save_revision(
+    connection: Connection, save: Save, *, now: datetime, drifted: bool = False
+) -> Head:
+    """Store the text unless it is the latest already; the head as it is then."""
+    [saved] = save_revisions(connection, [save], now=now, drifted=drifted)
+    return saved
+
+
+def save_revisions(
+    connection: Connection, saves: Sequence[Save], *, now: datetime, drifted: bool = False
+) -> list[Head]:
+    """Store many texts, each once, in a few statements; the heads in the order of the texts.
+
+    A commit makes its source the owner of the flow; without one the owner stays, and `drifted`
+    says whether the text now differs from what the owner has.
+    """
+    before = heads(connection, [(save.namespace, save.id) for save in saves])
+    after = [
+        _next_head(save, before.get((save.namespace, save.id)), now, drifted=drifted)
+        for save in saves
+    ]
+    _insert_revisions(
+        connection,
+        [
+            _revision_values(save, head, now)
+            for save, head in zip(saves, after, strict=True)
+            if head.revision != _revision(before.get((save.namespace, save.id)))
+        ],
+    )
+    _put_heads(
+        connection,
+        [head for head in after if head != before.get((head.namespace, head.id))],
+        known=before.keys(),
+    )
+    return after
+
+
+def mark_deleted(
+    connection: Connection,
+    names: Collection[tuple[str, str]],
+    *,
+    now: datetime,
+    by: str | None = None,
+    via: str = "api",
+    commit: Commit | None = None,
+) -> list[Head]:
+    """Delete flows: each gets one more revision, a deleted one with the last text."""
+    found = [head for head in heads(connection, names).values() if not head.deleted]
+    sources = _sources(connection, found)
+    gone = [_changed(head, revision=head.revision + 1, deleted=True, updated=now) for head in found]
+    saves = [
+        Save(
+            namespace=head.namespace,
+            id=head.id,
+            source=sources[head.namespace, head.id],
+            by=by,
+            via=via,
+            commit=commit,
+        )
+        for head in gone
+    ]
+    _insert_revisions(
+        connection,
+        [_revision_values(save, head, now) for save, head in zip(saves, gone, strict=True)],
+    )
+    _put_heads(connection, gone, known={(head.namespace, head.id) for head in gone})
+    return gone
+
+
+def set_override(
+    connection: Connection,
+    namespace: str,
+    flow_id: str,
+    override: Override | None,
+    *,
+    now: datetime,
+) -> bool:
+    """Set or remove a person's override; whether there is such a flow."""
+    changed = connection.execute(
+        update(flows)
+        .where(flows.c.namespace == namespace, flows.c.id == flow_id, ~flows.c.deleted)
+        .values(override=_override_values(override), updated_at=now)
+    )
+    return bool(changed.rowcount)
+
+
+def set_managed(
+    connection: Connection,
+    names: Iterable[tuple[str, str]],
+    source_id: str | None,
+    *,
+    now: datetime,
+) -> None:
+    """Make a Git source the owner of flows, or nobody; they no longer differ from it."""
+    for namespace, flow_id in names:
+        connection.execute(
+            update(flows)
+            .where(flows.c.namespace == namespace, flows.c.id == flow_id)
+            .values(managed_by=source_id, drifted=False, updated_at=now)
+        )
+
+
+def head(connection: Connection, namespace: str, flow_id: str) -> Head | None:
+    """What the flow is now, also when deleted."""
+    return heads(connection, [(namespace, flow_id)]).get((namespace, flow_id))
+
+
+def heads(
+    connection: Connection, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Head]:
+    """The heads of these flows; unknown ones are left out."""
+    wanted = list(dict.fromkeys(names))
+    found = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        for row in connection.execute(
+            select(flows).where(tuple_(flows.c.namespace, flows.c.id).in_(chunk))
+        ):
+            found[row.namespace, row.id] = _head(row)
+    return found
+
+
+def list_heads(
+    connection: Connection,
+    *,
+    namespace: str | None = None,
+    managed_by: str | None = None,
+    deleted: bool = False,
+) -> list[Head]:
+    """Heads by name: of one namespace with its children, or of one Git source, or all."""
+    chosen = select(flows).order_by(flows.c.namespace, flows.c.id)
+    if not deleted:
+        chosen = chosen.where(~flows.c.deleted)
+    if namespace is not None:
+        chosen = chosen.where(
+            (flows.c.namespace == namespace)
+            | flows.c.namespace.startswith(namespace + ".", autoescape=True)
+        )
+    if managed_by is not None:
+        chosen = chosen.where(flows.c.managed_by == managed_by)
+    return [_head(row) for row in connection.execute(chosen)]
+
+
+def revision(
+    connection: Connection, namespace: str, flow_id: str, number: int | None = None
+) -> Revision | None:
+    """One revision, the latest when no number is given, deleted or not."""
+    chosen = (
+        select(flow_revisions)
+        .where(flow_revisions.c.namespace == namespace, flow_revisions.c.id == flow_id)
+        .order_by(flow_revisions.c.revision.desc())
+        .limit(1)
+    )
+    if number is not None:
+        chosen = chosen.where(flow_revisions.c.revision == number)
+    row = connection.execute(chosen).one_or_none()
+    return None if row is None else _revision_of(row)
+
+
+def revisions(connection: Connection, namespace: str, flow_id: str) -> list[Revision]:
+    """All revisions of a flow, oldest first."""
+    chosen = (
+        select(flow_revisions)
+        .where(flow_revisions.c.namespace == namespace, flow_revisions.c.id == flow_id)
+        .order_by(flow_revisions.c.revision)
+    )
+    return [_revision_of(row) for row in connection.execute(chosen)]
+
+
+def sources(
+    connection: Connection, *, namespace: str | None = None, managed_by: str | None = None
+) -> dict[tuple[str, str], str]:
+    """The latest texts of all flows, of a namespace with its children, or of a Git source."""
+    return _sources(connection, list_heads(connection, namespace=namespace, managed_by=managed_by))
+
+
+def stored(
+    connection: Connection, namespace: str, flow_id: str, number: int | None
+) -> StoredFlow | None:
+    """A revision as the executor wants it, the latest when None; a deleted flow has no latest."""
+    r = flow_revisions.c
+    chosen = (
+        select(
+            flow_revisions,
+            flows.c.override,
+            flows.c.disabled,
+            flows.c.deleted.label("head_deleted"),
+        )
+        .join(flows, and_(flows.c.namespace == r.namespace, flows.c.id == r.id))
+        .where(r.namespace == namespace, r.id == flow_id)
+        .where(r.revision == (flows.c.revision if number is None else number))
+    )
+    row = connection.execute(chosen).one_or_none()
+    if row is None or (number is None and row.head_deleted):
+        return None
+    override = _override(row.override)
+    return StoredFlow(
+        namespace=namespace,
+        id=flow_id,
+        revision=row.revision,
+        source=row.source,
+        deleted=row.deleted,
+        disabled=row.disabled if override is None else override.disabled,
+        git=_git(_commit(row)),
+    )
+
+
+def _next_head(save: Save, before: Head | None, now: datetime, *, drifted: bool) -> Head:
+    new_digest = digest(save.source)
+    owner = before.managed_by if before is not None else None
+    if save.commit is not None:
+        owner = save.commit.source_id
+    same = before is not None and not before.deleted and before.digest == new_digest
+    after = Head(
+        namespace=save.namespace,
+        id=save.id,
+        revision=_revision(before) + (0 if same else 1),
+        deleted=False,
+        disabled=save.disabled,
+        override=before.override if before is not None and not before.deleted else None,
+        description=save.description,
+        labels=save.labels,
+        managed_by=owner,
+        drifted=drifted and save.commit is None and owner is not None,
+        digest=new_digest,
+        updated=now,
+    )
+    if before is not None and same and _changed(after, updated=before.updated) == before:
+        return before
+    return after
+
+
+def _revision(before: Head | None) -> int:
+    return before.revision if before is not None else 0
+
+
+def _changed(before: Head, **changes: Any) -> Head:
+    values = {name: getattr(before, name) for name in Head.__dataclass_fields__}
+    return Head(**{**values, **changes})
+
+
+def _insert_revisions(connection: Connection, values: list[dict[str, Any]]) -> None:
+    if values:
+        connection.execute(insert(flow_revisions), values)
+
+
+def _put_heads(
+    connection: Connection, changed: Sequence[Head], *, known: Collection[tuple[str, str]]
+) -> None:
+    for head_ in changed:
+        if (head_.namespace, head_.id) in known:
+            connection.execute(
+                update(flows)
+                .where(flows.c.namespace == head_.namespace, flows.c.id == head_.id)
+                .values(**_head_values(head_))
+            )
+    new = [_head_values(h) for h in changed if (h.namespace, h.id) not in known]
+    if new:
+        connection.execute(insert(flows), new)
+
+
+def _sources(connection: Connection, found: Sequence[Head]) -> dict[tuple[str, str], str]:
+    r = flow_revisions.c
+    texts: dict[tuple[str, str], str] = {}
+    for start in range(0, len(found), _CHUNK):
+        keys = [(h.namespace, h.id, h.revision) for h in found[start : start + _CHUNK]]
+        for row in connection.execute(
+            select(r.namespace, r.id, r.source).where(
+                tuple_(r.namespace, r.id, r.revision).in_(keys)
+            )
+        ):
+            texts[row.namespace, row.id] = row.source
+    return texts
+
+
+def _head_values(head_: Head) -> dict[str, Any]:
+    return {
+        "namespace": head_.namespace,
+        "id": head_.id,
+        "revision": head_.revision,
+        "deleted": head_.deleted,
+        "disabled": head_.disabled,
+        "override": _override_values(head_.override),
+        "description": head_.description,
+        "labels": dict(head_.labels),
+        "managed_by": head_.managed_by,
+        "drifted": head_.drifted,
+        "digest": head_.digest,
+        "updated_at": head_.updated,
+    }
+
+
+def _revision_values(save: Save, head_: Head, now: datetime) -> dict[str, Any]:
+    commit = save.commit
+    return {
+        "namespace": save.namespace,
+        "id": save.id,
+        "revision": head_.revision,
+        "source": save.source,
+        "digest": head_.digest,
+        "deleted": head_.deleted,
+        "created_at": now,
+        "saved_by": save.by,
+        "saved_via": save.via,
+        "source_id": commit.source_id if commit else None,
+        "commit_sha": commit.sha if commit else None,
+        "commit_author": commit.author if commit else None,
+        "commit_email": commit.email if commit else None,
+        "commit_time": commit.time if commit else None,
+        "commit_subject": commit.subject if commit else None,
+        "git_path": commit.path if commit else None,
+        "git_blob": commit.blob if commit else None,
+        "git_ref": commit.ref if commit else None,
+        "sync_run_id": commit.run_id if commit else None,
+    }
+
+
+def _head(row: Row[Any]) -> Head:
+    return Head(
+        namespace=row.namespace,
+        id=row.id,
+        revision=row.revision,
+        deleted=row.deleted,
+        disabled=row.disabled,
+        override=_override(row.override),
+        description=row.description,
+        labels=row.labels or {},
+        managed_by=row.managed_by,
+        drifted=row.drifted,
+        digest=row.digest,
+        updated=row.updated_at,
+    )
+
+
+def _revision_of(row: Row[Any]) -> Revision:
+    return Revision(
+        namespace=row.namespace,
+        id=row.id,
+        revision=row.revision,
+        source=row.source,
+        digest=row.digest,
+        deleted=row.deleted,
+        created=row.created_at,
+        by=row.saved_by,
+        via=row.saved_via,
+        commit=_commit(row),
+    )
+
+
+def _commit(row: Row[Any]) -> Commit | None:
+    if row.commit_sha is None or row.source_id is None:
+        return None
+    return Commit(
+        source_id=row.source_id,
+        sha=row.commit_sha,
+        author=row.commit_author,
+        email=row.commit_email,
+        time=row.commit_time,
+        subject=row.commit_subject,
+        path=row.git_path,
+        blob=row.git_blob,
+        ref=row.git_ref,
+        run_id=row.sync_run_id,
+    )
+
+
+def _git(commit: Commit | None) -> dict[str, Any] | None:
+    """The commit as plain data, for expressions and labels."""
+    if commit is None:
+        return None
+    return {
+        "source": commit.source_id,
+        "commit": commit.sha,
+        "author": commit.author,
+        "email": commit.email,
+        "time": commit.time.isoformat() if commit.time is not None else None,
+        "subject": commit.subject,
+        "path": commit.path,
+        "blob": commit.blob,
+        "ref": commit.ref,
+        "run": commit.run_id,
+    }
+
+
+def _override(values: Mapping[str, Any] | None) -> Override | None:
+    if values is None:
+        return None
+    return Override(
+        disabled=values["disabled"],
+        by=values.get("by"),
+        at=_instant(values.get("at")),
+        until=_instant(values.get("until")),
+        reason=values.get("reason"),
+    )
+
+
+def _override_values(override: Override | None) -> dict[str, Any] | None:
+    if override is None:
+        return None
+    return {name: getattr(override, name) for name in Override.__dataclass_fields__}
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
