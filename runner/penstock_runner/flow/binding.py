@@ -27,6 +27,7 @@ from penstock_runner.flow.types import (
     Flowable,
     replaced_by,
 )
+from penstock_runner.flow.wording import describe, unknown_property
 from penstock_runner.flow.yaml import Document, pointer_of
 
 FLOW_CLASS = "io.kestra.core.models.flows.Flow"
@@ -59,7 +60,6 @@ _TRIGGER_FIELDS = {
 }  # fmt: skip
 _SPELLINGS = {name: old for old, name in (("runIf", "run_if"), ("logLevel", "log_level"))}
 _DURATIONS = frozenset(("interval", "maxInterval", "minInterval", "maxDuration", "duration"))
-_CODES = {"missing": "MISSING_PROPERTY", "literal_error": "BAD_VALUE", "enum": "BAD_VALUE"}
 
 M = TypeVar("M", bound=model.Model)
 T = TypeVar("T")
@@ -490,18 +490,8 @@ class Binder:
         where = cast("Sequence[str | int]", detail["loc"])
         steps = [_SPELLINGS.get(str(s), _camel(s)) for s in where if not str(s).startswith("dict[")]
         at = pointer + pointer_of(*[s for s in steps if s not in ("bool", "json-or-python")])
-        name = str(at.rpartition("/")[2])
-        kind = str(detail["type"])
-        if kind == "missing":
-            return self._document.fault("MISSING_PROPERTY", f"'{name}' must not be null", at)
-        code = _CODES.get(
-            kind, "WRONG_TYPE" if kind.endswith(("_type", "_parsing")) else "BAD_VALUE"
-        )
-        message = f"'{name}': " + str(detail["msg"]).replace("Input should", "must")
-        fault = self._document.fault(code, message, at)
-        context = cast("Mapping[str, object]", detail.get("ctx") or {})
-        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return replace(fault, hint=did_you_mean(str(detail.get("input")), words))
+        code, message, hint = describe(str(at.rpartition("/")[2]), detail)
+        return replace(self._document.fault(code, message, at), hint=hint)
 
     def _errors_since(self, count: int) -> bool:
         return any(fault.severity is Severity.ERROR for fault in self.faults[count:])
@@ -526,19 +516,6 @@ _SUCCESSORS = {
     "listeners": "use a Flow trigger or 'afterExecution'",
     "taskDefaults": "write 'pluginDefaults'",
 }
-
-
-def unknown_property(
-    document: Document, pointer: str, name: str, what: str, allowed: Collection[str]
-) -> Fault:
-    """The fault of a property that nobody knows, with the one that was probably meant."""
-    known = ", ".join(f'"{word}"' for word in sorted(allowed))
-    message = (
-        f'Unrecognized field "{name}" (class {what}), not marked as ignorable'
-        f" ({len(allowed)} known properties: {known})"
-    )
-    fault = document.fault("UNKNOWN_PROPERTY", message, pointer + pointer_of(name), key=True)
-    return replace(fault, hint=did_you_mean(name, allowed))
 
 
 def _camel(step: str | int) -> str | int:

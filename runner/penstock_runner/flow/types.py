@@ -166,22 +166,57 @@ _SUBFLOW = (
     "scheduleDate", "outputs", "restartBehavior",
 )  # fmt: skip
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The properties of a type by name."""
+
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All of them."""
+        return self.required | self.optional
+
+
+def shape(required: str = "", optional: str = "") -> Shape:
+    """A shape from words in two texts."""
+    return Shape(required=frozenset(required.split()), optional=frozenset(optional.split()))
+
+
+SUBFLOW = CORE + "flow.Subflow"
+FOR_EACH_ITEM = CORE + "flow.ForEachItem"
+WORKING_DIRECTORY = CORE + "flow.WorkingDirectory"
+SWITCH = CORE + "flow.Switch"
+DAG = CORE + "flow.Dag"
+
+# Tasks that the engine itself carries out and that order no others.
+ENGINE_TASKS: Mapping[str, Shape] = {
+    SUBFLOW: Shape(
+        required=frozenset(("namespace", "flowId")),
+        optional=frozenset(_SUBFLOW) - {"namespace", "flowId"},
+    ),
+    CORE + "flow.Template": shape("namespace templateId", "args"),
+    CORE + "flow.Approval": shape("", "onResume timeout assignment"),
+}
+
 FLOWABLES: Mapping[str, Flowable] = {
     CORE + name: spec
     for name, spec in {
-        "flow.Sequential": _flowable(required_lists=("tasks",)),
+        "flow.Sequential": _flowable(),
         "flow.Parallel": _flowable(required_lists=("tasks",), own=("concurrent",)),
         "flow.Dag": _flowable((), edges=True, own=("concurrent",)),
         "flow.If": _flowable(("then", "else"), required_lists=("then",), own=("condition",)),
         "flow.Switch": _flowable(("defaults",), cases="cases", required=("value",)),
         "flow.ForEach": _flowable(
-            required_lists=("tasks",), required=("values",), own=("concurrencyLimit",)
+            required=("values",), own=("concurrencyLimit",)
         ),
-        "flow.EachSequential": _flowable(required_lists=("tasks",), required=("value",)),
+        "flow.EachSequential": _flowable(required=("value",)),
         "flow.EachParallel": _flowable(
-            required_lists=("tasks",), required=("value",), own=("concurrent",)
+            required=("value",), own=("concurrent",)
         ),
-        "flow.AllowFailure": _flowable(required_lists=("tasks",)),
+        "flow.AllowFailure": _flowable(),
         "flow.WaitFor": _flowable(
             required_lists=("tasks",),
             required=("condition",),
