@@ -1,0 +1,3 @@
+"""Dates: what counts as one, Java's patterns, and their names."""
+
+from __future__ import annotations

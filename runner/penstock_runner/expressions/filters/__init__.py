@@ -1,0 +1,3 @@
+"""The filters, one module a family."""
+
+from __future__ import annotations

@@ -1,0 +1,34 @@
+"""Checks of what filters and functions are given."""
+
+from __future__ import annotations
+
+from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.numbers import is_whole
+from penstock_runner.expressions.operators import type_name
+
+
+def text(value: object, name: str) -> str:
+    """The value, which must be a text."""
+    if not isinstance(value, str):
+        raise ExpressionFailed(
+            f"'{name}' filter can only be applied to String. Actual type was: {type_name(value)}"
+        )
+    return value
+
+
+def text_argument(value: object, name: str, argument: str) -> str:
+    """The argument, which must be a text."""
+    if not isinstance(value, str):
+        raise ExpressionFailed(
+            f"The argument '{argument}' of '{name}' must be a text, not {type_name(value)}"
+        )
+    return value
+
+
+def whole_argument(value: object, name: str, argument: str) -> int:
+    """The argument, which must be a whole number."""
+    if not is_whole(value):
+        raise ExpressionFailed(
+            f"The argument '{argument}' of '{name}' must be a whole number, not {type_name(value)}"
+        )
+    return value

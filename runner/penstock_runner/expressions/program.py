@@ -1,0 +1,97 @@
+"""A parsed source ready to run, with what is known about it beforehand."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import nodes
+
+from penstock_runner.expressions import analyse, limits
+from penstock_runner.expressions.compile import Evaluate, expression
+from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax, RenderLimit
+from penstock_runner.expressions.parser import Dialect, parse
+from penstock_runner.expressions.scope import Frame
+from penstock_runner.expressions.tags import Run, TextOutput, TypedOutput, body
+from penstock_runner.expressions.text import printed
+
+_TOO_MUCH = (RecursionError, MemoryError)
+_UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@cache
+def _dialect() -> Dialect:
+    return Dialect()
+
+
+class Program:
+    """The closures of one source."""
+
+    __slots__ = ("_parts", "_run", "filters", "functions", "pure", "roots", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        tree = parse(source, _dialect())
+        try:
+            self._run: Run = body(_macros_first(tree.body))
+            self._parts = _prints_only(tree)
+            facts = analyse.examine(tree)
+        except RecursionError:
+            raise ExpressionSyntax("The expression is nested too deeply", 1, 1, source) from None
+        except ExpressionFailed as error:
+            raise ExpressionSyntax(error.message, 1, 1, source) from None
+        self.pure, self.roots = facts.pure, facts.roots
+        self.functions, self.filters = facts.functions, facts.filters
+
+    def text(self, frame: Frame) -> str:
+        """The source rendered as text."""
+        try:
+            if self._parts is not None:
+                texts = [
+                    part if isinstance(part, str) else printed(part(frame)) for part in self._parts
+                ]
+                limits.check_text(sum(map(len, texts)))
+                return "".join(texts)
+            output = TextOutput()
+            self._run(frame, output)
+            return output.result()
+        except ExpressionFailed as error:
+            raise error.within(self.source) from error.__cause__
+        except _TOO_MUCH as error:
+            raise self._too_much() from error
+        except _UNEXPECTED as error:
+            raise self._unexpected(error) from error
+
+    def typed(self, frame: Frame) -> object:
+        """The source rendered to a value."""
+        try:
+            output = TypedOutput()
+            self._run(frame, output)
+            return output.result()
+        except ExpressionFailed as error:
+            raise error.within(self.source) from error.__cause__
+        except _TOO_MUCH as error:
+            raise self._too_much() from error
+        except _UNEXPECTED as error:
+            raise self._unexpected(error) from error
+
+    def _too_much(self) -> ExpressionFailed:
+        return RenderLimit("The expression needs too much memory or depth").within(self.source)
+
+    def _unexpected(self, error: Exception) -> ExpressionFailed:
+        return ExpressionFailed(f"The expression failed: {error}").within(self.source)
+
+
+def _macros_first(children: list[nodes.Node]) -> list[nodes.Node]:
+    """Macros may be called before the place where they stand."""
+    return sorted(children, key=lambda child: not isinstance(child, nodes.Macro))
+
+
+def _prints_only(tree: nodes.Template) -> list[str | Evaluate] | None:
+    """The parts of a template without tags, which most are."""
+    parts: list[str | Evaluate] = []
+    for child in tree.body:
+        if not isinstance(child, nodes.Output):
+            return None
+        for node in child.nodes:
+            parts.append(node.data if isinstance(node, nodes.TemplateData) else expression(node))
+    return parts
