@@ -75,17 +75,17 @@ def test_labels_come_in_three_forms(ctx: Context, labels: object) -> None:
 
 
 def test_system_labels_are_refused(ctx: Context) -> None:
-    with pytest.raises(TaskFailed, match="offending label: system.x=1"):
+    with pytest.raises(TaskFailed, match=r"offending label: system\.x=1"):
         run(ctx, "execution.Labels", labels={"system.x": "1"})
     with pytest.raises(TaskFailed, match="Unknown value type: int"):
         run(ctx, "execution.Labels", labels=3)
 
 
 def test_fail_fails_always_or_on_a_condition(ctx: Context) -> None:
-    with pytest.raises(TaskFailed, match="^Task failure$"):
+    with pytest.raises(TaskFailed, match=r"^Task failure$"):
         run(ctx, "execution.Fail")
     assert run(ctx, "execution.Fail", condition="0") == {}
-    with pytest.raises(TaskFailed, match="^Fail on a condition$"):
+    with pytest.raises(TaskFailed, match=r"^Fail on a condition$"):
         run(ctx, "execution.Fail", condition="{{ inputs.who }}", errorMessage="no {{inputs.who}}")
     assert ctx.lines == [("ERROR", "no Ada")]
 

@@ -16,6 +16,7 @@ from penstock_runner.tasks.keyvalues import (
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ISO = "2023-05-02T01:02:03Z"
 MOMENT = datetime(2023, 5, 2, 1, 2, 3, tzinfo=UTC)
 
 
@@ -51,7 +52,7 @@ def test_an_empty_key_is_refused(key: str | None) -> None:
         ("PT5M", None, "PT5M", "DURATION", timedelta(minutes=5)),
         ("P1Y", None, "P1Y", "STRING", "P1Y"),
         ('{"a": [1]}', "JSON", {"a": [1]}, "JSON", {"a": [1]}),
-        ({"at": MOMENT}, None, {"at": "2023-05-02T01:02:03Z"}, "JSON", {"at": "2023-05-02T01:02:03Z"}),
+        ({"at": MOMENT}, None, {"at": ISO}, "JSON", {"at": ISO}),
         (None, None, None, "JSON", None),
         (5, "STRING", 5, "NUMBER", 5),
     ],

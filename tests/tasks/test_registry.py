@@ -49,7 +49,7 @@ def test_a_type_of_the_language_that_is_not_here_is_known_by_name() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "io.kestra.plugin.core.filesystem.List",
+        "io.kestra.plugin.core.fs.List",
         "com.example.Task",
         "io.kestra.plugin.aws.",
         "Log",

@@ -49,7 +49,7 @@ class TaskProperties(Properties):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskType:
-    """What `@task` says of a class. `inline` tasks only compute and may run in the executor's step."""
+    """What `@task` says of a class. `inline` tasks only compute and can run inside a step."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Marks a field that the task renders itself, with variables of its own: `Annotated[str, Raw()]`."""
+    """Marks a field that the task renders itself, with more variables: `Annotated[str, Raw()]`."""
 
 
 T = TypeVar("T", bound=type[BaseModel])
@@ -163,8 +163,9 @@ class KeyValues(Protocol):
 class ProcessSpec:
     """A process for a task runner to run in the job's workspace.
 
-    `argv` is complete (interpreter included). `env` is what the flow adds to the clean environment of the
-    runner. `task_runner` is the task's rendered `taskRunner` map, None for the configured default.
+    `argv` is complete (interpreter included). `env` is what the flow adds to the clean environment
+    of the runner. `task_runner` is the task's rendered `taskRunner` map, None for the configured
+    default.
     """
 
     argv: Sequence[str]
@@ -255,7 +256,7 @@ class RunContext(Protocol):
         ...
 
     def call(self, operation: str, **arguments: object) -> Any:
-        """Ask the core process for what only it can do (`executions.purge`, `triggers.toggle` ...)."""
+        """Ask the core process for what only it can do (`executions.purge`, `logs.fetch` ...)."""
         ...
 
 

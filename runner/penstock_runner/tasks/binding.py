@@ -1,4 +1,4 @@
-"""From the properties of a flow file to an instance of a task's class: rendered, converted, checked.
+"""From properties of a flow file to an instance of a task's class: rendered, converted, checked.
 
 Every text is rendered to text, in lists and maps too. A field marked `Typed()` keeps the type of
 its value, a field marked `Raw()` is not rendered: its task does that, with variables of its own.
@@ -52,7 +52,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def bind(cls: type[M], properties: Mapping[str, Any], render: Render) -> M:
-    """The task with its rendered properties; what does not fit is a `TaskFailed` naming the property."""
+    """The task with its rendered properties; what does not fit is a `TaskFailed` that names it."""
     fields = fields_by_spelling(cls)
     values = {
         name: _rendered(name, fields[name], value, render)

@@ -102,7 +102,8 @@ class SetVariables(TaskProperties):
         taken = sorted(self.variables.keys() & _present(ctx).keys())
         if taken and not self.overwrite:
             raise TaskFailed(
-                f"Cannot set the variable '{taken[0]}': it exists and `overwrite` is set to `false`."
+                f"Cannot set the variable '{taken[0]}': "
+                "it exists and `overwrite` is set to `false`."
             )
         ctx.set_variables(dict(self.variables))
         return {}

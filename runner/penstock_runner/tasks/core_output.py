@@ -13,6 +13,6 @@ class OutputValues(TaskProperties):
 
     values: Mapping[str, object] | None = None
 
-    def run(self, ctx: RunContext) -> Outputs:
+    def run(self, ctx: RunContext) -> Outputs:  # noqa: ARG002 - every task is given it
         """Return the values."""
         return {"values": dict(self.values or {})}

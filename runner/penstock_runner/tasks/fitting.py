@@ -23,7 +23,7 @@ Shape = Literal["text", "list", "map", "data", "duration", "model", "scalar", "a
 
 
 def fit_properties(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with each known property fitted to its field; unknown ones are left for the model."""
+    """The values, each fitted to its field; unknown ones are left for the model to refuse."""
     fields = fields_by_spelling(model)
     fitted: dict[str, Any] = {}
     for name, value in values.items():

@@ -202,7 +202,7 @@ class ForEachItem(TaskProperties):
 
 @task("io.kestra.plugin.core.flow.Template")
 class Template(TaskProperties):
-    """Run the tasks of a template (deprecated; templates are off unless the server turns them on)."""
+    """Run the tasks of a template (deprecated)."""
 
     namespace: str
     template_id: str

@@ -1,4 +1,4 @@
-"""The hash that addresses of the internal storage use: MurmurHash3 with 128 bits, public domain algorithm."""
+"""The hash in addresses of the internal storage: MurmurHash3 with 128 bits."""
 
 from __future__ import annotations
 

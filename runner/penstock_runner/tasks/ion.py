@@ -44,7 +44,7 @@ def read_value(text: str, number: int = 1) -> object:
 
 
 class _Reader:
-    """Goes through the tokens of one line."""
+    """Goes through the pieces of one line."""
 
     def __init__(self, text: str, number: int) -> None:
         self._text = text.rstrip()
@@ -63,28 +63,28 @@ class _Reader:
         """The next value, with all it holds."""
         if depth > _DEEPEST:
             raise self.fault("values are nested too deeply")
-        kind, token = self._next()
+        kind, piece = self._next()
         if kind in {"word", "quoted"} and self._take("::"):
             return self.value(depth)
         match kind:
-            case "mark" if token == "{":
+            case "mark" if piece == "{":
                 return self._struct(depth)
-            case "mark" if token in _CLOSING:
-                return self._list(_CLOSING[token], depth)
+            case "mark" if piece in _CLOSING:
+                return self._list(_CLOSING[piece], depth)
             case "mark":
-                raise self.fault(f"a value was expected, not {token!r}")
+                raise self.fault(f"a value was expected, not {piece!r}")
             case _:
-                return _scalar(kind, token)
+                return _scalar(kind, piece)
 
     def _struct(self, depth: int) -> dict[str, object]:
         found: dict[str, object] = {}
         while not self._take("}"):
-            kind, token = self._next()
+            kind, piece = self._next()
             if kind not in {"word", "quoted", "text", "long"}:
-                raise self.fault(f"a field name was expected, not {token!r}")
+                raise self.fault(f"a field name was expected, not {piece!r}")
             if not self._take(":"):
                 raise self.fault("a colon was expected")
-            found[token if kind == "word" else _unquoted(kind, token)] = self.value(depth + 1)
+            found[piece if kind == "word" else _unquoted(kind, piece)] = self.value(depth + 1)
             if not self._take(",") and not self._sees("}"):
                 raise self.fault("a comma or } was expected")
         return found
@@ -115,35 +115,35 @@ class _Reader:
         return match is not None and match["mark"] == mark
 
 
-def _scalar(kind: str, token: str) -> object:
+def _scalar(kind: str, piece: str) -> object:
     match kind:
         case "text" | "quoted" | "long":
-            return _unquoted(kind, token)
+            return _unquoted(kind, piece)
         case "stamp":
-            return _moment(token)
+            return _moment(piece)
         case "special":
-            return float(token)
+            return float(piece)
         case "base":
-            return int(token.replace("_", ""), 0)
+            return int(piece.replace("_", ""), 0)
         case "number":
-            digits = token.replace("_", "")
+            digits = piece.replace("_", "")
             if re.fullmatch(r"-?\d+", digits):
                 return int(digits)
             return float(re.sub(r"[dD]", "e", digits))
         case _:
-            return _word(token)
+            return _word(piece)
 
 
-def _word(token: str) -> object:
+def _word(piece: str) -> object:
     words: dict[str, object] = {"true": True, "false": False, "null": None}
-    return words.get("null" if token.startswith("null.") else token, token)
+    return words.get("null" if piece.startswith("null.") else piece, piece)
 
 
-def _unquoted(kind: str, token: str) -> str:
+def _unquoted(kind: str, piece: str) -> str:
     if kind == "long":
-        parts = re.findall(r"'''((?:[^\\]|\\.)*?)'''", token, re.DOTALL)
+        parts = re.findall(r"'''((?:[^\\]|\\.)*?)'''", piece, re.DOTALL)
         return _unescaped("".join(parts))
-    return _unescaped(token[1:-1])
+    return _unescaped(piece[1:-1])
 
 
 def _unescaped(text: str) -> str:
@@ -157,8 +157,8 @@ def _character(match: re.Match[str]) -> str:
     return "" if code.endswith("\n") else _ESCAPES.get(code, code)
 
 
-def _moment(token: str) -> datetime | date:
-    text = token.removesuffix("T")
+def _moment(piece: str) -> datetime | date:
+    text = piece.removesuffix("T")
     if len(text) == 10:
         return date.fromisoformat(text)
     if len(text) < 10:

@@ -45,14 +45,14 @@ def check_key(key: str | None) -> str:
         raise BadKey("Key cannot be null or empty")
     if not _KEY.fullmatch(key):
         raise BadKey(
-            "Key must start with an alphanumeric character (uppercase or lowercase) and can contain "
-            "alphanumeric characters (uppercase or lowercase), dots (.), underscores (_), and "
-            "hyphens (-) only."
+            "Key must start with an alphanumeric character (uppercase or lowercase) and can "
+            "contain alphanumeric characters (uppercase or lowercase), dots (.), "
+            "underscores (_), and hyphens (-) only."
         )
     return key
 
 
-def make_entry(
+def make_entry(  # noqa: PLR0917 - the parts of one write, in the order of the entry
     key: str,
     value: object,
     kind: str | None,
@@ -60,7 +60,7 @@ def make_entry(
     now: datetime,
     previous: KvEntry | None,
 ) -> KvEntry:
-    """The entry that a write makes. `kind` converts a text; without it the value says what it is."""
+    """The entry that a write makes; `kind` converts a text, else the value says what it is."""
     if ttl is not None and ttl < timedelta(0):
         raise BadValue("ttl cannot be negative")
     plain, type_ = _typed(value, kind)
@@ -137,7 +137,7 @@ def _converted(text: str, kind: str) -> object:
             case "NUMBER":
                 number = json.loads(text)
                 if isinstance(number, bool) or not isinstance(number, (int, float)):
-                    raise ValueError
+                    raise ValueError  # noqa: TRY004 - one error for every text that does not fit
                 return number
             case "BOOLEAN":
                 return text.strip().lower() == "true"

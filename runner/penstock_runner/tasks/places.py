@@ -52,7 +52,7 @@ def task_prefix(
     return f"{below}/tasks/{slug(task_id)}/{taskrun_id}"
 
 
-def task_file(
+def task_file(  # noqa: PLR0917 - the parts of the address in their order
     namespace: str, flow_id: str, execution_id: str, task_id: str, taskrun_id: str, name: str
 ) -> str:
     """One file that a task run made."""
@@ -92,7 +92,7 @@ def namespace_file(namespace: str, path: str) -> str:
 
 
 def state_key(flow_id: str | None, state: str, name: str | None, value: str | None) -> str:
-    """The key under which the older state store keeps one state, for all flows when `flow_id` is None."""
+    """The key of one state of the older state store; for all flows when `flow_id` is None."""
     parts = [f"{slug(flow_id)}_states" if flow_id else "states", state]
     parts += [part for part in (name, murmur3_128(value) if value is not None else None) if part]
     return "_".join(parts)
