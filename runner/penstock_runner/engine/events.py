@@ -90,7 +90,10 @@ class SubflowStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubflowEnded:
-    """A child execution has ended (or changed state, for a task that counts its children)."""
+    """A child execution has ended (or changed state, for a task that counts its children).
+
+    `error` says why the outputs that the parent asked for could not be had.
+    """
 
     at: datetime
     key: RunKey
@@ -99,6 +102,7 @@ class SubflowEnded:
     state: State
     outputs: Mapping[str, object] | None = None
     index: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

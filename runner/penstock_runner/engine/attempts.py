@@ -1,0 +1,220 @@
+"""The attempts of a task run: started, ended, lost, tried again.
+
+Every report names an attempt. One that is not the current attempt, or that comes when the task run
+has gone on, is late or doubled, which is normal life, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.cuts import give_way
+from penstock_runner.engine.draft import WAITING, Draft, sent, started
+from penstock_runner.engine.flowables.api import Role
+from penstock_runner.engine.outcomes import allowed, allows_failure
+from penstock_runner.engine.plan import ROOT_ID, Node
+from penstock_runner.engine.retries import next_try
+from penstock_runner.engine.state import Attempt, RunKey, State, TaskRun
+from penstock_runner.engine.truth import constant
+from penstock_runner.flow import durations
+from penstock_runner.flow.model import Level, Retry, RetryBehavior
+
+LOST = "runner-lost"
+TIMEOUT = "timeout"
+# The job enforces its time-out itself; the engine's timer only catches one that cannot.
+MARGIN = timedelta(seconds=30)
+
+
+def current(draft: Draft, key: RunKey, attempt: int) -> TaskRun | None:
+    """The task run, if this is its attempt and it has not ended."""
+    run = draft.runs.get(key)
+    if run is None or run.attempt != attempt or run.attempt == 0:
+        return None
+    if run.state in WAITING:
+        return run if sent(run) else None
+    return run if run.state in (State.RUNNING, State.KILLING) and started(run) else None
+
+
+def begun(draft: Draft, event: e.JobStarted) -> None:
+    """An attempt has begun."""
+    run = current(draft, event.key, event.attempt)
+    if run is None or run.state not in WAITING:
+        return
+    start(draft, run)
+    task = draft.node(run).task
+    if task.timeout is not None and constant(task.timeout):
+        try:
+            at = draft.at + durations.parse(task.timeout) + MARGIN
+        except durations.BadDuration:
+            return
+        draft.command(c.StartTimer(key=run.key, attempt=run.attempt, at=at, purpose=TIMEOUT))
+
+
+def start(draft: Draft, run: TaskRun, **changes: object) -> TaskRun:
+    """Move a task run whose attempt was asked for to RUNNING."""
+    attempt = Attempt(number=run.attempt, history=(run.history[-1], (State.RUNNING, draft.at)))
+    return draft.move(run, State.RUNNING, attempts=(*run.attempts, attempt), **changes)
+
+
+def ended(draft: Draft, event: e.JobEnded) -> None:
+    """An attempt has ended."""
+    run = current(draft, event.key, event.attempt)
+    if run is None:
+        return
+    if event.error is not None and draft.node(run).role is not Role.JOB:
+        draft.say(run, Level.ERROR, event.error)
+    conclude(
+        draft,
+        run,
+        event.state,
+        outputs=event.outputs,
+        reason=event.reason,
+        exit_code=event.exit_code,
+    )
+
+
+def lost(draft: Draft, event: e.JobLost) -> None:
+    """An attempt will never report: it is started again once, outside the author's retries."""
+    run = current(draft, event.key, event.attempt)
+    if run is None or draft.node(run).role not in (Role.JOB, Role.DIRECTORY):
+        return
+    given_up = run.state is State.KILLING or draft.orphaned(run)
+    if given_up or run.lost or draft.node(run).task.on_runner_lost == "FAIL":
+        message = f"The runner of attempt {run.attempt} was lost"
+        draft.say(run, Level.ERROR, message)
+        conclude(draft, replace(run, lost=run.lost + 1), State.FAILED, reason=LOST)
+        return
+    draft.say(run, Level.WARN, f"The runner of attempt {run.attempt} was lost; it is started again")
+    run = _close_attempt(draft, run, State.FAILED, LOST)
+    run = draft.move(run, State.CREATED, attempts=run.attempts, lost=run.lost + 1)
+    draft.hold(run)
+
+
+def overdue(draft: Draft, event: e.TimerFired) -> None:
+    """A job has not ended long after its time-out."""
+    run = current(draft, event.key, event.attempt) if event.key is not None else None
+    if run is None or run.state is not State.RUNNING:
+        return
+    timeout = draft.node(run).task.timeout
+    shown = clock_text(durations.parse(timeout))
+    draft.say(run, Level.ERROR, f"Timeout after {shown}")
+    draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
+    conclude(draft, run, State.FAILED, reason=TIMEOUT)
+
+
+def conclude(
+    draft: Draft,
+    run: TaskRun,
+    state: State,
+    *,
+    outputs: Mapping[str, object] | None = None,
+    reason: str | None = None,
+    exit_code: int | None = None,
+) -> None:
+    """End the current attempt, and the task run unless it is tried again."""
+    node = draft.node(run)
+    was_killing = run.state is State.KILLING
+    run = _close_attempt(draft, run, state, reason)
+    changes: dict[str, object] = {"attempts": run.attempts, "lost": run.lost}
+    if outputs is not None:
+        changes["outputs"] = outputs
+    if was_killing:
+        draft.end(run, State.KILLED, **changes)
+        return
+    if run.state in WAITING:
+        run = draft.move(run, State.RUNNING)
+    if state is State.FAILED and _tried_again(draft, run, node, exit_code, changes):
+        return
+    if state is State.SUCCESS and node.retry is not None and node.retry.warning_on_retry:
+        state = State.WARNING if _tries(run) > 1 else state
+    draft.end(run, allowed(node.task, state, exit_code), **changes)
+
+
+def close(draft: Draft, run: TaskRun, state: State) -> TaskRun:
+    """End a task run whose current attempt says itself what its end is."""
+    if sent(run) or started(run):
+        run = _close_attempt(draft, run, state, None)
+    states = (State.RUNNING, state) if run.state in WAITING else (state,)
+    return draft.end(run, *states, attempts=run.attempts)
+
+
+def _close_attempt(draft: Draft, run: TaskRun, state: State, reason: str | None) -> TaskRun:
+    """The task run with its current attempt closed; the attempt keeps its own end."""
+    if started(run):
+        open_attempt = run.attempts[-1]
+        before, history = run.attempts[:-1], open_attempt.history
+    else:
+        before, history = run.attempts, (run.history[-1], (State.RUNNING, draft.at))
+    attempt = Attempt(number=run.attempt, history=(*history, (state, draft.at)), reason=reason)
+    return replace(run, attempts=(*before, attempt))
+
+
+def _tries(run: TaskRun) -> int:
+    return len(run.attempts) - sum(attempt.reason == LOST for attempt in run.attempts[:-1])
+
+
+def _tried_again(
+    draft: Draft, run: TaskRun, node: Node, exit_code: int | None, changes: Mapping[str, object]
+) -> bool:
+    """Arrange the next try of a failed task run, if its retry allows one."""
+    # A failure that the author allows is only seen by the task's own retry.
+    retry = node.task.retry if allows_failure(node.task, exit_code) else node.retry
+    if retry is None or draft.orphaned(run):
+        return False
+    group = draft.group_of(run)
+    if draft.killing and (group is None or not draft.shelters(group)):
+        return False
+    if retry.behavior is RetryBehavior.CREATE_NEW_EXECUTION:
+        return _execution_again(draft, run, retry, changes)
+    first = run.attempts[0].history[0][1]
+    seed = f"{draft.head.id}/{run.key}/{run.attempt}"
+    at = next_try(retry, tries=_tries(run), ended=draft.at, first=first, seed=seed)
+    if at is None:
+        return False
+    draft.move(run, State.FAILED, State.RETRYING, **changes)
+    if draft.state is State.RUNNING:
+        # The language shows the failure of a top-level task on the execution, too.
+        shown = node.parent == ROOT_ID and node.task.retry is not None
+        draft.set_state(*((State.FAILED,) if shown else ()), State.RETRYING)
+    draft.command(c.StartTimer(key=run.key, attempt=run.attempt, at=at, purpose="retry"))
+    return True
+
+
+def _execution_again(
+    draft: Draft, run: TaskRun, retry: Retry, changes: Mapping[str, object]
+) -> bool:
+    if draft.state.terminal:
+        return False
+    first = draft.head.original_created or draft.head.history[0][1]
+    seed = f"{draft.head.id}/{draft.head.attempt_number}"
+    tries = draft.head.attempt_number
+    at = next_try(retry, tries=tries, ended=draft.at, first=first, seed=seed)
+    if at is None:
+        return False
+    draft.command(c.RetryExecution(at=at))
+    give_way(draft, draft.end(run, State.FAILED, State.RETRIED, **changes))
+    return True
+
+
+def again(draft: Draft, event: e.TimerFired) -> None:
+    """The delay of a retry is over."""
+    run = None if event.key is None else draft.runs.get(event.key)
+    if run is None or run.state is not State.RETRYING or run.attempt != event.attempt:
+        return
+    run = draft.move(run, State.CREATED)
+    if draft.state is State.RETRYING:
+        draft.set_state(State.RUNNING)
+    draft.hold(run)
+
+
+def clock_text(duration: timedelta) -> str:
+    """The duration as `HH:mm:ss.SSS`, as logs show it."""
+    millis = round(duration.total_seconds() * 1000)
+    return (
+        f"{millis // 3_600_000:02d}:{millis // 60_000 % 60:02d}"
+        f":{millis // 1000 % 60:02d}.{millis % 1000:03d}"
+    )

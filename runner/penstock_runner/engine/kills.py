@@ -1,0 +1,82 @@
+"""Ending an execution early: by a person, a parent, a broken promise, or a task.
+
+Waiting task runs end at once; running ones are cancelled and awaited, and the execution is KILLED
+when all of them have ended: nobody should read KILLED while a job still writes. Nothing new opens,
+`errors` do not run, `finally` does; a second kill ends that, too.
+"""
+
+from __future__ import annotations
+
+from penstock_runner.engine import attempts, ends
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.cuts import end_around
+from penstock_runner.engine.draft import Draft, sent, started
+from penstock_runner.engine.flowables.api import Role
+from penstock_runner.engine.groups import ROOT, Group
+from penstock_runner.engine.plan import FINALLY
+from penstock_runner.engine.state import State, TaskRun
+
+
+def requested(draft: Draft, event: e.KillRequested) -> None:
+    """Begin to kill; a second time, end what the first one let through."""
+    root = draft.groups.get(ROOT)
+    if draft.state.terminal:
+        return
+    cascade = event.state is State.KILLED
+    if draft.killing:
+        draft.note(kills=2, cascade=True if cascade else None)
+    else:
+        draft.note(kills=1, end=event.state.value, cascade=True if cascade else None)
+        draft.set_state(State.KILLING)
+    if root is None:
+        ends.conclude(draft, event.state)
+        return
+    stop(draft, root, hard=draft.fact("kills") == 2)
+    draft.dirty.append(root)
+
+
+def stop(draft: Draft, group: Group, *, hard: bool) -> None:
+    """Stop all that runs in the group; what belongs to a `finally` only when `hard`."""
+    for key in list(group.children):
+        run = draft.runs[key]
+        if draft.node(run).stage == FINALLY and not hard:
+            continue
+        inner = draft.groups.get(key)
+        if inner is None:
+            stop_leaf(draft, run)
+        else:
+            draft.move(run, State.KILLING)
+            stop(draft, inner, hard=hard)
+            draft.dirty.append(inner)
+
+
+def stop_leaf(draft: Draft, run: TaskRun) -> None:
+    """End a task run that waits; cancel one that runs."""
+    role = draft.node(run).role
+    if run.state is State.KILLING or (run.state is State.RUNNING and started(run)):
+        run = draft.move(run, State.KILLING)
+        if role is not Role.SUBFLOW:
+            draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
+            return
+        if draft.fact("cascade") and run.child_execution is not None:
+            draft.command(c.KillSubflow(key=run.key, execution_id=run.child_execution))
+            return
+    elif role in (Role.JOB, Role.DIRECTORY) and sent(run):
+        draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
+    draft.end(run, State.KILLED)
+
+
+def exit_now(draft: Draft, event: e.ExitRequested) -> None:
+    """A task ends the execution in a state of its choice; what runs beside it goes on."""
+    run = draft.runs.get(event.key)
+    root = draft.groups.get(ROOT)
+    if run is None or run.state.terminal or root is None or draft.state.terminal or draft.killing:
+        return
+    if event.state is State.KILLED:
+        requested(draft, e.KillRequested(at=event.at, state=State.KILLED))
+        return
+    attempts.close(draft, run, event.state)
+    end_around(draft, run, event.state)
+    draft.note(exit=event.state.value, end=event.state.value)
+    draft.dirty.append(root)

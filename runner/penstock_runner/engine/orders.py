@@ -1,0 +1,165 @@
+"""In which order the children of a group open: cursors over slots, never a scan.
+
+A slot is a number, `value index * tasks + task position`; without loop values it is the position
+alone. Each order hands out the next slot when asked, and is told of every slot that has ended.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class Order(Protocol):
+    """Which slot opens next."""
+
+    def take(self, running: int) -> int | None:
+        """The next slot to open while `running` others have not ended; None when it is not time."""
+        ...
+
+    def ended(self, slot: int) -> None:
+        """A slot that was taken has ended."""
+        ...
+
+    def exhausted(self) -> bool:
+        """Whether no slot will be handed out any more, whatever ends."""
+        ...
+
+    def restore(self, begun: Mapping[int, bool]) -> None:
+        """Go on from slots that were taken before; the value says whether one has ended."""
+        ...
+
+
+class InSequence:
+    """One slot after the other."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._next = 0
+
+    def take(self, running: int) -> int | None:
+        if running or self._next >= self._total:
+            return None
+        self._next += 1
+        return self._next - 1
+
+    def ended(self, slot: int) -> None:
+        """Nothing is kept: a sequence only asks whether something runs."""
+
+    def exhausted(self) -> bool:
+        return self._next >= self._total
+
+    def restore(self, begun: Mapping[int, bool]) -> None:
+        self._next = max(begun, default=-1) + 1
+
+
+class AtOnce:
+    """All slots together, at most `limit` of them at a time (0: no limit)."""
+
+    def __init__(self, total: int, limit: int = 0) -> None:
+        self._total = total
+        self._limit = limit
+        self._next = 0
+        self._taken: frozenset[int] = frozenset()
+
+    def take(self, running: int) -> int | None:
+        if self._limit and running >= self._limit:
+            return None
+        while self._next in self._taken:
+            self._next += 1
+        if self._next >= self._total:
+            return None
+        self._next += 1
+        return self._next - 1
+
+    def ended(self, slot: int) -> None:
+        """Nothing is kept: only the number of running slots counts."""
+
+    def exhausted(self) -> bool:
+        while self._next in self._taken:
+            self._next += 1
+        return self._next >= self._total
+
+    def restore(self, begun: Mapping[int, bool]) -> None:
+        self._taken = frozenset(begun)
+
+
+class InLanes:
+    """Values side by side, at most `limit` (0: no limit); the tasks of one value in sequence."""
+
+    def __init__(self, tasks: int, values: int, limit: int) -> None:
+        self._tasks = tasks
+        self._values = values if tasks else 0
+        self._limit = limit
+        self._busy = 0
+        self._next = 0
+        self._ready: deque[int] = deque()
+
+    def take(self, running: int) -> int | None:  # noqa: ARG002 - lanes count values, not task runs
+        if self._ready:
+            return self._ready.popleft()
+        if self._next >= self._values or (self._limit and self._busy >= self._limit):
+            return None
+        self._busy += 1
+        self._next += 1
+        return (self._next - 1) * self._tasks
+
+    def ended(self, slot: int) -> None:
+        if (slot + 1) % self._tasks:
+            self._ready.append(slot + 1)
+        else:
+            self._busy -= 1
+
+    def exhausted(self) -> bool:
+        return self._next >= self._values and not self._ready and not self._busy
+
+    def restore(self, begun: Mapping[int, bool]) -> None:
+        last: dict[int, int] = {}
+        for slot in begun:
+            lane = slot // self._tasks
+            last[lane] = max(slot, last.get(lane, -1))
+        self._next = max(last, default=-1) + 1
+        self._busy = len(last)
+        for slot in sorted(last.values()):
+            if begun[slot]:
+                self.ended(slot)
+
+
+class ByDependencies:
+    """Each slot once all it depends on have ended, at most `limit` at a time (0: no limit)."""
+
+    def __init__(self, needs: Sequence[Sequence[int]], limit: int = 0) -> None:
+        self._limit = limit
+        self._missing = [len(set(need)) for need in needs]
+        self._waiters: list[list[int]] = [[] for _ in needs]
+        for slot, need in enumerate(needs):
+            for other in set(need):
+                self._waiters[other].append(slot)
+        self._ready = deque(slot for slot, count in enumerate(self._missing) if not count)
+        self._taken: set[int] = set()
+
+    def take(self, running: int) -> int | None:
+        if self._limit and running >= self._limit:
+            return None
+        while self._ready:
+            slot = self._ready.popleft()
+            if slot not in self._taken:
+                self._taken.add(slot)
+                return slot
+        return None
+
+    def ended(self, slot: int) -> None:
+        for waiter in self._waiters[slot]:
+            self._missing[waiter] -= 1
+            if not self._missing[waiter]:
+                self._ready.append(waiter)
+
+    def exhausted(self) -> bool:
+        return len(self._taken) >= len(self._missing)
+
+    def restore(self, begun: Mapping[int, bool]) -> None:
+        self._taken = set(begun)
+        for slot, over in sorted(begun.items()):
+            if over:
+                self.ended(slot)

@@ -1,0 +1,47 @@
+"""When a failed attempt is tried again: a date, or never."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from penstock_runner.flow.model import Retry
+
+
+def next_try(
+    retry: Retry, *, tries: int, ended: datetime, first: datetime, seed: str
+) -> datetime | None:
+    """When the try after the `tries`-th begins; None when the retry is spent.
+
+    `ended` is the end of the last try, `first` the start of the first one. A "random" delay is
+    spread by hashing `seed`, so that the same history always gives the same date.
+    """
+    if retry.max_attempts is not None and tries >= retry.max_attempts:
+        return None
+    at = ended + _delay(retry, tries, seed)
+    if retry.max_duration is not None and at > first + retry.max_duration:
+        return None
+    return at
+
+
+def _delay(retry: Retry, tries: int, seed: str) -> timedelta:
+    interval = retry.interval or timedelta()
+    match retry.type:
+        case "constant":
+            return interval
+        case "exponential":
+            # Linear, and 0 before the first retry: that is what the language promises under this name.
+            factor = int(retry.delay_factor) if retry.delay_factor is not None else 2
+            grown = interval * factor * (tries - 1)
+            return grown if retry.max_interval is None else min(grown, retry.max_interval)
+        case "random":
+            low = retry.min_interval or timedelta()
+            spread = (retry.max_interval or low) - low
+            return low + timedelta(
+                milliseconds=_spread(seed) * (spread / timedelta(milliseconds=1))
+            )
+
+
+def _spread(seed: str) -> float:
+    digest = hashlib.blake2b(seed.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
