@@ -1,8 +1,8 @@
 """From the plain data of a flow file to a `Flow`, with every fault at its place.
 
-A `Binder` walks the data once. What the language says of every task, trigger and input becomes typed here;
-what belongs to a type stays plain data in `properties`. Deprecated spellings are understood and reported as
-warnings. Rules that look at several values are in `check`.
+A `Binder` walks the data once. What the language says of every task, trigger and input becomes
+typed here; what belongs to a type stays plain data in `properties`. Deprecated spellings are
+understood and reported as warnings. Rules that look at several values are in `check`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,13 @@ INPUT_ID = re.compile(r"[a-zA-Z0-9][.a-zA-Z0-9_-]*")
 
 _FLOW_PROPERTIES = frozenset(
     (
-        "id", "namespace", "revision", "description", "labels", "inputs", "variables", "tasks", "errors",
+        "id", "namespace", "revision", "description", "labels", "inputs", "variables", "tasks",
+        "errors",
         "finally", "afterExecution", "listeners", "triggers", "pluginDefaults", "taskDefaults",
-        "concurrency", "outputs", "retry", "sla", "checks", "env", "disabled", "deleted", "tenantId",
-        "updated", "runsOn", "runs-on", "workerGroup", "workerSelector", "assets", "quota", "onRunnerLost",
+        "concurrency", "outputs", "retry", "sla", "checks", "env", "disabled", "deleted",
+        "tenantId",
+        "updated", "runsOn", "runs-on", "workerGroup", "workerSelector", "assets", "quota",
+        "onRunnerLost",
     )
 )  # fmt: skip
 _TASK_FIELDS = {
@@ -318,7 +321,8 @@ class Binder:
     def retry(self, data: object, pointer: str) -> model.Retry | None:
         """A retry policy, with both spellings of its attempts."""
         allowed = (
-            "type", "interval", "maxInterval", "minInterval", "delayFactor", "maxAttempts", "maxAttempt",
+            "type", "interval", "maxInterval", "minInterval", "delayFactor", "maxAttempts",
+            "maxAttempt",
             "maxDuration", "warningOnRetry", "behavior", "when", "exitCodes",
         )  # fmt: skip
         if data is None:
@@ -358,11 +362,11 @@ class Binder:
         return None if values is None else self._model(model.Concurrency, values, "/concurrency")
 
     def _plugin_defaults(self, data: Mapping[str, object]) -> tuple[model.PluginDefault, ...]:
-        found: list[model.PluginDefault] = []
-        for name in ("pluginDefaults", "taskDefaults"):
-            for one in self._each(data.get(name), f"/{name}", self._plugin_default):
-                found.append(one)
-        return tuple(found)
+        listed = [
+            self._each(data.get(name), f"/{name}", self._plugin_default)
+            for name in ("pluginDefaults", "taskDefaults")
+        ]
+        return tuple(one for group in listed for one in group)
 
     def _plugin_default(self, data: object, pointer: str) -> model.PluginDefault | None:
         values = self._map(data, ("type", "values", "forced"), pointer, "PluginDefault")

@@ -15,8 +15,8 @@ TypeKind = Literal["task", "trigger", "condition", "taskrunner", "other"]
 class TypeInfo:
     """One type: its present name, and the model of its own properties when Penstock has it.
 
-    `properties` is None for a type that is only known by name: its properties are not checked, and a
-    task of it fails when reached. `flowable` types order other tasks and are the engine's.
+    `properties` is None for a type that is only known by name: its properties are not checked, and
+    a task of it fails when reached. `flowable` types order other tasks and are the engine's.
     """
 
     name: str

@@ -1,15 +1,16 @@
 """Judging a parsed flow against the types that exist and the rules of the language.
 
-`check` gives only what reading has not told already; `(*parsed.faults, *check(parsed, catalogue))` is all that
-is wrong with a file. It works on plain data, so that a file with one broken part is still checked in all
-others. Properties are judged with plugin defaults in place, but only what was written can be unknown.
+`check` gives only what reading has not told already; `(*parsed.faults, *check(parsed,
+catalogue))` is all that is wrong with a file. It works on plain data, so that a file with one
+broken part is still checked in all others. Properties are judged with plugin defaults in place,
+but only what was written can be unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -313,14 +314,14 @@ class _Checker:
             yield fault if code == "MISSING_PROPERTY" else replace(fault, pointer=pointer)
 
 
-def _found(values: object, loc: tuple[int | str, ...], kind: str) -> tuple[list[str | int], object]:
+def _found(values: Any, loc: tuple[int | str, ...], kind: str) -> tuple[list[str | int], object]:
     """The steps of an error's place that are there, and the value at their end."""
     where: list[str | int] = []
-    value: object = values
+    value: Any = values
     for index, step in enumerate(loc):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
+        if (isinstance(value, Mapping) and step in value) or (
+            isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        ):
             value = value[step]
         elif kind == "missing" and index == len(loc) - 1:
             return [*where, step], None

@@ -1,8 +1,9 @@
 """Plugin defaults: values that tasks, triggers and what is nested in them start from.
 
-Works on the plain data, because a default matches by the text of a type, wherever a map has one. Own values
-win over defaults, forced defaults win over own values, the first listed wins among equals, lists are joined.
-Nothing is changed in place; data that no default touches is returned as it is.
+Works on the plain data, because a default matches by the text of a type, wherever a map has one.
+Own values win over defaults, forced defaults win over own values, the first listed wins among
+equals, lists are joined. Nothing is changed in place; data that no default touches is returned as
+it is.
 """
 
 from __future__ import annotations

@@ -36,19 +36,20 @@ def parse(value: object) -> timedelta:
 
 
 def parse_iso(text: str) -> timedelta:
-    """The duration of an ISO 8601 text; a year counts 365 days and a month 30, as nothing is exact."""
+    """The duration of an ISO 8601 text; a year counts 365 days and a month 30."""
     if len(text) > 64 or not _ISO.fullmatch(text) or text.upper() in ("P", "PT"):
         raise BadDuration(f"{text[:64]!r} is not a duration: write PT30S, PT1H30M or P1D")
     if _SIGNED_PART.search(text[2:]) or text[1:2] in "-+" or "P-" in text.upper():
         return _by_parts(text)
     try:
-        found = isodate.parse_duration(text.upper())
+        found: timedelta | isodate.Duration = isodate.parse_duration(text.upper())
     except (ValueError, isodate.ISO8601Error):
         raise BadDuration(f"{text!r} is not a duration: write PT30S, PT1H30M or P1D") from None
     if isinstance(found, timedelta):
         return found
     days = float(found.years) * 365 + float(found.months) * 30
-    return timedelta(days=days) + found.tdelta
+    exact: timedelta = found.tdelta
+    return timedelta(days=days) + exact
 
 
 _UNITS = {"Y": 365 * 86400, "W": 7 * 86400, "D": 86400, "H": 3600, "S": 1}
@@ -65,7 +66,7 @@ def _by_parts(text: str) -> timedelta:
 
 
 def to_iso(value: timedelta) -> str:
-    """The ISO 8601 text of a duration, in hours, minutes and seconds as the language prints them."""
+    """The ISO 8601 text of a duration, in hours, minutes and seconds."""
     if not value:
         return "PT0S"
     micros = round(value / timedelta(microseconds=1))

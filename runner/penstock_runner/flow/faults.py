@@ -16,7 +16,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault. Lines and columns start at 1 and count code points; `pointer` is a JSON pointer."""
+    """One fault; lines and columns start at 1, `pointer` is a JSON pointer."""
 
     code: str
     message: str

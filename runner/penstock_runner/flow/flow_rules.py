@@ -1,4 +1,4 @@
-"""Rules over a whole flow: ids that must differ, labels that are reserved, defaults that fit nothing."""
+"""Rules over a whole flow: ids that differ, labels that are reserved, defaults that fit."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def default_reasons(item: Mapping[str, object], catalogue: Catalogue) -> list[st
 
 
 def _properties_of(type_: str, catalogue: Catalogue) -> frozenset[str] | None:
-    """All properties of a type; None for a prefix, an unknown type and one that is only known by name."""
+    """All properties of a type; None for a prefix and for what is unknown or only a name."""
     kind = canonical(type_)
     if kind in FLOWABLES:
         return FLOWABLES[kind].names | COMMON_TASK

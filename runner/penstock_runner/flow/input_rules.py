@@ -1,4 +1,4 @@
-"""Rules over the declared inputs of a flow: options that fit their type, and dependencies that end."""
+"""Rules over the declared inputs of a flow: options that fit, dependencies that end."""
 
 from __future__ import annotations
 

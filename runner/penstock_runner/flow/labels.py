@@ -88,7 +88,8 @@ def of_execution(
 ) -> dict[str, str]:
     """The labels of a new execution: the flow's own, then the trigger's, then those of the request.
 
-    One value a key, the last wins. An execution id gives the correlation id when none was inherited.
+    One value a key, the last wins. An execution id stands in for the correlation id
+    when none was inherited.
     """
     labels = {key: value for key, value in flow.items() if not is_system(key)}
     labels |= dict(trigger or {})

@@ -1,4 +1,4 @@
-"""Whether a literal of a flow file is what its property asks for: patterns, zones, crons, dates, JSON.
+"""Whether a literal of a flow file is what its property asks for.
 
 Each function says what is wrong in the language's words, or None.
 """

@@ -1,8 +1,8 @@
 """The flow as a value: what a flow file says, typed, frozen and without positions.
 
-A task's own properties stay plain data (`Task.properties`), because their types belong to the task's
-class, which lives two rooms above; what every task has, and the child tasks of flowables, is typed here.
-`kind` is the present name of a type, `type` the spelling of the file.
+A task's own properties stay plain data (`Task.properties`), because their types belong to the
+task's class, which lives two rooms above; what every task has, and the child tasks of flowables,
+is typed here. `kind` is the present name of a type, `type` the spelling of the file.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Task(Model):
     depends_on: Mapping[str, tuple[str, ...]] = {}
 
     def walk(self) -> Iterator[Task]:
-        """This task, then everything below it, in the order of the file."""
+        """The task, then everything below it, in the order of the file."""
         yield self
         for children in self.branches.values():
             for child in children:

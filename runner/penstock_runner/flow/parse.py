@@ -1,7 +1,7 @@
 """Reading flow files: text in, `Parsed` out, every fault at once and at its place.
 
-`Parsed.flow` is what the author wrote. `Parsed.effective` is what runs: the same after plugin defaults were
-put in. `check` then judges a `Parsed` against the types that exist.
+`Parsed.flow` is what the author wrote. `Parsed.effective` is what runs: the same after plugin
+defaults were put in. `check` then judges a `Parsed` against the types that exist.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where in a file a place inside a scalar is.
 
-A template fault is known as a line and a column of the scalar's value; the file has quotes, escapes,
-indentation and folded lines around it. `locate` finds the character of the file that a character of the
-value came from.
+A template fault is known as a line and a column of the scalar's value; the file has quotes,
+escapes, indentation and folded lines around it. `locate` finds the character of the file that a
+character of the value came from.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ def line_and_column(text: str, index: int) -> tuple[int, int]:
     return text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1
 
 
-def locate(source: str, start: int, end: int, style: str, value: str, offset: int) -> int:
-    """The index in `source` of the character at `offset` of a scalar's value."""
-    raw = source[start:end]
+def locate(raw: str, style: str, value: str, offset: int) -> int:
+    """The index in the raw text of a scalar of the character at `offset` of its value."""
     if style in ("|", ">"):
         header = raw.find("\n") + 1
-        return start + header + _along(raw[header:], value, offset, style)
+        return header + _along(raw[header:], value, offset, style)
     opening = 1 if style in ('"', "'") else 0
-    return start + opening + _along(raw[opening:], value, offset, style)
+    return opening + _along(raw[opening:], value, offset, style)
 
 
 def _along(raw: str, value: str, offset: int, style: str) -> int:

@@ -16,8 +16,8 @@ def delay_after(
 ) -> timedelta | None:
     """How long to wait after attempt `attempt` (from 1); None when there is no other.
 
-    `spread` in [0, 1) chooses the delay of a random policy, `elapsed` is the time from the start of the
-    first attempt to the end of this one.
+    `spread` in [0, 1) chooses the delay of a random policy, `elapsed` is the time from the start of
+    the first attempt to the end of this one.
     """
     if retry.max_attempts is not None and attempt >= retry.max_attempts:
         return None

@@ -1,8 +1,8 @@
 """What a plain YAML scalar means in a flow file.
 
-The rules are those of the flow language, not of a YAML version: `yes`, `no`, `on` and `off` are booleans,
-`0b`, `0x`, a leading `0` (octal) and `_` are understood in numbers, while dates, times and `1:30` stay
-text, because inputs and properties read them themselves.
+The rules are those of the flow language, not of a YAML version: `yes`, `no`, `on` and `off` are
+booleans, `0b`, `0x`, a leading `0` (octal) and `_` are understood in numbers, while dates, times
+and `1:30` stay text, because inputs and properties read them themselves.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def tagged(tag: str, text: str) -> object:
             return text
         case "null":
             return None
-        case "bool" if isinstance(value := _WORDS.get(text), bool):
-            return value
-        case "int" if isinstance(value := plain(text), int) and not isinstance(value, bool):
-            return value
-        case "float" if isinstance(value := plain(text), int | float):
-            return float(value)
+        case "bool" if isinstance(_WORDS.get(text), bool):
+            return _WORDS[text]
+        case "int" if type(plain(text)) is int:
+            return plain(text)
+        case "float" if type(number := plain(text)) in (int, float):
+            return float(str(number))
     raise ValueError(f"the tag {tag} is not allowed on {text[:40]!r}: leave the tag out")

@@ -1,7 +1,7 @@
 """Where the tasks, triggers and nested typed objects of a flow's plain data are.
 
-`check` looks at plain data, because it must also judge flows that could not be bound. Each site has the
-object as written and, beside it, as it is after plugin defaults.
+`check` looks at plain data, because it must also judge flows that could not be bound. Each site
+has the object as written and, beside it, as it is after plugin defaults.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def _odd(flowable: Flowable, value: object, beside: object, at: str, parent: str
             task = node.get("task") if isinstance(node, Mapping) else None
             if isinstance(task, Mapping):
                 other = nodes[index] if index < len(nodes) else None
-                known = other.get("task") if isinstance(other, Mapping) else None
-                yield from _one(task, known, f"{at}/{index}/task", parent)
+                counterpart = other.get("task") if isinstance(other, Mapping) else None
+                yield from _one(task, counterpart, f"{at}/{index}/task", parent)
 
 
 def _listed(written: object, effective: object, pointer: str, parent: str) -> Iterator[Site]:
@@ -114,12 +114,7 @@ def _one(
 
 def _beside(item: Mapping[str, object], known: list[object], index: int) -> Mapping[str, object]:
     """The same object with defaults: found by id, since a default may put items in front."""
-    if index < len(known) and isinstance(known[index], Mapping):
-        found = known[index]
-        assert isinstance(found, Mapping)
-        if found.get("id") == item.get("id"):
-            return found
-    for other in known:
+    for other in (*known[index : index + 1], *known):
         if isinstance(other, Mapping) and other.get("id") == item.get("id"):
             return other
     return item

@@ -1,7 +1,7 @@
 """Rules of the triggers and conditions that belong to the language itself.
 
-Their properties are named here, so that a flow can be checked where no class of them is at hand; schedules,
-preconditions and time windows have rules over several values.
+Their properties are named here, so that a flow can be checked where no class of them is at hand;
+schedules, preconditions and time windows have rules over several values.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def trigger_findings(kind: str, data: Mapping[str, object]) -> Iterator[Finding]
         key = data.get("key")
         if isinstance(key, str) and len(key) > 256:
             yield ("key",), "BAD_VALUE", "'key' size must be between 0 and 256"
-    elif kind == FLOW_TRIGGER and isinstance(data.get("preconditions"), Mapping):
-        found = data["preconditions"]
-        assert isinstance(found, Mapping)
+    elif kind == FLOW_TRIGGER and isinstance(found := data.get("preconditions"), Mapping):
         for where, code, message in precondition_findings(found):
             yield ("preconditions", *where), code, message
 
@@ -145,8 +143,8 @@ def filter_findings(data: Mapping[str, object]) -> Iterator[Finding]:
 
 _LENGTH = ("window", "windowAdvance")
 _TIMES = ("startTime", "endTime")
-# What each type needs, and what it refuses: any of these properties, and how they are called. A length
-# between two times of day would be another end, so it counts as a deadline too.
+# What each type needs, and what it refuses: any of these properties, and how they are called. A
+# length between two times of day would be another end, so it counts as a deadline too.
 _WINDOWS: Mapping[str, tuple[tuple[str, ...], tuple[tuple[tuple[str, ...], str], ...]]] = {
     "DURATION_WINDOW": ((), ((("deadline",), "a deadline"), (_TIMES, "a start or end time"))),
     "SLIDING_WINDOW": ((), ((("deadline",), "a deadline"), (_TIMES, "a start or end time"))),

@@ -1,8 +1,8 @@
 """What the language itself knows of type names, as plain data.
 
-Old names lead to present ones (`canonical`), some present ones are deprecated, and a few types order other
-tasks: which of their properties hold child tasks, and which properties they have at all, is language and is
-written here. What all other types take is the catalogue's.
+Old names lead to present ones (`canonical`), some present ones are deprecated, and a few types
+order other tasks: which of their properties hold child tasks, and which properties they have at
+all, is language and is written here. What all other types take is the catalogue's.
 """
 
 from __future__ import annotations
@@ -55,12 +55,14 @@ _ALIASES: dict[str, str] = {
     **_same("io.kestra.plugin.fs.http.", CORE + "http.", "Request", "Download", "Trigger"),
     _OLD_TASKS + "templating.TemplatedTask": CORE + "templating.TemplatedTask",
     _OLD_TASKS + "trigger.Toggle": CORE + "trigger.Toggle",
-    **_same("io.kestra.core.models.triggers.types.", CORE + "trigger.", "Flow", "Schedule", "Webhook"),
+    **_same("io.kestra.core.models.triggers.types.", CORE + "trigger.", "Flow", "Schedule",
+    "Webhook"),
     **_conditions(),
     CORE + "condition.MultipleCondition": CORE + "condition.MultipleCondition",
     **_same(
         _OLD_TASKS + "storages.", CORE + "storage.",
-        "Size", "Delete", "Concat", "DeduplicateItems", "FilterItems", "Reverse", "Split", "LocalFiles",
+        "Size", "Delete", "Concat", "DeduplicateItems", "FilterItems", "Reverse", "Split",
+        "LocalFiles",
     ),
     _OLD_TASKS + "storages.PurgeExecution": CORE + "storage.PurgeCurrentExecutionFiles",
     CORE + "storage.PurgeExecution": CORE + "storage.PurgeCurrentExecutionFiles",
@@ -162,7 +164,8 @@ def _flowable(
 
 
 _SUBFLOW = (
-    "namespace", "flowId", "revision", "inputs", "labels", "wait", "transmitFailed", "inheritLabels",
+    "namespace", "flowId", "revision", "inputs", "labels", "wait", "transmitFailed",
+    "inheritLabels",
     "scheduleDate", "outputs", "restartBehavior",
 )  # fmt: skip
 
@@ -237,7 +240,8 @@ FLOWABLES: Mapping[str, Flowable] = {
         ),
         "flow.WorkingDirectory": _flowable(
             own=(
-                "cache", "namespaceFiles", "inputFiles", "outputFiles", "checkout", "env", "services"
+                "cache", "namespaceFiles", "inputFiles", "outputFiles", "checkout", "env",
+                "services"
             ),
         ),
         "flow.ForEachItem": _flowable(
@@ -248,8 +252,10 @@ FLOWABLES: Mapping[str, Flowable] = {
 
 COMMON_TASK = frozenset(
     (
-        "id", "type", "description", "retry", "timeout", "disabled", "workerGroup", "workerSelector",
-        "runsOn", "runs-on", "logLevel", "allowFailure", "allowWarning", "logToFile", "runIf", "when",
+        "id", "type", "description", "retry", "timeout", "disabled", "workerGroup",
+        "workerSelector",
+        "runsOn", "runs-on", "logLevel", "allowFailure", "allowWarning", "logToFile", "runIf",
+        "when",
         "interruptible", "taskCache", "assets", "version", "pluginDefaultsRef", "onRunnerLost",
         "queueTimeout", "killGrace", "killSignal",
     )
@@ -257,7 +263,8 @@ COMMON_TASK = frozenset(
 
 COMMON_TRIGGER = frozenset(
     (
-        "id", "type", "description", "conditions", "disabled", "workerGroup", "workerSelector", "runsOn",
+        "id", "type", "description", "conditions", "disabled", "workerGroup", "workerSelector",
+        "runsOn",
         "runs-on", "logLevel", "minLogLevel", "labels", "inputs", "stopAfter", "logToFile", "when",
         "version", "pluginDefaultsRef",
     )

@@ -1,7 +1,8 @@
 """Faults in the form of the language's API: one text of `path: message` lines.
 
-That form differs from a list of faults in two ways: reading stops at the first thing that cannot be read, and
-what is wrong with the flow as a whole is one violation that starts with `Invalid Flow:`.
+That form differs from a list of faults in two ways: reading stops at the first thing that cannot
+be read, and what is wrong with the flow as a whole is one violation that starts with `Invalid
+Flow:`.
 """
 
 from __future__ import annotations

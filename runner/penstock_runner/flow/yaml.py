@@ -1,15 +1,17 @@
 """YAML text as plain data that remembers where everything was written.
 
-PyYAML's C composer makes nodes with marks; a walk of ours turns them into dicts, lists and scalars by the
-flow language's own rules (see `scalars`) and finds what PyYAML lets pass: keys given twice. Limits are
-held while the text is composed, so hostile files end in a fault and not in an exhausted machine. Marks stay
-in the nodes until somebody asks for the place of a JSON pointer.
+PyYAML's C composer makes nodes with marks; a walk of ours turns them into dicts, lists and
+scalars by the flow language's own rules (see `scalars`) and finds what PyYAML lets pass: keys
+given twice. Limits are held while the text is composed, so hostile files end in a fault and not
+in an exhausted machine. Marks stay in the nodes until somebody asks for the place of a JSON
+pointer.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import yaml as pyyaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -129,7 +131,8 @@ class Document:
             return self.place(pointer)
         offset = offset_of(node.value, line, column)
         start, end = node.start_mark.index, node.end_mark.index
-        index = locate(self.text, start, end, node.style or "", node.value, offset)
+        raw = self.text[start:end]
+        index = start + locate(raw, node.style or "", node.value, offset)
         at = line_and_column(self.text, index)
         return Span(line=at[0], column=at[1], end_line=at[0], end_column=at[1] + 1)
 
@@ -186,7 +189,9 @@ def load_documents(text: str, path: str = "") -> list[Document]:
     try:
         loader = _Loader(text)
         while loader.check_node():
-            documents.append(_document(loader.get_node(), text, path))
+            node = loader.get_node()
+            if node is not None:
+                documents.append(_document(node, text, path))
     except pyyaml.YAMLError as error:
         documents.append(Document(faults=(_syntax(error, text, path),), path=path, text=text))
     except _Refused as refusal:
@@ -232,7 +237,7 @@ def _with_sources(documents: list[Document], text: str) -> list[Document]:
     if len(documents) <= 1:
         return [replace(document, source=text) for document in documents]
     starts = [0]
-    for before, after in zip(documents, documents[1:], strict=False):
+    for before, after in pairwise(documents):
         low = before.node.end_mark.index if before.node is not None else starts[-1]
         high = after.node.start_mark.index if after.node is not None else len(text)
         marks = [found.end() for found in _SEPARATOR.finditer(text, low, high + 3)]
@@ -260,7 +265,7 @@ def _document(node: Node, text: str, path: str) -> Document:
 
 
 class _Walk:
-    """Turns nodes into plain data; aliased nodes are built once and counted as often as they stand."""
+    """Turns nodes into plain data; an aliased node is built once and counted at each place."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
