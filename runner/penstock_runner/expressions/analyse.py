@@ -8,6 +8,7 @@ from jinja2 import nodes
 
 from penstock_runner.expressions.filters.table import filters
 from penstock_runner.expressions.functions.table import functions
+from penstock_runner.expressions.purity import pure_use
 
 _OPERATORS = frozenset({"??", "???", ".."})
 
@@ -33,7 +34,7 @@ def examine(tree: nodes.Template) -> Facts:
     called = {call.node.name for call in calls if isinstance(call.node, nodes.Name)}
     bound, macros = _bound(tree)
     names = _variables(tree)
-    looping = tree.find((nodes.For, nodes.Assign, nodes.Macro, nodes.Block)) is not None
+    looping = any(tree.find(tag) for tag in (nodes.For, nodes.Assign, nodes.Macro, nodes.Block))
     return Facts(
         pure=not looping
         and all(map(_pure_filter, used))
@@ -46,17 +47,7 @@ def examine(tree: nodes.Template) -> Facts:
 
 def _pure_filter(node: nodes.Filter) -> bool:
     callee = filters().get(node.name)
-    if callee is None:
-        return True  # it fails before it works
-    if callee.pure:
-        return True
-    if node.name == "jq" and node.args and isinstance(node.args[0], nodes.Const):
-        from penstock_runner.expressions.jq import is_simple
-
-        return is_simple(node.args[0].value)
-    if node.name == "replace":
-        return not any(keyword.key == "regexp" for keyword in node.kwargs) and len(node.args) < 2
-    return False
+    return callee is None or pure_use(node, callee)  # an unknown one fails before it works
 
 
 def _bound(tree: nodes.Template) -> tuple[set[str], set[str]]:

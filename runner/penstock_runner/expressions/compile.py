@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import nodes
 
-from penstock_runner.expressions import operators
-from penstock_runner.expressions.access import attribute, call, item
-from penstock_runner.expressions.callee import Callee, places
+from penstock_runner.expressions import calls, operators
+from penstock_runner.expressions.access import attribute, item
+from penstock_runner.expressions.callee import Callee
+from penstock_runner.expressions.calls import Evaluate
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
 from penstock_runner.expressions.filters.table import filters
 from penstock_runner.expressions.functions.table import functions
+from penstock_runner.expressions.purity import pure_use
 from penstock_runner.expressions.scope import Frame
 from penstock_runner.expressions.tests_table import TESTS
 from penstock_runner.expressions.text import plain
-
-Evaluate = Callable[[Frame], object]
 
 _ARITHMETIC: dict[type[nodes.Node], tuple[operators.Binary, str]] = {
     nodes.Add: (operators.add, "addition"),
@@ -42,10 +42,9 @@ _COMPARISONS: dict[str, tuple[operators.Binary, str | None]] = {
     "contains": (operators.contains, None),
     "in": (operators.inside, None),
 }
-_UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def expression(node: nodes.Expr) -> Evaluate:
+def expression(node: nodes.Node) -> Evaluate:
     """The closure of any expression."""
     arithmetic = _ARITHMETIC.get(type(node))
     if arithmetic is not None and isinstance(node, nodes.BinExpr):
@@ -298,13 +297,8 @@ def filtering(node: nodes.Filter, value: Evaluate) -> Evaluate:
     """A filter applied to a value that is compiled already."""
     callee = filters().get(node.name)
     if callee is None:
-        return _failing(f"Filter [{node.name}] does not exist.", node.lineno)
-    pure = callee.pure
-    if not pure and node.name == "jq" and node.args and isinstance(node.args[0], nodes.Const):
-        from penstock_runner.expressions.jq import is_simple
-
-        pure = is_simple(node.args[0].value)
-    return _calling(callee, "filter", node, value, pure=pure)
+        return calls.failing(f"Filter [{node.name}] does not exist.", node.lineno)
+    return _calling(callee, "filter", node, value, pure=pure_use(node, callee))
 
 
 def _test(node: nodes.Test) -> Evaluate:
@@ -313,7 +307,7 @@ def _test(node: nodes.Test) -> Evaluate:
         return lambda frame: guarded(value)(frame) is not None
     callee = TESTS.get(node.name)
     if callee is None:
-        return _failing(f"Test [{node.name}] does not exist.", node.lineno)
+        return calls.failing(f"Test [{node.name}] does not exist.", node.lineno)
     return _calling(callee, "test", node, value, pure=True)
 
 
@@ -339,85 +333,40 @@ def _call(node: nodes.Call) -> Evaluate:
 
 
 def _macro_call(node: nodes.Call, name: str) -> Evaluate:
-    args = [expression(arg) for arg in node.args]
-    named = {keyword.key: expression(keyword.value) for keyword in node.kwargs}
-    offset = node.lineno
-
-    def evaluate(frame: Frame) -> object:
-        macro: Any = frame.scopes[0].get(f"macro {name}") if frame.scopes else None
-        if macro is None:
-            raise ExpressionFailed(f"Function or Macro [{name}] does not exist.", offset)
-        try:
-            return macro(
-                frame,
-                [arg(frame) for arg in args],
-                {key: value(frame) for key, value in named.items()},
-            )
-        except ExpressionFailed as error:
-            raise error.at(offset) from None
-
-    return evaluate
+    args, named = _given(node)
+    return calls.macro_call(
+        name,
+        args[: len(node.args)],
+        dict(zip(named, args[len(node.args) :], strict=True)),
+        node.lineno,
+    )
 
 
 def _method(node: nodes.Call, target: nodes.Getattr) -> Evaluate:
-    value, name, offset = expression(target.node), target.attr, node.lineno
+    args, named = _given(node)
+    if named:
+        return calls.failing("A method takes no named arguments", node.lineno)
+    return calls.method_call(expression(target.node), target.attr, args, node.lineno)
+
+
+def _given(node: nodes.Filter | nodes.Test | nodes.Call) -> tuple[list[Evaluate], list[str]]:
+    """The arguments, positional ones first, and the names of the named ones."""
     args = [expression(arg) for arg in node.args]
-
-    def evaluate(frame: Frame) -> object:
-        try:
-            return call(value(frame), name, [arg(frame) for arg in args])
-        except ExpressionFailed as error:
-            raise error.at(offset) from None
-
-    return evaluate
-
-
-_Calling = TypeVar("_Calling", nodes.Filter, nodes.Test, nodes.Call)
+    args.extend(expression(keyword.value) for keyword in node.kwargs)
+    return args, [str(keyword.key) for keyword in node.kwargs]
 
 
 def _calling(
-    callee: Callee, what: str, node: _Calling, value: Evaluate | None, *, pure: bool
+    callee: Callee,
+    what: str,
+    node: nodes.Filter | nodes.Test | nodes.Call,
+    value: Evaluate | None,
+    *,
+    pure: bool,
 ) -> Evaluate:
-    """The call of an entry of a table, its arguments put into place once."""
-    offset, name, run = node.lineno, callee.name, callee.call
-    given = [*map(expression, node.args), *(expression(k.value) for k in node.kwargs)]
-    try:
-        order = places(callee, what, len(node.args), [k.key for k in node.kwargs])
-    except ExpressionFailed as error:
-        return _failing(error.message, offset)
-    absent: Evaluate = _const(nodes.Const(None))
-    arguments = [absent if place is None else given[place] for place in order]
-    null_is_null = value is not None and not callee.takes_null
-    in_frame = callee.in_frame
-
-    def evaluate(frame: Frame) -> object:
-        values: list[object] = [frame] if in_frame else []
-        if value is not None:
-            filtered = value(frame)
-            if filtered is None and null_is_null:
-                return None
-            values.append(filtered)
-        if not pure:
-            frame.refuse_inline(f"The {what} '{name}'")
-        for argument in arguments:
-            values.append(argument(frame))  # noqa: PERF401 - appended to what is there
-        try:
-            return run(*values)
-        except ExpressionFailed as error:
-            raise error.at(offset) from error.__cause__
-        except _UNEXPECTED as error:
-            raise ExpressionFailed(f"The {what} '{name}' failed: {error}", offset) from error
-
-    return evaluate
-
-
-def _failing(message: str, offset: int) -> Evaluate:
-    """What cannot be called fails when it is reached, as a dead branch may hold it."""
-
-    def evaluate(_frame: Frame) -> object:
-        raise ExpressionFailed(message, offset)
-
-    return evaluate
+    args, named = _given(node)
+    use = calls.Use(callee=callee, what=what, offset=node.lineno, pure=pure)
+    return calls.calling(use, value, args, named)
 
 
 _COMPILERS: dict[type[nodes.Node], Callable[[Any], Evaluate]] = {

@@ -70,11 +70,11 @@ class NoServices:
 
         return self._now or datetime(1970, 1, 1, tzinfo=UTC)
 
-    def secret(self, name: str, namespace: str | None) -> str:
+    def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - the protocol
         """Refused."""
         raise _unavailable(f"secret('{name}')")
 
-    def kv(self, key: str, namespace: str | None) -> object:
+    def kv(self, key: str, namespace: str | None) -> object:  # noqa: ARG002 - the protocol
         """Refused."""
         raise _unavailable(f"kv('{key}')")
 
@@ -94,11 +94,11 @@ class NoServices:
         """Refused."""
         raise _unavailable("errorLogs()")
 
-    def http(self, request: Mapping[str, object]) -> object:
+    def http(self, request: Mapping[str, object]) -> object:  # noqa: ARG002 - the protocol
         """Refused."""
         raise _unavailable("http()")
 
-    def random_bytes(self, count: int) -> bytes:
+    def random_bytes(self, count: int) -> bytes:  # noqa: ARG002 - the protocol
         """Refused."""
         raise _unavailable("a random value")
 

@@ -106,7 +106,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._kind = self._token = ""
+        self._kind = self._mark = ""
         self._advance()
 
     def _advance(self) -> None:
@@ -116,21 +116,21 @@ class _Reader:
                 raise ValueError(f"unexpected {self._text[self._at]!r} at {self._at}")
             self._at = found.end()
             if found.lastgroup != "space":
-                self._kind, self._token = found.lastgroup or "", found[0]
+                self._kind, self._mark = found.lastgroup or "", found[0]
                 return
-        self._kind = self._token = ""
+        self._kind = self._mark = ""
 
     def _take(self) -> tuple[str, str]:
-        taken = self._kind, self._token
+        taken = self._kind, self._mark
         self._advance()
         return taken
 
     def value(self) -> object:
-        kind, token = self._take()
-        if kind in {"name", "quoted"} and self._token == "::":
+        kind, piece = self._take()
+        if kind in {"name", "quoted"} and self._mark == "::":
             self._advance()
             return self.value()
-        match kind, token:
+        match kind, piece:
             case "mark", "{":
                 return self._struct()
             case "mark", "[":
@@ -138,38 +138,39 @@ class _Reader:
             case "mark", "(":
                 return self._list(")")
             case "text", _:
-                return _unquoted(token)
+                return _unquoted(piece)
             case "long", _:
-                joined = token[3:-3]
+                joined = piece[3:-3]
                 while self._kind == "long":
                     joined += self._take()[1][3:-3]
                 return joined
             case "quoted", _:
-                return _unquoted(token)
+                return _unquoted(piece)
             case "number", _:
-                return _number(token)
+                return _number(piece)
             case "time", _:
-                return _time(token)
+                return _time(piece)
             case "name", _:
-                return _named(token)
-        raise ValueError("a value is missing" if not kind else f"unexpected {token!r}")
+                return _named(piece)
+            case _:
+                raise ValueError(f"unexpected {piece!r}" if kind else "a value is missing")
 
     def _struct(self) -> dict[str, object]:
         fields: dict[str, object] = {}
-        while self._token != "}" or self._kind != "mark":
-            kind, token = self._take()
+        while self._mark != "}" or self._kind != "mark":
+            kind, piece = self._take()
             if kind not in {"name", "quoted", "text"}:
-                raise ValueError(f"expected a field name, not {token!r}")
+                raise ValueError(f"expected a field name, not {piece!r}")
             if self._take()[1] != ":":
-                raise ValueError(f"expected a colon after {token!r}")
-            fields[token if kind == "name" else _unquoted(token)] = self.value()
+                raise ValueError(f"expected a colon after {piece!r}")
+            fields[piece if kind == "name" else _unquoted(piece)] = self.value()
             self._separator("}")
         self._advance()
         return fields
 
     def _list(self, end: str) -> list[object]:
         items: list[object] = []
-        while self._token != end or self._kind != "mark":
+        while self._mark != end or self._kind != "mark":
             items.append(self.value())
             if end == "]":
                 self._separator(end)
@@ -177,21 +178,21 @@ class _Reader:
         return items
 
     def _separator(self, end: str) -> None:
-        if self._kind == "mark" and self._token == ",":
+        if self._kind == "mark" and self._mark == ",":
             self._advance()
-        elif self._token != end:
-            raise ValueError(f"expected a comma, not {self._token!r}")
+        elif self._mark != end:
+            raise ValueError(f"expected a comma, not {self._mark!r}")
 
 
-def _unquoted(token: str) -> str:
-    inner = token[1:-1].replace("\\'", "'")
-    if token[0] == "'":
+def _unquoted(piece: str) -> str:
+    inner = piece[1:-1].replace("\\'", "'")
+    if piece[0] == "'":
         inner = inner.replace('"', '\\"')
     return str(json.loads(f'"{inner}"', strict=False))
 
 
-def _number(token: str) -> object:
-    digits = token.replace("_", "")
+def _number(piece: str) -> object:
+    digits = piece.replace("_", "")
     if len(digits) > 1000:
         raise ValueError("a number is too long")
     if digits.lower().lstrip("-").startswith(("0x", "0b")):
@@ -203,17 +204,17 @@ def _number(token: str) -> object:
     return int(digits)
 
 
-def _time(token: str) -> object:
-    if token.endswith("T"):
-        token = (token[:-1] + "-01-01")[:10]
-    if "T" not in token:
-        return date.fromisoformat(token)
-    moment = datetime.fromisoformat(token)
+def _time(piece: str) -> object:
+    if piece.endswith("T"):
+        piece = (piece[:-1] + "-01-01")[:10]
+    if "T" not in piece:
+        return date.fromisoformat(piece)
+    moment = datetime.fromisoformat(piece)
     return moment.replace(tzinfo=UTC) if moment.utcoffset() == timedelta(0) else moment
 
 
-def _named(token: str) -> object:
-    match token:
+def _named(piece: str) -> object:
+    match piece:
         case "true":
             return True
         case "false":
@@ -225,4 +226,4 @@ def _named(token: str) -> object:
         case "-inf":
             return -math.inf
         case _:
-            return None if token == "null" or token.startswith("null.") else token
+            return None if piece == "null" or piece.startswith("null.") else piece

@@ -18,7 +18,7 @@ class Float32(float):
 
     __slots__ = ()
 
-    def __new__(cls, value: float | str) -> Float32:
+    def __new__(cls, value: float | Decimal | str) -> Float32:
         wide = float(value)
         try:
             narrow: float = struct.unpack("<f", struct.pack("<f", wide))[0]

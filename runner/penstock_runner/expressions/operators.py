@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from penstock_runner.expressions import limits
 from penstock_runner.expressions.errors import ExpressionFailed, RenderLimit
@@ -151,20 +152,20 @@ def not_equals(left: object, right: object) -> bool:
     return not equals(left, right)
 
 
-def compare(test: Callable[[object, object], bool]) -> Callable[[object, object], bool]:
+def compare(test: Callable[[Any, Any], Any]) -> Callable[[object, object], bool]:
     """`>`, `<`, `>=` or `<=`: numbers, texts and dates; false when a side is null."""
 
     def holds(left: object, right: object) -> bool:
         if is_number(left) and is_number(right):
-            return test(left, right)
+            return bool(test(left, right))
         if left is None or right is None:
             return False
         if isinstance(left, str) and isinstance(right, str):
-            return test(left, right)
+            return bool(test(left, right))
         if isinstance(left, timedelta) and isinstance(right, timedelta):
-            return test(left, right)
+            return bool(test(left, right))
         if isinstance(left, date) or isinstance(right, date):
-            return test(_moment(left), _moment(right))
+            return bool(test(_moment(left), _moment(right)))
         raise ExpressionFailed("invalid operands for mathematical comparison")
 
     return holds

@@ -7,11 +7,13 @@ from functools import cache
 from jinja2 import nodes
 
 from penstock_runner.expressions import analyse, limits
-from penstock_runner.expressions.compile import Evaluate, expression
+from penstock_runner.expressions.calls import Evaluate
+from penstock_runner.expressions.compile import expression
 from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax, RenderLimit
-from penstock_runner.expressions.parser import Dialect, parse
+from penstock_runner.expressions.grammar import Dialect
+from penstock_runner.expressions.parser import parse
 from penstock_runner.expressions.scope import Frame
-from penstock_runner.expressions.tags import Run, TextOutput, TypedOutput, body
+from penstock_runner.expressions.tags import Output, Run, TextOutput, TypedOutput, body
 from penstock_runner.expressions.text import printed
 
 _TOO_MUCH = (RecursionError, MemoryError)
@@ -32,8 +34,10 @@ class Program:
         self.source = source
         tree = parse(source, _dialect())
         try:
-            self._run: Run = body(_macros_first(tree.body))
             self._parts = _prints_only(tree)
+            self._run: Run | None = None
+            if self._parts is None:
+                self._run = body(_macros_first(tree.body))
             facts = analyse.examine(tree)
         except RecursionError:
             raise ExpressionSyntax("The expression is nested too deeply", 1, 1, source) from None
@@ -52,7 +56,7 @@ class Program:
                 limits.check_text(sum(map(len, texts)))
                 return "".join(texts)
             output = TextOutput()
-            self._run(frame, output)
+            self._write(frame, output)
             return output.result()
         except ExpressionFailed as error:
             raise error.within(self.source) from error.__cause__
@@ -65,7 +69,7 @@ class Program:
         """The source rendered to a value."""
         try:
             output = TypedOutput()
-            self._run(frame, output)
+            self._write(frame, output)
             return output.result()
         except ExpressionFailed as error:
             raise error.within(self.source) from error.__cause__
@@ -73,6 +77,15 @@ class Program:
             raise self._too_much() from error
         except _UNEXPECTED as error:
             raise self._unexpected(error) from error
+
+    def _write(self, frame: Frame, output: Output) -> None:
+        if self._run is not None:
+            self._run(frame, output)
+        for part in self._parts or ():
+            if isinstance(part, str):
+                output.literal(part)
+            else:
+                output.value(part(frame))
 
     def _too_much(self) -> ExpressionFailed:
         return RenderLimit("The expression needs too much memory or depth").within(self.source)
@@ -88,10 +101,13 @@ def _macros_first(children: list[nodes.Node]) -> list[nodes.Node]:
 
 def _prints_only(tree: nodes.Template) -> list[str | Evaluate] | None:
     """The parts of a template without tags, which most are."""
-    parts: list[str | Evaluate] = []
+    children: list[nodes.Node] = []
     for child in tree.body:
         if not isinstance(child, nodes.Output):
             return None
-        for node in child.nodes:
-            parts.append(node.data if isinstance(node, nodes.TemplateData) else expression(node))
-    return parts
+        children.extend(child.nodes)
+    return [
+        node.data if isinstance(node, nodes.TemplateData) else expression(node)
+        for node in children
+        if isinstance(node, nodes.Expr)
+    ]

@@ -62,8 +62,8 @@ class Frame:
         self.scopes: list[dict[str, object]] = []
         self.blocks: dict[str, Callable[[Frame], str]] = {}
         self.steps = 0
-        self.nesting = 0 if parent is None else parent.nesting + 1
-        self.rerendered = 0 if parent is None else parent.rerendered
+        self.nesting: int = 0 if parent is None else parent.nesting + 1
+        self.rerendered: int = 0 if parent is None else parent.rerendered
 
     def lookup(self, name: str) -> object:
         """The value of a name, the innermost scope first."""

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from jinja2 import nodes
 
 from penstock_runner.expressions import limits
-from penstock_runner.expressions.compile import Evaluate, expression, filtering
+from penstock_runner.expressions.calls import Evaluate
+from penstock_runner.expressions.compile import expression, filtering
 from penstock_runner.expressions.errors import ExpressionFailed, RenderLimit, UndefinedVariable
 from penstock_runner.expressions.operators import sum_of_prints, truth
 from penstock_runner.expressions.scope import Frame

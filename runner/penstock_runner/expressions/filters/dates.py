@@ -14,7 +14,6 @@ from penstock_runner.expressions.scope import Frame
 
 DATES: Table = {}
 _LENGTHS = {
-    "NANOS": timedelta(microseconds=1) / 1000,
     "MICROS": timedelta(microseconds=1),
     "MILLIS": timedelta(milliseconds=1),
     "SECONDS": timedelta(seconds=1),
@@ -54,10 +53,9 @@ def shown(moment: datetime, pattern: object, locale: object) -> str:
 
 
 @offer(DATES, "date", "format", "timeZone", "existingFormat", "locale", in_frame=True)
-def date(
-    frame: Frame, value: object, pattern: object, zone_: object, existing: object, locale: object
-) -> str:
+def date(frame: Frame, value: object, *given: object) -> str:
     """The date in a format."""
+    pattern, zone_, existing, locale = given
     return shown(placed(frame, value, zone_, existing), pattern, locale)
 
 
@@ -73,17 +71,9 @@ def date(
     required=2,
     in_frame=True,
 )
-def date_add(
-    frame: Frame,
-    value: object,
-    amount: object,
-    unit: object,
-    pattern: object,
-    zone_: object,
-    existing: object,
-    locale: object,
-) -> str:
+def date_add(frame: Frame, value: object, *given: object) -> str:
     """The date moved by an amount of a unit such as `DAYS`, in a format."""
+    amount, unit, pattern, zone_, existing, locale = given
     moment = placed(frame, value, zone_, existing)
     count = whole_argument(amount, "dateAdd", "amount")
     return shown(added(moment, count, unit), pattern, locale)
@@ -103,7 +93,7 @@ def added(moment: datetime, count: int, unit: object) -> datetime:
             return _plus_months(moment, _MONTHS[name] * count)
     except (OverflowError, ValueError):
         raise ExpressionFailed("The date is outside of the years 1 to 9999") from None
-    known = ", ".join([*_LENGTHS, *_DAYS, *_MONTHS])
+    known = ", ".join(["NANOS", *_LENGTHS, *_DAYS, *_MONTHS])
     raise ExpressionFailed(f"Unknown unit {str(unit)[:40]!r} of 'dateAdd': it is one of {known}")
 
 

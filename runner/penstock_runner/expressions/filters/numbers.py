@@ -10,7 +10,7 @@ from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.filters.arguments import text, text_argument, whole_argument
 from penstock_runner.expressions.numbers import Float32, Number, is_number, number_text
-from penstock_runner.expressions.operators import type_name
+from penstock_runner.expressions.operators import negative, type_name
 
 NUMBERS: Table = {}
 _DIGITS = 400
@@ -29,7 +29,10 @@ def _number(value: object, name: str) -> Number:
 def absolute(value: object) -> Number:
     """The number without its sign."""
     number = _number(value, "abs")
-    return Float32(abs(number)) if isinstance(number, Float32) else abs(number)
+    if number >= 0:
+        return number
+    opposite = negative(number)
+    return opposite if is_number(opposite) else number
 
 
 @offer(NUMBERS, "round", "precision")

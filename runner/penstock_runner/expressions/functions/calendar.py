@@ -27,7 +27,8 @@ def is_before(frame: Frame, date: object, other: object) -> bool:
 @offer(CALENDAR, "isDateBetween", "date", "after", "before", required=3, in_frame=True)
 def is_between(frame: Frame, date: object, after: object, before: object) -> bool:
     """Whether a date is after one and before another."""
-    return is_after(frame, date, after) and is_before(frame, date, before)
+    moment = placed(frame, date, None, None)
+    return placed(frame, after, None, None) < moment < placed(frame, before, None, None)
 
 
 def _about(name: str, answer: Callable[[datetime], object]) -> None:

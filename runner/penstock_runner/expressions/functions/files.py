@@ -42,7 +42,7 @@ def file_empty(frame: Frame, path: object) -> bool:
 @offer(FILES, "fileURI", "path", required=1, in_frame=True)
 def file_uri(frame: Frame, path: object) -> str:
     """The URI of a namespace file."""
-    return _namespace_file(frame, printed(path), own_namespace(frame))
+    return _namespace_file(printed(path), own_namespace(frame))
 
 
 def _uri(frame: Frame, path: object) -> str:
@@ -58,7 +58,7 @@ def _uri(frame: Frame, path: object) -> str:
         )
     if text.startswith("nsfile://"):
         namespace, _, inner = text.removeprefix("nsfile://").partition("/")
-        return _namespace_file(frame, inner, namespace or own_namespace(frame))
+        return _namespace_file(inner, namespace or own_namespace(frame))
     if "://" in text:
         raise ExpressionFailed(
             f"Unable to read the file '{text}': only namespace files and files of this execution"
@@ -66,10 +66,10 @@ def _uri(frame: Frame, path: object) -> str:
         )
     if not text:
         raise ExpressionFailed("Unable to read the file '': the path is empty")
-    return _namespace_file(frame, text, own_namespace(frame))
+    return _namespace_file(text, own_namespace(frame))
 
 
-def _namespace_file(frame: Frame, path: str, namespace: str | None) -> str:
+def _namespace_file(path: str, namespace: str | None) -> str:
     if namespace is None:
         raise ExpressionFailed(f"Unable to read the file '{path}': the flow has no namespace here")
     if ".." in path.replace("\\", "/").split("/"):

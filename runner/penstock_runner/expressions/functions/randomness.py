@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.functions.values import whole
-from penstock_runner.expressions.operators import within_long
+from penstock_runner.expressions.numbers import within_long
 from penstock_runner.expressions.scope import Frame
 
 RANDOMNESS: Table = {}

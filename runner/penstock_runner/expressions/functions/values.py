@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from penstock_runner.expressions import json_text, limits, operators
 from penstock_runner.expressions.callee import Table, offer
@@ -85,22 +85,24 @@ def tasks_with_state(frame: Frame, state: object) -> list[object]:
     tasks = frame.all_variables().get("tasks")
     if isinstance(tasks, Mapping):
         for task_id, runs in tasks.items():
-            _with_state(task_id, runs, None, wanted, found, 0)
+            found.extend(
+                {"taskId": task_id, "value": value, "state": state}
+                for state, value in _leaves(runs, None)
+                if state == wanted
+            )
     return found
 
 
-def _with_state(
-    task_id: object, runs: object, value: object, wanted: str, found: list[object], depth: int
-) -> None:
+def _leaves(runs: object, value: object, depth: int = 0) -> Iterator[tuple[object, object]]:
+    """The state and value of each run of a task, however deep the loops around it are."""
     if not isinstance(runs, Mapping) or depth > limits.NESTING:
         return
     state = runs.get("state")
     if isinstance(state, str):
-        if state == wanted:
-            found.append({"taskId": task_id, "value": value, "state": state})
+        yield state, value
         return
     for key, inner in runs.items():
-        _with_state(task_id, inner, key, wanted, found, depth + 1)
+        yield from _leaves(inner, key, depth + 1)
 
 
 @offer(VALUES, "block", "name", required=1, in_frame=True)
@@ -112,7 +114,7 @@ def block(frame: Frame, name: object) -> str:
     return known(frame)
 
 
-@offer(VALUES, "encrypt", "key", "plaintext", required=2, in_frame=True)
+@offer(VALUES, "encrypt", "key", "plaintext", required=2, pure=False, in_frame=True)
 def encrypt(frame: Frame, key: object, plaintext: object) -> object:
     """A text encrypted with AES-GCM, in base64; null and empty texts stay."""
     from penstock_runner.expressions import crypt
@@ -124,7 +126,7 @@ def encrypt(frame: Frame, key: object, plaintext: object) -> object:
     return crypt.encrypt(secret, text_argument(plaintext, "encrypt", "plaintext"), start)
 
 
-@offer(VALUES, "decrypt", "key", "encrypted", required=2)
+@offer(VALUES, "decrypt", "key", "encrypted", required=2, pure=False)
 def decrypt(key: object, encrypted: object) -> object:
     """The text that was encrypted; null and empty texts stay."""
     from penstock_runner.expressions import crypt

@@ -97,12 +97,6 @@ def own_namespace(frame: Frame) -> str | None:
     return namespace if isinstance(namespace, str) else None
 
 
-@offer(WORLD, "appLink", "appId", "baseUrl", in_frame=True)
-def app_link(frame: Frame, _app: object, _base: object) -> str:
-    """Apps are not part of this product."""
-    raise ExpressionFailed("appLink() needs apps, which do not exist here")
-
-
 @offer(WORLD, "env", "name", required=1, in_frame=True)
 def env(frame: Frame, name: object) -> object:
     """One of `envs`."""

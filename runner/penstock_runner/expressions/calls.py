@@ -1,0 +1,101 @@
+"""Calls of filters, functions, tests, macros and methods, with their arguments in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock_runner.expressions.access import call
+from penstock_runner.expressions.callee import Callee, places
+from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.scope import Frame
+
+Evaluate = Callable[[Frame], object]
+_UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One place in a source where an entry of a table is called."""
+
+    callee: Callee
+    what: str
+    offset: int
+    pure: bool
+
+
+def calling(
+    use: Use, value: Evaluate | None, given: Sequence[Evaluate], named: Sequence[str]
+) -> Evaluate:
+    """The call of a filter, test or function; arguments meet parameters once, here."""
+    callee, what, offset, pure = use.callee, use.what, use.offset, use.pure
+    try:
+        order = places(callee, what, len(given) - len(named), named)
+    except ExpressionFailed as error:
+        return failing(error.message, offset)
+    arguments = [_nothing if place is None else given[place] for place in order]
+    name, run, in_frame = callee.name, callee.call, callee.in_frame
+    null_is_null = value is not None and not callee.takes_null
+
+    def evaluate(frame: Frame) -> object:
+        values: list[object] = [frame] if in_frame else []
+        if value is not None:
+            filtered = value(frame)
+            if filtered is None and null_is_null:
+                return None
+            values.append(filtered)
+        if not pure:
+            frame.refuse_inline(f"The {what} '{name}'")
+        values.extend([argument(frame) for argument in arguments])
+        try:
+            return run(*values)
+        except ExpressionFailed as error:
+            raise error.at(offset) from error.__cause__
+        except _UNEXPECTED as error:
+            raise ExpressionFailed(f"The {what} '{name}' failed: {error}", offset) from error
+
+    return evaluate
+
+
+def _nothing(_frame: Frame) -> object:
+    return None
+
+
+def failing(message: str, offset: int) -> Evaluate:
+    """What cannot be called fails when it is reached, as a dead branch may hold it."""
+
+    def evaluate(_frame: Frame) -> object:
+        raise ExpressionFailed(message, offset)
+
+    return evaluate
+
+
+def macro_call(
+    name: str, args: Sequence[Evaluate], named: Mapping[str, Evaluate], offset: int
+) -> Evaluate:
+    """The call of a macro of the template."""
+
+    def evaluate(frame: Frame) -> object:
+        macro: Any = frame.scopes[0].get(f"macro {name}") if frame.scopes else None
+        if macro is None:
+            raise ExpressionFailed(f"Function or Macro [{name}] does not exist.", offset)
+        positional = [arg(frame) for arg in args]
+        try:
+            return macro(frame, positional, {key: value(frame) for key, value in named.items()})
+        except ExpressionFailed as error:
+            raise error.at(offset) from None
+
+    return evaluate
+
+
+def method_call(target: Evaluate, name: str, args: Sequence[Evaluate], offset: int) -> Evaluate:
+    """The call of one of the few methods that values have."""
+
+    def evaluate(frame: Frame) -> object:
+        try:
+            return call(target(frame), name, [arg(frame) for arg in args])
+        except ExpressionFailed as error:
+            raise error.at(offset) from None
+
+    return evaluate
