@@ -1,4 +1,4 @@
-"""Small builders to tell what happens to an execution: flows, events, and a player for the world around it."""
+"""Small builders for the stories of executions: flows, events, and the world around them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CORE = "io.kestra.plugin.core."
 
 
-def job(id: str, **more: object) -> Task:
+def job(name: str, **more: object) -> Task:
     kind = CORE + "log.Log"
-    return Task(id=id, type=kind, kind=kind, **more)
+    return Task(id=name, type=kind, kind=kind, **more)
 
 
 def group(
-    id: str,
+    name: str,
     kind: str,
     *tasks: Task,
     properties: Mapping[str, object] | None = None,
@@ -32,8 +32,10 @@ def group(
     given = dict(branches or {})
     if tasks:
         given["tasks"] = tasks
-    name = f"{CORE}flow.{kind}"
-    return Task(id=id, type=name, kind=name, branches=given, properties=properties or {}, **more)
+    type_ = f"{CORE}flow.{kind}"
+    return Task(
+        id=name, type=type_, kind=type_, branches=given, properties=properties or {}, **more
+    )
 
 
 def flow(*tasks: Task, **more: object) -> Flow:
@@ -44,9 +46,9 @@ def constant(seconds: float = 1, **more: object) -> Retry:
     return Retry(type="constant", interval=timedelta(seconds=seconds), **more)
 
 
-def execution(id: str = "x1") -> Execution:
+def execution(name: str = "x1") -> Execution:
     return Execution(
-        id=id,
+        id=name,
         namespace="team",
         flow_id="build",
         flow_revision=1,
@@ -60,8 +62,8 @@ Answer = Callable[[c.Evaluate], e.Evaluated]
 class World:
     """Plays runner, renderer and timers for one execution, one thing at a time, in order.
 
-    `outcomes` gives the ends of the attempts of a task; `answers` the rendered values, by key and purpose.
-    What is in `silent` never reports.
+    `outcomes` gives the ends of the attempts of a task; `answers` the rendered values, by key and
+    purpose. What is in `silent` never reports.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTimer:
-    """Come back at `at` with `TimerFired(key, attempt, purpose)`; one per (key, attempt, purpose)."""
+    """Come back at `at` with `TimerFired`; one for each (key, attempt, purpose)."""
 
     key: RunKey | None
     attempt: int
@@ -41,8 +41,8 @@ class StartTimer:
 class Evaluate:
     """Render `expressions` as the task run `key` sees the world (None: as the execution does).
 
-    `purpose` says which gate asks (`runIf`, `condition`, `values`, `outputs`, ...) and comes back on the
-    answer. Names in `typed` keep the type of their value; the others become text.
+    `purpose` says which gate asks (`runIf`, `condition`, `values`, `outputs`, ...) and comes back
+    on the answer. Names in `typed` keep the type of their value; the others become text.
     """
 
     key: RunKey | None
@@ -53,10 +53,10 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartSubflow:
-    """Create a child execution for a task run; comes back as `SubflowStarted` or a failed `JobEnded`.
+    """Create a child execution; comes back as `SubflowStarted` or a failed `JobEnded`.
 
-    `request` holds the rendered properties of the task (namespace, flowId, revision, inputs, labels,
-    inheritLabels, scheduleDate, wait).
+    `request` holds the rendered properties of the task (namespace, flowId, revision, inputs,
+    labels, inheritLabels, scheduleDate, wait).
     """
 
     key: RunKey

@@ -1,7 +1,7 @@
-"""The mutable draft that one fold works on: task runs, open groups, and the commands that follow.
+"""The mutable draft that one fold works on: task runs, open groups, commands.
 
-It offers the few moves that every rule is made of (create, move, end, ask, say) and keeps the counts right.
-Which move is made when is said in the modules around it, one for each kind of event.
+It offers the few moves that every rule is made of (create, move, end, ask, say) and keeps the
+counts right. Which move is made when is said in the modules around it, one for each kind of event.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Draft:
 
     def ask(self, run: TaskRun, purpose: str, expressions: Mapping[str, object]) -> TaskRun:
         """Have expressions rendered for a task run, which waits for the answer."""
-        # The number tells a late answer to an earlier question of the same kind from the one awaited.
+        # The number tells a late answer to an earlier question from the one awaited.
         gate, asked = next_gate(run.facts, purpose)
         self.command(c.Evaluate(key=run.key, purpose=gate, expressions=expressions))
         return self.note_run(run, gate=gate, asked=asked)

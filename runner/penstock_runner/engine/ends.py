@@ -9,7 +9,7 @@ from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.plan import LISTENERS
 from penstock_runner.engine.state import State
-from penstock_runner.flow.model import Level
+from penstock_runner.flow.model import Flow, Level
 
 OUTPUTS, DONE = "outputs", "done"
 
@@ -45,15 +45,20 @@ def conclude(draft: Draft, state: State) -> None:
     """Give the execution its final state, then run what comes after it."""
     draft.set_state(state)
     draft.note(end=state.value)
-    conditions = {
-        str(index): list(listener.conditions)
-        for index, listener in enumerate(draft.plan.flow.listeners)
-        if listener.conditions
-    }
-    if conditions and ROOT in draft.groups:
-        draft.ask_of_flow(LISTENERS, conditions)
+    asked = conditions(draft.plan.flow)
+    if asked and ROOT in draft.groups:
+        draft.ask_of_flow(LISTENERS, asked)
     else:
         heard(draft, {})
+
+
+def conditions(flow: Flow) -> dict[str, object]:
+    """The conditions of the listeners that have any, by their place."""
+    return {
+        str(index): list(listener.conditions)
+        for index, listener in enumerate(flow.listeners)
+        if listener.conditions
+    }
 
 
 def heard(draft: Draft, values: Mapping[str, object]) -> None:

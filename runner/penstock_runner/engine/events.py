@@ -1,4 +1,4 @@
-"""Events: what has happened, as the engine is told. Each carries its time; nothing else tells the time."""
+"""Events: what has happened. Each carries its time; nothing else tells the time."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class PauseRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """A paused task run, or the execution when `key` is None, goes on; `outputs` are the given inputs."""
+    """A paused task run (None: the execution) goes on; `outputs` are the given inputs."""
 
     at: datetime
     key: RunKey | None = None
@@ -165,7 +165,7 @@ class RestartRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequested:
-    """A copy of an ended execution starts again at `key`; the runs before it are already in place."""
+    """A copy of an execution starts again at `key`; the runs before it are already in place."""
 
     at: datetime
     key: RunKey

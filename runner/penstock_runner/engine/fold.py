@@ -19,6 +19,7 @@ from penstock_runner.engine.commands import Command
 from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.events import Event
 from penstock_runner.engine.index import index
+from penstock_runner.engine.pending import pending
 from penstock_runner.engine.plan import Plan
 from penstock_runner.engine.settle import settle
 from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
@@ -87,6 +88,10 @@ class Fold:
         """Apply the rules until nothing changes."""
         settle(self._draft)
         return self._taken()
+
+    def pending(self) -> tuple[Command, ...]:
+        """The jobs and questions that the execution waits for, for taking it up after a stop."""
+        return tuple(pending(self._draft))
 
     def execution(self) -> Execution:
         """The whole execution, frozen; built anew only when something has changed."""

@@ -121,17 +121,12 @@ class Group:
 
     def next_stage(self, *, quiet: bool) -> str | None:
         """The stage after this one; None when the group is through. `quiet` leaves `errors` out."""
-        if self.stage == TASKS and not quiet and self.has(State.FAILED) and not self.killed:
-            if self.nodes_of(ERRORS):
-                return ERRORS
+        failed = self.stage == TASKS and self.has(State.FAILED) and not self.has(State.KILLED)
+        if failed and not quiet and self.nodes_of(ERRORS):
+            return ERRORS
         if self.stage in (TASKS, ERRORS) and self.nodes_of(FINALLY):
             return FINALLY
         return None
-
-    @property
-    def killed(self) -> bool:
-        """Whether a normal child was killed."""
-        return self.has(State.KILLED, TASKS)
 
     def after_stages(self) -> Sequence[str]:
         """What the flow runs once it has ended, in order."""

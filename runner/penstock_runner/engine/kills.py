@@ -62,6 +62,8 @@ def stop_leaf(draft: Draft, run: TaskRun) -> None:
         if draft.fact("cascade") and run.child_execution is not None:
             draft.command(c.KillSubflow(key=run.key, execution_id=run.child_execution))
             return
+        attempts.close(draft, run, State.KILLED)
+        return
     elif role in (Role.JOB, Role.DIRECTORY) and sent(run):
         draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
     draft.end(run, State.KILLED)

@@ -13,7 +13,7 @@ from penstock_runner.engine.plan import TASKS, Node
 from penstock_runner.engine.state import RunKey, State, TaskRun
 from penstock_runner.engine.truth import constant
 from penstock_runner.flow import durations
-from penstock_runner.flow.model import Level
+from penstock_runner.flow.model import Level, Task
 
 _ASKED = ("delay", "timeout", "pauseDuration", "behavior")
 _AFTER: Mapping[str, State | None] = {
@@ -26,12 +26,17 @@ _AFTER: Mapping[str, State | None] = {
 
 def start(draft: Draft, run: TaskRun, node: Node) -> None:
     """Begin a Pause task: at once, or when its delays are rendered."""
-    said = {name: node.task.properties[name] for name in _ASKED if name in node.task.properties}
+    asked = said(node.task)
     run = draft.move(run, State.RUNNING)
-    if constant(said):
-        hold(draft, run, node, said)
+    if constant(asked):
+        hold(draft, run, node, asked)
     else:
-        draft.ask(run, "pause", said)
+        draft.ask(run, "pause", asked)
+
+
+def said(task: Task) -> dict[str, object]:
+    """What the task says of its own end."""
+    return {name: task.properties[name] for name in _ASKED if name in task.properties}
 
 
 def hold(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object]) -> None:

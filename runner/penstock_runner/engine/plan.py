@@ -86,7 +86,7 @@ class Plan:
             retry=flow.retry,
             branches=branches,
         )
-        root = _compile(whole, ROOT_ID, TASKS, 0, None, nodes)
+        root = _compile(whole, nodes)
         return cls(flow, root, nodes)
 
     def node(self, task_id: str) -> Node:
@@ -117,7 +117,13 @@ class Plan:
 
 
 def _compile(
-    task: Task, parent: str, branch: str, position: int, retry: Retry | None, nodes: dict[str, Node]
+    task: Task,
+    nodes: dict[str, Node],
+    *,
+    parent: str = ROOT_ID,
+    branch: str = TASKS,
+    position: int = 0,
+    retry: Retry | None = None,
 ) -> Node:
     node = Node(
         task=task,
@@ -133,7 +139,14 @@ def _compile(
         enabled = [child for child in children if not child.disabled]
         placed = {child.id: place for place, child in enumerate(enabled)}
         compiled = [
-            _compile(child, task.id, name, placed.get(child.id, -1), node.retry, nodes)
+            _compile(
+                child,
+                nodes,
+                parent=task.id,
+                branch=name,
+                position=placed.get(child.id, -1),
+                retry=node.retry,
+            )
             for child in children
         ]
         node.branches[name] = tuple(child for child in compiled if not child.task.disabled)

@@ -37,9 +37,7 @@ def _delay(retry: Retry, tries: int, seed: str) -> timedelta:
         case "random":
             low = retry.min_interval or timedelta()
             spread = (retry.max_interval or low) - low
-            return low + timedelta(
-                milliseconds=_spread(seed) * (spread / timedelta(milliseconds=1))
-            )
+            return low + spread * _spread(seed)
 
 
 def _spread(seed: str) -> float:

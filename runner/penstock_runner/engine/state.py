@@ -1,8 +1,8 @@
 """The execution as a value: states, task runs, attempts.
 
-Identity is derived: a task run is known by its `RunKey`, its place in the flow (`load`, or `copy.2.0` for
-value 2 of the outer loop and 0 of the inner one, `check.0#3` in the third round of a loop that repeats),
-and a job by (execution, key, attempt).
+Identity is derived: a task run is known by its `RunKey`, its place in the flow (`load`, or
+`copy.2.0` for value 2 of the outer loop and 0 of the inner one, `check.0#3` in the third round of
+a loop that repeats), and a job by (execution, key, attempt).
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ class Attempt:
 class TaskRun:
     """One task at one place of one execution.
 
-    `values` are the values that this run's flowable iterates over, once known (text, or JSON text).
-    `place` holds the indexes of the loop values around it, outermost first. `order` is its place in the
-    list that people see. `attempt` is the number of the current attempt, 0 before the first.
+    `values` are the values that this run's flowable iterates over, once known (text, or JSON
+    text). `place` holds the indexes of the loop values around it, outermost first. `order` is its
+    place in the list that people see. `attempt` is the number of the current attempt, 0 before the
+    first.
     """
 
     key: RunKey

@@ -11,7 +11,7 @@ from penstock_runner.engine.draft import WAITING, Draft, sent
 from penstock_runner.engine.plan import Node
 from penstock_runner.engine.state import State, TaskRun
 from penstock_runner.engine.truth import constant, truthy
-from penstock_runner.flow.model import Level
+from penstock_runner.flow.model import Level, Task
 
 # `outputs` of the task is rendered in the child's context, so it travels as written.
 _RENDERED = (
@@ -30,12 +30,16 @@ TRANSMITTED = frozenset({State.FAILED, State.KILLED, State.WARNING})
 
 def start(draft: Draft, run: TaskRun, node: Node) -> None:
     """Ask for the rendered properties, or for the child at once when nothing is to be rendered."""
-    given = node.task.properties
-    said = {name: given[name] for name in _RENDERED if name in given}
-    if constant(said):
-        request(draft, run, node, said)
+    asked = said(node.task)
+    if constant(asked):
+        request(draft, run, node, asked)
     else:
-        draft.ask(run, "subflow", said)
+        draft.ask(run, "subflow", asked)
+
+
+def said(task: Task) -> dict[str, object]:
+    """What the task says of the child it wants."""
+    return {name: task.properties[name] for name in _RENDERED if name in task.properties}
 
 
 def request(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object]) -> None:
