@@ -56,6 +56,8 @@ _CORRUPT = (
     zlib.error,
     struct.error,
 )
+# What reading a damaged store raises: dulwich checks by assertions and misses objects by key.
+DAMAGE = (*_CORRUPT, AssertionError, KeyError, IndexError)
 _SSH_WORDS = (
     ("Host key verification failed", GIT_HOST_KEY),
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", GIT_HOST_KEY),

@@ -1,0 +1,204 @@
+"""One look at one source: ask, fetch what is new, read it, and say it as plain data.
+
+`look` is what the child process of a look does; it touches the network and the source's bare store
+and nothing else. Paths are said from the root of the repository.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.git.history import CommitInfo, cut
+from penstock_runner.git.names import Patterns
+from penstock_runner.git.remote import Credentials, Remote, Rules, remote_of
+from penstock_runner.git.store import BareStore, FolderMissing, Wanted
+from penstock_runner.git.store import look as ask
+from penstock_runner.git.trouble import (
+    DAMAGE,
+    GIT_CORRUPT,
+    GIT_TOO_BIG,
+    GitTrouble,
+    message_for,
+)
+from penstock_server.sync.reading import Reader, fault_data, file_of
+from penstock_server.sync.settings import Mapping as NamespaceMapping
+
+MOST_CHANGED = 1000
+Message = dict[str, Any]
+# Files of a namespace (not flows) and tests live here.
+NOT_FLOWS = ("_files/**", "**/_files/**", "files/**")
+
+
+def look(request: Mapping[str, Any], store: Path, catalogue: Catalogue) -> Message:
+    """Answer a request: `seen`, `found` or `failed`."""
+    source = request["source"]
+    try:
+        return _look(request, store, catalogue)
+    except GitTrouble as trouble:
+        return failed(source["id"], trouble)
+    except FolderMissing as missing:
+        message = f"{missing}. Set `path` to a folder of the repository."
+        return failed(source["id"], GitTrouble("GIT_PATH_NOT_FOUND", message))
+    except MemoryError:
+        return failed(source["id"], GitTrouble(GIT_TOO_BIG, "reading it takes too much memory"))
+
+
+def failed(source_id: str, trouble: GitTrouble) -> Message:
+    """The answer when the repository cannot be read."""
+    return {
+        "type": "failed",
+        "source": source_id,
+        "code": trouble.code,
+        "message": trouble.message,
+        "retry_after": trouble.retry_after,
+    }
+
+
+def remote_for(source: Mapping[str, Any]) -> Remote:
+    """The remote of a request, with its secrets."""
+    auth = source.get("auth") or {}
+    return remote_of(
+        source["url"],
+        Credentials(
+            username=auth.get("username"),
+            password=auth.get("password"),
+            ssh_key=auth.get("ssh_key"),
+            passphrase=auth.get("passphrase"),
+            known_hosts=auth.get("known_hosts"),
+        ),
+        token=auth.get("token"),
+        rules=Rules(
+            allow_http=bool(source.get("allow_http")),
+            file_roots=tuple(Path(root) for root in source.get("file_roots") or ()),
+        ),
+        ca_file=source.get("ca_file"),
+        insecure=bool(source.get("insecure")),
+        proxy=source.get("proxy"),
+    )
+
+
+def _look(request: Mapping[str, Any], path: Path, catalogue: Catalogue) -> Message:
+    source = request["source"]
+    remote = remote_for(source)
+    wanted = Wanted(kind=source["ref_kind"], name=source["ref"])
+    seen = ask(remote, wanted)
+    if seen.commit == request.get("observed") and not request.get("force"):
+        return {"type": "seen", "source": source["id"], "commit": seen.commit, "ref": seen.ref}
+    exact = Wanted(kind="commit", name=seen.commit)
+    try:
+        return _found(request, path, catalogue, _Target(remote, exact, seen.ref))
+    except GitTrouble as trouble:
+        if trouble.code != GIT_CORRUPT:
+            raise
+    except DAMAGE:
+        pass
+    # Whatever is wrong with the local copy, a fresh one is cheap.
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        return _found(request, path, catalogue, _Target(remote, exact, seen.ref))
+    except DAMAGE as damage:
+        message = message_for(GIT_CORRUPT, remote.url, type(damage).__name__)
+        raise GitTrouble(GIT_CORRUPT, message) from damage
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    remote: Remote
+    wanted: Wanted
+    ref: str
+
+
+def _found(
+    request: Mapping[str, Any], path: Path, catalogue: Catalogue, target: _Target
+) -> Message:
+    source = request["source"]
+    folder = source.get("path") or ""
+    applied = request.get("applied")
+    with BareStore(path) as store:
+        if store.crowded:
+            store.close()
+            shutil.rmtree(path)
+            return _found(request, path, catalogue, target)
+        commit = store.fetch(
+            target.remote, target.wanted, blob_limit=source["limits"]["blob_bytes"]
+        ).commit
+        base = applied if applied and store.has(applied) else None
+        since = store.commits_between(base, commit)
+        touched = store.last_touched(since, folder) if base and not since.rewritten else {}
+        files, notes = _files(request, store, commit, catalogue, touched)
+        changed = store.changed_paths(base, commit)
+        return {
+            "type": "found",
+            "source": source["id"],
+            "ref": target.ref,
+            "commit": commit_data(store.commit_info(commit)),
+            "commits": [commit_data(cut(info)) for info in since.commits],
+            "rewritten": since.rewritten,
+            "changed": list(changed[:MOST_CHANGED]),
+            "changed_count": len(changed),
+            "files": files,
+            "notes": notes,
+        }
+
+
+def _files(
+    request: Mapping[str, Any],
+    store: BareStore,
+    commit: str,
+    catalogue: Catalogue,
+    touched: Mapping[str, str],
+) -> tuple[list[Message], list[Message]]:
+    source = request["source"]
+    folder = source.get("path") or ""
+    known = request.get("known") or {}
+    limits = source["limits"]
+    listing = store.files(
+        commit,
+        folder,
+        include=source.get("include") or (),
+        exclude=source.get("exclude") or (),
+    )
+    elsewhere = Patterns(NOT_FLOWS)
+    entries = [entry for entry in listing.entries if not elsewhere.match(entry.path)]
+    if len(entries) > limits["files"]:
+        raise GitTrouble(
+            GIT_TOO_BIG,
+            f"{len(entries)} flow files are more than `limits.files` ({limits['files']}) allows",
+        )
+    reader = Reader(
+        catalogue=catalogue,
+        folder=folder,
+        mapping=NamespaceMapping.model_validate(source.get("mapping") or {}),
+        namespaces=source.get("namespaces") or ("*",),
+    )
+    files: list[Message] = []
+    for entry in entries:
+        shown = f"{folder}/{entry.path}" if folder else entry.path
+        if known.get(shown) == entry.blob:
+            file = file_of(shown, entry.blob, known=True)
+        else:
+            file = reader.file(entry.path, entry.blob, store.read_text(entry, limits["file_bytes"]))
+        file["commit"] = touched.get(entry.path, commit)
+        files.append(file)
+    prefix = f"{folder}/" if folder else ""
+    notes = [{**fault_data(fault), "path": prefix + fault.path} for fault in listing.faults]
+    return files, notes
+
+
+def commit_data(info: CommitInfo) -> Message:
+    """A commit as plain data; times as ISO text."""
+    return {
+        "sha": info.sha,
+        "parents": list(info.parents),
+        "author_name": info.author_name,
+        "author_email": info.author_email,
+        "author_time": info.author_time.isoformat(),
+        "committer_time": info.committer_time.isoformat(),
+        "subject": info.subject,
+        "message": info.message,
+    }

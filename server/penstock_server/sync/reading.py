@@ -1,0 +1,169 @@
+"""From the files of a commit to flows: which files are flows, what they hold, and what is wrong.
+
+This runs in the child of a look, because reading thousands of files keeps a processor busy for
+seconds. What comes out is plain data, ready to be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.flow.check import check
+from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.model import Flow
+from penstock_runner.flow.parse import Parsed, parse_documents
+from penstock_runner.flow.yaml import Document, load_documents
+from penstock_server.sync.namespaces import allowed, namespace_for, renamed
+from penstock_server.sync.settings import Mapping as NamespaceMapping
+
+File = dict[str, Any]
+
+
+class Reader:
+    """Reads flow files by the rules of one source."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        folder: str = "",
+        mapping: NamespaceMapping | None = None,
+        namespaces: Sequence[str] = ("*",),
+    ) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+        self._mapping = mapping or NamespaceMapping()
+        self._namespaces = namespaces
+
+    def file(self, path: str, blob: str, text: str | Fault) -> File:
+        """One file as plain data; `path` is relative to the folder of the source."""
+        shown = f"{self._folder}/{path}" if self._folder else path
+        if isinstance(text, Fault):
+            return file_of(shown, blob, faults=[replace(text, path=shown)])
+        items: list[dict[str, Any]] = []
+        faults: list[Fault] = []
+        documents = parse_documents(text, shown)
+        for number, parsed in enumerate(documents, 1):
+            found, wrong = self._document(parsed, path)
+            faults += wrong
+            if found is not None:
+                items.append(item_of(found, pointer=f"#{number}" if len(documents) > 1 else ""))
+        return file_of(shown, blob, items=items, faults=faults)
+
+    def _document(self, parsed: Parsed, path: str) -> tuple[Flow | None, list[Fault]]:
+        document = parsed.document
+        if any(fault.severity is Severity.ERROR for fault in document.faults):
+            return None, list(document.faults)
+        other = not_a_flow(document)
+        if other is not None:
+            return None, [other]
+        data = document.data if isinstance(document.data, Mapping) else {}
+        said = data.get("namespace")
+        declared = said if isinstance(said, str) else None
+        placed = namespace_for(self._mapping, path, declared)
+        if placed.problem is not None:
+            return None, [document.fault("NAMESPACE_MISMATCH", placed.problem, "/namespace")]
+        inserted = 0
+        if placed.namespace is not None and placed.namespace != declared:
+            parsed, inserted = _renamed(document, placed.namespace)
+        faults = [*parsed.faults, *check(parsed, self._catalogue)]
+        if parsed.document is not document:
+            faults = [_lifted(fault, document, inserted) for fault in faults]
+        flow = parsed.effective
+        if flow is not None and not allowed(flow.namespace, self._namespaces):
+            message = f"{flow.namespace!r} is outside {', '.join(self._namespaces)}"
+            faults.append(document.fault("NAMESPACE_NOT_ALLOWED", message, "/namespace"))
+        broken = any(fault.severity is Severity.ERROR for fault in faults)
+        return None if broken else flow, faults
+
+
+def _renamed(document: Document, namespace: str) -> tuple[Parsed, int]:
+    """The document read again with another namespace, and the number of lines put in."""
+    [alone] = [one for one in load_documents(document.source) if one.data is not None][:1]
+    text, inserted = renamed(alone, document.source, namespace)
+    [parsed] = parse_documents(text, document.path)[:1]
+    return parsed, inserted
+
+
+def _lifted(fault: Fault, document: Document, inserted: int) -> Fault:
+    """The fault at its line of the file: the document may begin further down."""
+    above = _first_line(document) - 1 - inserted
+    return replace(
+        fault,
+        line=max(1, fault.line + above),
+        end_line=None if fault.end_line is None else max(1, fault.end_line + above),
+    )
+
+
+def _first_line(document: Document) -> int:
+    start = document.text.find(document.source) if document.source else 0
+    return 1 if start <= 0 else document.text.count("\n", 0, start) + 1
+
+
+def not_a_flow(document: Document) -> Fault | None:
+    """Why a document is no flow: nothing of one is a note, some of one a mistake."""
+    data, path = document.data, document.path
+    keys = set(data) if isinstance(data, Mapping) else set()
+    if {"id", "tasks"} <= keys or {"id", "namespace"} <= keys:
+        return None
+    if {"testCases", "flowId"} <= keys:
+        return _note("TEST_SKIPPED", "is a test suite", path)
+    if not keys & {"id", "tasks"} or not isinstance(data, Mapping):
+        return _note("NO_FLOW", "has no 'id' and 'tasks' and is no flow", path)
+    missing = "tasks" if "id" in keys else "id"
+    given = "id" if missing == "tasks" else "tasks"
+    if missing == "tasks" and not keys & {"triggers", "inputs", "variables", "errors", "labels"}:
+        # Many other tools write files with an `id`.
+        return _note("NO_FLOW", "has no 'tasks' and is no flow", path)
+    return document.fault(
+        "MISSING_PROPERTY", f"has {given!r} but no {missing!r}: a flow needs both", ""
+    )
+
+
+def _note(code: str, why: str, path: str) -> Fault:
+    return Fault(code=code, message=f"{path} {why}", path=path, severity=Severity.NOTE)
+
+
+def file_of(
+    path: str,
+    blob: str,
+    *,
+    items: Iterable[dict[str, Any]] = (),
+    faults: Iterable[Fault] = (),
+    known: bool = False,
+) -> File:
+    """A file as plain data; a known one has not changed since it was applied."""
+    return {
+        "path": path,
+        "blob": blob,
+        "known": known,
+        "items": list(items),
+        "faults": [fault_data(fault) for fault in faults],
+    }
+
+
+def item_of(flow: Flow, pointer: str) -> dict[str, Any]:
+    """What core must know of a flow to store and schedule it without reading its text."""
+    return {
+        "namespace": flow.namespace,
+        "id": flow.id,
+        "pointer": pointer,
+        "disabled": flow.disabled,
+        "description": flow.description,
+        "labels": dict(flow.labels),
+        "triggers": [trigger.model_dump(mode="json") for trigger in flow.triggers],
+        "text": flow.source,
+    }
+
+
+def fault_data(fault: Fault) -> dict[str, Any]:
+    """A fault as plain data."""
+    return {**asdict(fault), "severity": fault.severity.value}
+
+
+def fault_from(data: Mapping[str, Any]) -> Fault:
+    """The fault of plain data."""
+    return Fault(**{**data, "severity": Severity(data["severity"])})

@@ -1,0 +1,178 @@
+"""What may be said of a Git source in the configuration.
+
+Names that end in `secret` name a secret; its value is looked up when a look is sent and is never
+kept here. `digest` tells whether a source reads something else than before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
+Seconds = Annotated[timedelta, Field(ge=timedelta(seconds=1))]
+
+
+class Settings(BaseModel):
+    """A frozen part of the configuration, spelt in camelCase."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class Auth(Settings):
+    """How to get in: user and password, a token or an SSH key; best by the name of a secret."""
+
+    username: str | None = None
+    password: SecretStr | None = None
+    password_secret: str | None = None
+    token: SecretStr | None = None
+    token_secret: str | None = None
+    ssh_key_secret: str | None = None
+    passphrase_secret: str | None = None
+    known_hosts: str | None = None
+
+
+class Tls(Settings):
+    """Which certificates are trusted."""
+
+    ca_file: Path | None = None
+    insecure_skip_verify: bool = False
+
+
+class Mapping(Settings):
+    """How a file's place decides its namespace; `declared` is what the file says."""
+
+    mode: Literal["declared", "directory", "rewrite", "folders", "prefix"] = "declared"
+    prefix: str | None = None
+    target: str | None = None
+    children: bool = True
+    from_: str | None = Field(default=None, alias="from")
+    to: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.mode == "rewrite" and not self.target:
+            raise ValueError("mapping mode 'rewrite' needs 'target', the namespace to write to")
+        if self.mode == "prefix" and (self.from_ is None or self.to is None):
+            raise ValueError("mapping mode 'prefix' needs 'from' and 'to'")
+        return self
+
+
+class PruneLimit(Settings):
+    """More than both at once is not pruned without a confirmation."""
+
+    percent: int = Field(default=50, ge=0, le=100)
+    min: int = Field(default=10, ge=0)
+
+
+class Webhook(Settings):
+    """The secrets that deliveries are signed with, newest first, and the forge that sends them."""
+
+    secret_secret: str | tuple[str, ...]
+    forge: Literal["auto", "github", "gitlab", "gitea", "forgejo", "bitbucket", "generic"] = "auto"
+    allow_sha1: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the secrets."""
+        return (self.secret_secret,) if isinstance(self.secret_secret, str) else self.secret_secret
+
+
+class Limits(Settings):
+    """Sizes past which a repository is not read."""
+
+    file_bytes: int = 1024 * 1024
+    blob_bytes: int = 10 * 1024 * 1024
+    files: int = 20_000
+    pack_bytes: int = 512 * 1024 * 1024
+    memory_bytes: int = 1024 * 1024 * 1024
+
+
+class SourceSettings(Settings):
+    """One Git source: where it is, what of it is read, and what is done with it."""
+
+    id: SourceId
+    url: str
+    ref: str | None = None
+    tag: str | None = None
+    commit: str | None = None
+    path: str = ""
+    include: tuple[str, ...] = ("**/*.yml", "**/*.yaml")
+    exclude: tuple[str, ...] = ()
+    mapping: Mapping = Mapping()
+    namespaces: tuple[str, ...] = ("*",)
+    interval: Annotated[timedelta, Field(ge=timedelta(seconds=10))] = timedelta(seconds=60)
+    jitter: float = Field(default=0.2, ge=0, le=1)
+    timeout: Seconds = timedelta(seconds=60)
+    auto: bool = True
+    enabled: bool = True
+    prune: bool = True
+    prune_limit: PruneLimit = PruneLimit()
+    allow_empty: bool = False
+    protected: tuple[str, ...] = ("system",)
+    on_invalid: Literal["FAIL", "SKIP_FILE"] = "FAIL"
+    adopt: bool = True
+    edits: Literal["deny", "allow", "propose"] = "deny"
+    force_push: Literal["apply", "refuse"] = "apply"
+    labels: dict[str, str] = {}
+    disable_triggers: bool = False
+    auth: Auth = Auth()
+    tls: Tls = Tls()
+    proxy: str | None = None
+    allow_http: bool = False
+    webhook: Webhook | None = None
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _one_ref(self) -> Self:
+        if sum(given is not None for given in (self.ref, self.tag, self.commit)) > 1:
+            raise ValueError("give one of 'ref', 'tag' and 'commit'")
+        return self
+
+    @property
+    def ref_kind(self) -> Literal["branch", "tag", "commit"]:
+        """What kind of name is followed."""
+        return "tag" if self.tag else "commit" if self.commit else "branch"
+
+    @property
+    def ref_name(self) -> str:
+        """The name that is followed; `HEAD` is the remote's own branch."""
+        return self.tag or self.commit or self.ref or "HEAD"
+
+    @property
+    def folder(self) -> str:
+        """The folder that is read, without slashes at its ends."""
+        return self.path.strip("/")
+
+    @property
+    def digest(self) -> str:
+        """Changes when the same commit would be read in another way."""
+        parts: list[object] = [self.url, self.ref_kind, self.ref_name, self.folder]
+        parts += [self.include, self.exclude, self.mapping.model_dump(), self.namespaces]
+        parts.append(self.limits.file_bytes)
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+class GitSettings(Settings):
+    """All sources, and what holds for each of them."""
+
+    sources: tuple[SourceSettings, ...] = ()
+    file_roots: tuple[Path, ...] = ()
+    looks_at_once: int = Field(default=4, ge=1)
+    looks_per_host: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        ids = [source.id for source in self.sources]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            raise ValueError(f"two sources have the id {twice[0]!r}; give each its own")
+        return self
