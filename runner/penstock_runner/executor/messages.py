@@ -24,9 +24,10 @@ class Refused(Exception):
 class Start:
     """A new execution is asked for.
 
-    With `resolve` the executor resolves `inputs` by the flow's declarations (what triggers and subflows
-    want); otherwise they are stored as they are (the web process has resolved them). `labels` come after
-    the flow's own. `revision` None means the latest. `id` is given when it must be known beforehand.
+    With `resolve` the executor resolves `inputs` by the flow's declarations (what triggers and
+    subflows want); otherwise they are stored as they are (the web process has resolved them).
+    `labels` come after the flow's own. `revision` None means the latest. `id` is given when it must
+    be known beforehand. `replay_of` is the execution that this one does again.
     """
 
     namespace: str
@@ -42,6 +43,8 @@ class Start:
     origin: str = "api"
     id: str | None = None
     correlation_id: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    replay_of: Execution | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

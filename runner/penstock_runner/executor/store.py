@@ -1,8 +1,8 @@
 """What the executor needs of a store: reads while it decides, one write when it has.
 
-The executor is the only writer. It keeps what it decides in a `Batch`, a plain value, and gives it to
-`Store.write`, which makes all of it durable or nothing. `MemoryStore` is beside this file; the server has
-one over SQL. One contract suite runs on all of them.
+The executor is the only writer. It keeps what it decides in a `Batch`, a plain value, and gives it
+to `Store.write`, which makes all of it durable or nothing. `MemoryStore` is beside this file; the
+server has one over SQL. One contract suite runs on all of them.
 """
 
 from __future__ import annotations

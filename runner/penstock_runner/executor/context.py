@@ -1,0 +1,173 @@
+"""The variables of expressions for one execution, kept up to date instead of built anew.
+
+The tree of `outputs` grows as task runs end, so that a sequence of a hundred tasks costs a hundred
+steps and not ten thousand. `tasks` is looked up only when an expression reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from penstock_runner.engine.fold import Fold
+from penstock_runner.engine.state import Execution, RunKey, TaskRun
+from penstock_runner.executor.flows import LoadedFlow
+from penstock_runner.executor.ids import derived_id
+from penstock_runner.expressions.variables import labels_map
+from penstock_runner.flow.inputs import default_values
+from penstock_runner.flow.model import Task
+
+
+class OutputsTree:
+    """`outputs.<task>[<values...>]`, one branch per task run that has outputs."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+
+    def add(self, task_id: str, values: tuple[str, ...], outputs: Mapping[str, Any]) -> None:
+        """Put the outputs of one run at its place; a later run of the same place replaces keys."""
+        if not values:
+            self.tree[task_id] = {**self.tree.get(task_id, {}), **outputs}
+            return
+        branch = self.tree.setdefault(task_id, {})
+        for value in values[:-1]:
+            branch = branch.setdefault(value, {})
+        branch[values[-1]] = {**branch.get(values[-1], {}), **outputs}
+
+
+class TaskStates(Mapping[str, Any]):
+    """`tasks.<id>.state` and `tasks.<id>[<value>].state`, read from the runs when asked."""
+
+    def __init__(self, fold: Fold) -> None:
+        self._fold = fold
+
+    def __getitem__(self, task_id: str) -> Any:
+        found: dict[str, Any] = {}
+        for run in self._fold.runs.values():
+            if run.task_id == task_id:
+                facts = {"state": run.state.value}
+                found.update(facts if run.value is None else {run.value: facts})
+        if not found:
+            raise KeyError(task_id)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(run.task_id for run in self._fold.runs.values()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it, for a job that runs elsewhere."""
+        return {task_id: self[task_id] for task_id in self}
+
+
+class Context:
+    """Builds the variables of one execution and of its task runs."""
+
+    def __init__(self, loaded: LoadedFlow, fold: Fold, constant: Mapping[str, Any]) -> None:
+        self._loaded = loaded
+        self._fold = fold
+        self._constant = constant
+        self._defaults = default_values(loaded.flow.inputs)
+        self._outputs = OutputsTree()
+        self._states = TaskStates(fold)
+        for run in fold.runs.values():
+            self.ended(run)
+
+    def ended(self, run: TaskRun) -> None:
+        """The run has outputs now."""
+        if run.outputs is not None:
+            self._outputs.add(run.task_id, self.values_of(run), run.outputs)
+
+    def rebuild(self) -> None:
+        """Runs were removed: build the tree of outputs again."""
+        self._outputs = OutputsTree()
+        for run in self._fold.runs.values():
+            self.ended(run)
+
+    def values_of(self, run: TaskRun) -> tuple[str, ...]:
+        """The loop values above the run and its own, outermost first."""
+        own = () if run.value is None else (run.value,)
+        above = [r.value for r in self._ancestors(run) if r.value is not None]
+        return (*reversed(above), *own)
+
+    def of_execution(self, execution: Execution) -> dict[str, Any]:
+        """What every expression of the execution sees."""
+        flow = self._loaded.flow
+        state = {"id": execution.id, "startDate": execution.history[0][1]}
+        state["originalId"] = execution.original_id or execution.id
+        state["state"] = self._fold.state.value
+        variables: dict[str, Any] = dict(self._constant)
+        variables["flow"] = {
+            "id": flow.id,
+            "namespace": execution.namespace,
+            "revision": execution.flow_revision,
+        }
+        variables["execution"] = state
+        variables["namespace"] = {"id": execution.namespace}
+        if flow.variables or execution.variables:
+            merged = {**flow.variables, **(execution.variables or {})}
+            variables["vars"] = {k: v for k, v in merged.items() if v is not None}
+        inputs = self._inputs(execution)
+        if inputs:
+            variables["inputs"] = inputs
+        if execution.labels:
+            variables["labels"] = labels_map(execution.labels)
+        if execution.trigger is not None:
+            variables["trigger"] = execution.trigger.variables
+            if "date" in execution.trigger.variables:
+                variables["schedule"] = execution.trigger.variables
+        if self._fold.runs:
+            variables["outputs"] = self._outputs.tree
+            variables["tasks"] = self._states
+        return variables
+
+    def of_run(self, execution: Execution, run: TaskRun, task: Task) -> dict[str, Any]:
+        """What the expressions of one task run see."""
+        variables = self.of_execution(execution)
+        variables["task"] = {"id": task.id, "type": task.type}
+        seen: dict[str, Any] = {
+            "id": taskrun_id(execution.id, run.key),
+            "startDate": run.history[0][1],
+            "attemptsCount": max(run.attempt - 1, 0),
+        }
+        if run.parent is not None:
+            seen["parentId"] = taskrun_id(execution.id, run.parent)
+        if run.value is not None:
+            seen["value"] = run.value
+        if run.iteration is not None:
+            seen["iteration"] = run.iteration
+        variables["taskrun"] = seen
+        parents = [_as_parent(parent) for parent in self._ancestors(run)]
+        parents = [parent for parent in parents if parent]
+        variables["parents"] = parents
+        if parents:
+            variables["parent"] = parents[0]
+        return variables
+
+    def _ancestors(self, run: TaskRun) -> Iterator[TaskRun]:
+        parent = run.parent
+        while parent is not None and parent in self._fold.runs:
+            above = self._fold.runs[parent]
+            yield above
+            parent = above.parent
+
+    def _inputs(self, execution: Execution) -> dict[str, Any]:
+        return {**self._defaults, **(execution.inputs or {})}
+
+
+@lru_cache(maxsize=50_000)
+def taskrun_id(execution_id: str, key: RunKey) -> str:
+    """The id of a task run as clients see it."""
+    return derived_id(execution_id, key)
+
+
+def _as_parent(run: TaskRun) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    if run.value is not None:
+        seen["taskrun"] = {"value": run.value}
+    if run.outputs:
+        seen["outputs"] = run.outputs
+    return seen

@@ -1,0 +1,113 @@
+"""Flows as they run: a stored revision, parsed once, with its defaults applied and its plan
+compiled.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from penstock_runner.engine.plan import Plan
+from penstock_runner.executor.messages import Refused
+from penstock_runner.executor.store import StoredFlow
+from penstock_runner.flow.defaults import Default
+from penstock_runner.flow.model import Flow
+from penstock_runner.flow.parse import parse_flow
+
+REMEMBERED = 2000
+
+
+@dataclass(slots=True, kw_only=True)
+class LoadedFlow:
+    """A revision ready to run. `inline` remembers which tasks may run in the executor's step."""
+
+    stored: StoredFlow
+    flow: Flow
+    plan: Plan
+    inline: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Namespace and id."""
+        return (self.stored.namespace, self.stored.id)
+
+
+class Flows:
+    """Gives loaded flows by name and revision; remembers the latest used."""
+
+    def __init__(
+        self,
+        find: Callable[[str, str, int | None], StoredFlow | None],
+        global_defaults: Sequence[Default] = (),
+    ) -> None:
+        self._find = find
+        self._global_defaults = tuple(global_defaults)
+        self._loaded: OrderedDict[tuple[str, str, int], LoadedFlow] = OrderedDict()
+        self._heads: dict[tuple[str, str], StoredFlow] = {}
+
+    def forget(self, names: Sequence[tuple[str, str]]) -> None:
+        """The heads of these flows have changed."""
+        for name in names:
+            self._heads.pop(name, None)
+
+    def get(self, namespace: str, flow_id: str, revision: int | None = None) -> LoadedFlow:
+        """The flow; raises `Refused` when there is none or when it does not parse."""
+        if revision is None:
+            stored = self._head(namespace, flow_id)
+        else:
+            loaded = self._loaded.get((namespace, flow_id, revision))
+            if loaded is not None:
+                self._loaded.move_to_end((namespace, flow_id, revision))
+                return loaded
+            stored = self._find(namespace, flow_id, revision)
+        if stored is None:
+            raise Refused("Requested Flow is not found.", status=404)
+        return self._load(stored)
+
+    def _head(self, namespace: str, flow_id: str) -> StoredFlow | None:
+        head = self._heads.get((namespace, flow_id))
+        if head is None:
+            head = self._find(namespace, flow_id, None)
+            if head is not None:
+                self._heads[(namespace, flow_id)] = head
+        return head
+
+    def _load(self, stored: StoredFlow) -> LoadedFlow:
+        key = (stored.namespace, stored.id, stored.revision)
+        loaded = self._loaded.get(key)
+        if loaded is None:
+            loaded = load(stored, self._global_defaults)
+            self._loaded[key] = loaded
+            while len(self._loaded) > REMEMBERED:
+                self._loaded.popitem(last=False)
+        return loaded
+
+
+def load(stored: StoredFlow, global_defaults: Sequence[Default] = ()) -> LoadedFlow:
+    """Parse and compile a stored revision; raises `Refused` when it is no valid flow."""
+    parsed = parse_flow(stored.source, global_defaults=global_defaults)
+    flow = parsed.effective
+    if flow is None:
+        first = next(iter(parsed.faults), None)
+        raise Refused(f"Requested Flow is not valid. Error: {first}", status=409)
+    flow = flow.model_copy(update={"namespace": stored.namespace, "revision": stored.revision})
+    return LoadedFlow(stored=stored, flow=flow, plan=Plan.of(flow))
+
+
+def git_variables(git: Mapping[str, object] | None) -> dict[str, str]:
+    """The CI_* variables of jobs of a Git-managed flow."""
+    names = {
+        "CI_COMMIT_SHA": "commit",
+        "CI_COMMIT_REF": "ref",
+        "CI_COMMIT_BRANCH": "branch",
+        "CI_COMMIT_TAG": "tag",
+        "CI_COMMIT_AUTHOR": "author",
+        "CI_COMMIT_AUTHOR_EMAIL": "email",
+        "CI_COMMIT_MESSAGE": "subject",
+        "CI_PREV_COMMIT_SHA": "before",
+        "CI_REPO_URL": "url",
+        "CI_PIPELINE_EVENT": "event",
+    }
+    found = {name: (git or {}).get(source) for name, source in names.items()}
+    return {name: str(value) for name, value in found.items() if value}

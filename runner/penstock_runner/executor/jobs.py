@@ -1,0 +1,136 @@
+"""Jobs as a runner gets them: the task as plain data, and the variables that its templates may
+read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine.state import RunKey
+from penstock_runner.executor.context import TaskStates, taskrun_id
+from penstock_runner.executor.flows import git_variables
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.store import JobRow
+from penstock_runner.expressions.environment import Expressions
+from penstock_runner.expressions.errors import ExpressionSyntax
+from penstock_runner.flow.model import Task
+from penstock_runner.jobs.protocol import Job
+
+# Functions whose argument is a template of its own, or that show every variable.
+_READS_ANYTHING = frozenset(
+    {"render", "renderOnce", "printContext", "fetchContext", "tasksWithState"}
+)
+_LARGE = ("outputs", "tasks", "trigger", "inputs")
+
+
+def task_job(live: Live, row: JobRow) -> Job:
+    """The job of one attempt of a task run."""
+    task = live.loaded.plan.task(row.task_id)
+    variables = live.variables(RunKey(row.key))
+    return _job(live, row, plain_task(task), variables)
+
+
+def evaluation_job(live: Live, row: JobRow, asked: c.Evaluate) -> Job:
+    """A job that only renders what a gate asked for."""
+    variables = live.variables(asked.key)
+    evaluate = {
+        "purpose": asked.purpose,
+        "expressions": dict(asked.expressions),
+        "typed": sorted(asked.typed),
+    }
+    task = {"id": row.task_id, "type": "", "kind": "", "properties": {}}
+    return _job(live, row, task, variables, evaluate)
+
+
+def _job(
+    live: Live,
+    row: JobRow,
+    task: dict[str, Any],
+    variables: dict[str, Any],
+    evaluate: Mapping[str, Any] | None = None,
+) -> Job:
+    states = variables.get("tasks")
+    if isinstance(states, TaskStates):
+        variables["tasks"] = states.plain() if _reads_states(task, evaluate) else {}
+    key = row.key.split("?", 1)[0]
+    return Job(
+        execution_id=live.id,
+        key=row.key,
+        attempt=row.attempt,
+        taskrun_id=taskrun_id(live.id, RunKey(key)),
+        namespace=live.base.namespace,
+        flow_id=live.base.flow_id,
+        flow_revision=live.base.flow_revision,
+        task=task,
+        variables=variables,
+        flow_env=live.loaded.flow.env,
+        ci=git_variables(live.loaded.stored.git),
+        required=row.required,
+        evaluate=evaluate,
+        masks=tuple(sorted(live.masks)),
+    )
+
+
+def plain_task(task: Task) -> dict[str, Any]:
+    """A task as plain data; the children of a WorkingDirectory go with it."""
+    plain: dict[str, Any] = {
+        "id": task.id,
+        "type": task.type,
+        "kind": task.kind,
+        "timeout": task.timeout,
+        "logLevel": task.log_level.value if task.log_level else None,
+        "logToFile": task.log_to_file,
+        "properties": dict(task.properties),
+    }
+    if task.branches:
+        plain["branches"] = {
+            name: [
+                {
+                    **plain_task(child),
+                    "disabled": child.disabled,
+                    "runIf": child.run_if,
+                    "allowFailure": child.allow_failure,
+                    "allowWarning": child.allow_warning,
+                }
+                for child in children
+            ]
+            for name, children in task.branches.items()
+        }
+    return plain
+
+
+def _reads_states(task: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -> bool:
+    text = f"{task['properties']}{task.get('branches', '')}{evaluate or ''}"
+    return "tasks" in text or any(name in text for name in _READS_ANYTHING)
+
+
+def templates_in(value: object) -> Iterator[str]:
+    """Every text below a value that holds an expression."""
+    if isinstance(value, str):
+        if "{{" in value or "{%" in value:
+            yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from templates_in(key)
+            yield from templates_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from templates_in(item)
+
+
+def needed_variables(
+    properties: object, variables: Mapping[str, Any], expressions: Expressions
+) -> dict[str, Any]:
+    """The variables without the large ones that no template of the task can read."""
+    read: set[str] = set()
+    for source in templates_in(properties):
+        try:
+            template = expressions.compile(source)
+        except ExpressionSyntax:
+            return dict(variables)
+        if template.functions & _READS_ANYTHING:
+            return dict(variables)
+        read |= template.roots
+    return {name: value for name, value in variables.items() if name not in _LARGE or name in read}

@@ -1,0 +1,91 @@
+"""What runners send, as log rows and engine events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import RunKey, State
+from penstock_runner.executor.context import taskrun_id
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.store import LogRow, MetricRow
+from penstock_runner.jobs.protocol import JobId, Report
+
+
+class ReportReader:
+    """Turns messages about jobs into rows and events; what came before is not taken twice."""
+
+    def keep_lines(self, live: Live, job: JobId, lines: Sequence[Sequence[Any]]) -> None:
+        """Add the log lines of a job that are not stored yet."""
+        _, key, attempt = job
+        run_key = RunKey(key.split("?", 1)[0])
+        run = live.fold.runs.get(run_key)
+        seen = live.line_seen.get((key, attempt), 0)
+        if live.lines is None:
+            raise RuntimeError("the number of the last line was not read")
+        for line in lines:
+            number, at, level, message, *rest = line
+            if number <= seen:
+                continue
+            seen = number
+            live.lines += 1
+            live.part.logs.append(
+                LogRow(
+                    execution_id=live.id,
+                    n=live.lines,
+                    at=datetime.fromisoformat(at) if isinstance(at, str) else at,
+                    level=level,
+                    message=message,
+                    namespace=live.base.namespace,
+                    flow_id=live.base.flow_id,
+                    task_id=run.task_id if run else None,
+                    taskrun_id=taskrun_id(live.id, run_key) if run else None,
+                    attempt=attempt - 1 if run else None,
+                    stream=rest[0] if rest else "",
+                )
+            )
+        live.line_seen[(key, attempt)] = seen
+
+    def events(self, live: Live, report: Report, at: datetime) -> Iterable[e.Event]:
+        """The engine events of a report: what the task did to its execution, then its end."""
+        key = RunKey(report.key)
+        run = live.fold.runs.get(key)
+        if run is None:
+            return
+        live.part.metrics.extend(
+            MetricRow(
+                execution_id=live.id,
+                taskrun_id=taskrun_id(live.id, key),
+                task_id=run.task_id,
+                namespace=live.base.namespace,
+                flow_id=live.base.flow_id,
+                at=report.at,
+                name=metric.name,
+                kind=metric.kind,
+                value=metric.value,
+                tags=metric.tags,
+            )
+            for metric in report.metrics
+        )
+        exit_state: State | None = None
+        for effect in report.effects:
+            if "labels" in effect:
+                yield e.LabelsSet(at=at, labels=effect["labels"])
+            if "variables" in effect:
+                yield e.VariablesSet(at=at, variables=effect["variables"])
+            if "exit" in effect:
+                exit_state = State(effect["exit"])
+        yield e.JobEnded(
+            at=at,
+            key=key,
+            attempt=report.attempt,
+            state=State(report.state),
+            outputs=report.outputs,
+            error=report.error,
+            reason=report.reason,
+            exit_code=report.exit_code,
+        )
+        if exit_state is not None:
+            yield e.ExitRequested(at=at, key=key, state=exit_state)

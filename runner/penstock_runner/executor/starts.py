@@ -1,0 +1,192 @@
+"""From a request to start to an execution: its flow, its inputs, its labels, its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine.state import Execution, State, TriggerOrigin
+from penstock_runner.executor.flows import Flows, LoadedFlow
+from penstock_runner.executor.inline import InlineServices, Surroundings
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.messages import Refused, Start
+from penstock_runner.executor.values import Values
+from penstock_runner.flow.inputs import resolve
+from penstock_runner.flow.model import Level
+
+CORRELATION = "system.correlationId"
+DEEPEST_SUBFLOWS = 50
+
+
+class Starts:
+    """Prepares executions; touches nothing."""
+
+    def __init__(
+        self,
+        flows: Flows,
+        around: Surroundings,
+        values: Values,
+        now: Callable[[], datetime],
+        encrypt: Callable[[str], str] | None = None,
+    ) -> None:
+        self._flows = flows
+        self._around = around
+        self._values = values
+        self._now = now
+        self._encrypt = encrypt
+
+    def prepare(self, start: Start, execution_id: str) -> tuple[LoadedFlow, Execution]:
+        """The execution as created; raises `Refused` when there can be none."""
+        loaded = self._flows.get(start.namespace, start.flow_id, start.revision)
+        if loaded.stored.deleted:
+            raise Refused("Requested Flow is not found.", status=404)
+        if loaded.stored.disabled or loaded.flow.disabled:
+            raise Refused("Requested Flow is disabled.", status=409)
+        at = self._now()
+        inputs = self._inputs(loaded, start) if start.resolve else start.inputs
+        old = start.replay_of
+        execution = Execution(
+            id=execution_id,
+            namespace=loaded.stored.namespace,
+            flow_id=loaded.stored.id,
+            flow_revision=loaded.stored.revision,
+            history=((State.CREATED, at),),
+            inputs=inputs,
+            labels=self._labels(loaded, start, execution_id),
+            trigger=start.trigger,
+            parent_id=old.id if old else None,
+            original_id=(old.original_id if old else None) or execution_id,
+            original_created=(old.original_created if old else None) or at,
+            attempt_number=old.attempt_number + 1 if old else 1,
+            schedule_date=start.schedule_date,
+            variables=start.variables,
+            facts=start.facts,
+        )
+        return loaded, execution
+
+    def _inputs(self, loaded: LoadedFlow, start: Start) -> Mapping[str, Any]:
+        services = InlineServices(self._around, self._values, loaded.stored.namespace, self._now())
+        constant = {
+            "flow": {"id": loaded.flow.id, "namespace": loaded.stored.namespace},
+            "vars": loaded.flow.variables,
+        }
+        if start.trigger is not None:
+            constant["trigger"] = start.trigger.variables
+
+        def render_typed(source: str, variables: Mapping[str, object]) -> object:
+            return self._around.expressions.render_typed(
+                source, {**constant, **variables}, services
+            )
+
+        resolved = resolve(
+            loaded.flow.inputs, start.inputs or {}, render_typed=render_typed, encrypt=self._encrypt
+        )
+        if resolved.blocking:
+            raise Refused(f"Invalid entity: {resolved.blocking[0]}")
+        return resolved.values
+
+    def _labels(self, loaded: LoadedFlow, start: Start, execution_id: str) -> dict[str, str]:
+        labels = {k: v for k, v in loaded.flow.labels.items() if not k.startswith("system.")}
+        labels.update(start.labels)
+        labels.setdefault(CORRELATION, start.correlation_id or execution_id)
+        commit = (loaded.stored.git or {}).get("commit")
+        if commit:
+            labels["system.gitCommit"] = str(commit)
+        return labels
+
+    def of_subflow(self, parent: Live, command: c.StartSubflow, child_id: str) -> Start:
+        """The start of the child execution that a task run asks for."""
+        request = command.request
+        origin = parent.base
+        depth = int(str(origin.facts.get("depth", 0))) + 1
+        if depth > DEEPEST_SUBFLOWS:
+            raise Refused(
+                f"Subflows are nested {depth} deep; does {request.get('namespace')}."
+                f"{request.get('flowId')} start itself?"
+            )
+        labels = _map(request.get("labels"))
+        if request.get("inheritLabels"):
+            own = {k: v for k, v in parent.execution().labels.items() if not _is_system(k)}
+            labels = {**own, **labels}
+        task = parent.task(command.key)
+        trigger = TriggerOrigin(
+            id=task.id,
+            type=task.type,
+            variables={
+                "executionId": origin.id,
+                "namespace": origin.namespace,
+                "flowId": origin.flow_id,
+                "flowRevision": origin.flow_revision,
+            },
+        )
+        revision = request.get("revision")
+        return Start(
+            namespace=str(request.get("namespace") or origin.namespace),
+            flow_id=str(request["flowId"]),
+            revision=int(str(revision)) if revision is not None else None,
+            inputs=request.get("inputs") or {},  # type: ignore[arg-type]
+            resolve=True,
+            labels=labels,
+            trigger=trigger,
+            schedule_date=request.get("scheduleDate"),  # type: ignore[arg-type]
+            origin="subflow",
+            id=child_id,
+            correlation_id=parent.execution().labels.get(CORRELATION),
+            facts={
+                "parentRun": [origin.id, command.key, command.attempt, command.index],
+                "depth": depth,
+            },
+        )
+
+    def of_retry(self, live: Live, execution_id: str) -> Start:
+        """The start of a new execution that tries again what `live` failed to do."""
+        old = live.execution()
+        return Start(
+            namespace=old.namespace,
+            flow_id=old.flow_id,
+            revision=old.flow_revision,
+            inputs=old.inputs,
+            labels=dict(old.labels),
+            trigger=old.trigger,
+            variables=old.variables,
+            origin="retry",
+            id=execution_id,
+            correlation_id=old.labels.get(CORRELATION),
+            replay_of=old,
+        )
+
+    def log_creation(
+        self, parent: Live, command: c.StartSubflow, child: Execution, at: datetime
+    ) -> None:
+        """Say in the parent's log which execution was made."""
+        message = (
+            f'Created new execution [[link execution="{child.id}" '
+            f'flowId="{child.flow_id}" namespace="{child.namespace}"]]'
+        )
+        parent.log(at, Level.INFO, message, key=command.key, attempt=command.attempt)
+
+    def log_refusal(self, parent: Live, command: c.StartSubflow, reason: str, at: datetime) -> None:
+        """Say in the parent's log why there is no child."""
+        if reason == "Requested Flow is not found.":
+            request = command.request
+            reason = (
+                f"Unable to find flow '{request.get('namespace')}'.'{request.get('flowId')}' "
+                f"with revision '{request.get('revision') or 0}'"
+            )
+        elif reason == "Requested Flow is disabled.":
+            reason = "Cannot execute a flow which is disabled"
+        parent.log(at, Level.ERROR, reason, key=command.key, attempt=command.attempt)
+
+
+def _is_system(key: str) -> bool:
+    return key.startswith("system.")
+
+
+def _map(value: object) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        return {str(k): str(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return {str(item["key"]): str(item["value"]) for item in value}
+    return {}

@@ -1,0 +1,376 @@
+"""Carrying out the engine's commands for one execution, within one transaction.
+
+What only computes is done here and fed back at once; the rest becomes a row (a job, a timer,
+mail). One execution gets at most `INLINE_STEPS` steps or `INLINE_SECONDS` of a transaction, then
+the others have their turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import RunKey, State
+from penstock_runner.executor.context import taskrun_id
+from penstock_runner.executor.inline import (
+    InlineContext,
+    InlineRender,
+    InlineServices,
+    Surroundings,
+)
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.store import JobRow, KvWrite, MetricRow, TimerRow
+from penstock_runner.executor.values import Values
+from penstock_runner.expressions.environment import is_pure
+from penstock_runner.expressions.errors import ExpressionFailed, NotInline
+from penstock_runner.flow.inputs import resolve_outputs
+from penstock_runner.flow.model import Level, Task
+from penstock_runner.flow.values import BadValue
+from penstock_runner.tasks.api import Result, TaskFailed, TaskProperties
+from penstock_runner.tasks.binding import bind
+from penstock_runner.tasks.registry import Registry, UnknownType
+
+INLINE_STEPS = 64
+INLINE_SECONDS = 0.010
+LARGEST_OUTPUTS = 1 << 20
+SLEEP = "io.kestra.plugin.core.flow.Sleep"
+SLEEP_PURPOSE = "sleep"
+
+log = logging.getLogger(__name__)
+
+
+class Neighbours(Protocol):
+    """What a step asks of the executor around it."""
+
+    def start_child(self, parent: Live, command: c.StartSubflow, at: datetime) -> None: ...
+    def kill_child(self, execution_id: str, at: datetime) -> None: ...
+    def retry_execution(self, live: Live, at: datetime) -> None: ...
+    def new_job(self, live: Live, row: JobRow) -> None: ...
+    def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool: ...
+    def ended(self, live: Live, at: datetime) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepper:
+    """Does the steps of executions; holds nothing of its own."""
+
+    registry: Registry
+    around: Surroundings
+    values: Values
+    neighbours: Neighbours
+    now: Callable[[], datetime]
+
+    def run(self, live: Live) -> None:
+        """Go on until nothing is left, or the execution has had its share."""
+        steps = 0
+        until = time.monotonic() + INLINE_SECONDS
+        while live.commands or live.runnable:
+            if live.commands:
+                self._carry_out(live, live.commands.popleft())
+                continue
+            if steps >= INLINE_STEPS or time.monotonic() > until:
+                return
+            key, attempt = next(iter(live.runnable))
+            self._run_job(live, live.runnable.pop((key, attempt)))
+            steps += 1
+
+    def _carry_out(self, live: Live, command: c.Command) -> None:
+        at = live.time(self.now())
+        match command:
+            case c.RunJob():
+                live.runnable[(command.key, command.attempt)] = command
+            case c.Evaluate():
+                self._evaluate(live, command)
+            case c.StartTimer():
+                live.part.timers.append(
+                    TimerRow(
+                        execution_id=live.id,
+                        key=command.key or "",
+                        attempt=command.attempt,
+                        purpose=command.purpose,
+                        at=command.at,
+                    )
+                )
+            case c.CancelJob():
+                self._cancel(live, command, at)
+            case c.WriteLog():
+                live.log(
+                    at, command.level, command.message, key=command.key, attempt=command.attempt
+                )
+            case c.StartSubflow():
+                self.neighbours.start_child(live, command, at)
+            case c.KillSubflow():
+                self.neighbours.kill_child(command.execution_id, at)
+            case c.RetryExecution():
+                self.neighbours.retry_execution(live, command.at)
+            case c.End():
+                self.neighbours.ended(live, at)
+
+    # Jobs
+
+    def _run_job(self, live: Live, command: c.RunJob) -> None:
+        run = live.fold.runs.get(command.key)
+        if run is None or run.state.terminal or run.attempt != command.attempt:
+            return
+        task = live.task(command.key)
+        if task.kind == SLEEP:
+            self._sleep(live, command, task)
+        elif self._may_run_here(live, task):
+            self._run_here(live, command, task)
+        else:
+            self._make_job(live, command, task)
+
+    def _may_run_here(self, live: Live, task: Task) -> bool:
+        known = live.loaded.inline.get(task.id)
+        if known is None:
+            expressions = self.around.expressions
+            known = self.registry.is_inline(task.kind) and is_pure(task.properties, expressions)
+            if known and "render" in str(task.properties):
+                known = is_pure(live.loaded.flow.variables, expressions)
+            live.loaded.inline[task.id] = known
+        return known
+
+    def _make_job(self, live: Live, command: c.RunJob, task: Task) -> None:
+        self.neighbours.new_job(
+            live,
+            JobRow(
+                execution_id=live.id,
+                key=command.key,
+                attempt=command.attempt,
+                task_id=task.id,
+                created=live.time(self.now()),
+                required=required_labels(live, task),
+            ),
+        )
+
+    def _run_here(self, live: Live, command: c.RunJob, task: Task) -> None:
+        at = live.time(self.now())
+        ctx = self._context(live, command, task, at)
+        state, outputs, error = State.SUCCESS, None, None
+        try:
+            result = self._instance(task, ctx).run(ctx)
+            if isinstance(result, Result):
+                state, outputs = result.state, result.outputs
+            else:
+                outputs = result
+        except NotInline:
+            live.loaded.inline[task.id] = False
+            self._make_job(live, command, task)
+            return
+        except TaskFailed as failed:
+            state, outputs, error = State.FAILED, failed.outputs, str(failed)
+        except (ExpressionFailed, UnknownType) as failed:
+            state, error = State.FAILED, str(failed)
+        except Exception as failed:
+            log.exception("task %s of execution %s failed unexpectedly", task.id, live.id)
+            state, error = State.FAILED, f"{type(failed).__name__}: {failed}"
+        live.mask(ctx.render_with.services.secrets_used)
+        self._keep(live, command, ctx)
+        if error is not None:
+            live.log(at, Level.ERROR, error, key=command.key, attempt=command.attempt)
+        if ctx.labels:
+            live.feed(e.LabelsSet(at=at, labels=ctx.labels))
+        if ctx.changed_variables:
+            live.feed(e.VariablesSet(at=at, variables=ctx.changed_variables))
+        live.feed(
+            e.JobEnded(
+                at=live.time(self.now()),
+                key=command.key,
+                attempt=command.attempt,
+                state=state,
+                outputs=outputs,
+                error=masked(error, live.masks),
+            )
+        )
+        if ctx.exit_state is not None:
+            live.feed(e.ExitRequested(at=at, key=command.key, state=ctx.exit_state))
+
+    def _instance(self, task: Task, ctx: InlineContext) -> Any:
+        cls: type[TaskProperties] = self.registry.load(task.kind)
+        return bind(cls, task.properties, ctx.render_with)
+
+    def _context(self, live: Live, command: c.RunJob, task: Task, at: datetime) -> InlineContext:
+        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        variables = live.variables(command.key)
+
+        def write(change: KvWrite) -> None:
+            self.values.change(change)
+            live.part.kv.append(change)
+
+        return InlineContext(
+            around=self.around,
+            values=self.values,
+            render_with=InlineRender(self.around.expressions, variables, services),
+            at=at,
+            namespace=live.base.namespace,
+            flow_id=live.base.flow_id,
+            execution_id=live.id,
+            task_id=task.id,
+            taskrun_id=taskrun_id(live.id, command.key),
+            attempt=command.attempt,
+            write_kv=write,
+        )
+
+    def _keep(self, live: Live, command: c.RunJob, ctx: InlineContext) -> None:
+        for level, message in ctx.lines:
+            live.log(ctx.at, level, message, key=command.key, attempt=command.attempt)
+        live.part.metrics.extend(
+            MetricRow(
+                execution_id=live.id,
+                taskrun_id=ctx.taskrun_id,
+                task_id=ctx.task_id,
+                namespace=ctx.namespace,
+                flow_id=ctx.flow_id,
+                at=ctx.at,
+                name=metric.name,
+                kind=metric.kind,
+                value=metric.value,
+                tags=metric.tags,
+            )
+            for metric in ctx.metrics
+        )
+
+    def _sleep(self, live: Live, command: c.RunJob, task: Task) -> None:
+        at = live.time(self.now())
+        ctx = self._context(live, command, task, at)
+        try:
+            instance = self._instance(task, ctx)
+            delay = instance.delay()
+        except (TaskFailed, ExpressionFailed) as failed:
+            live.log(at, Level.ERROR, str(failed), key=command.key, attempt=command.attempt)
+            live.feed(
+                e.JobEnded(
+                    at=at,
+                    key=command.key,
+                    attempt=command.attempt,
+                    state=State.FAILED,
+                    error=str(failed),
+                )
+            )
+            return
+        live.feed(e.JobStarted(at=at, key=command.key, attempt=command.attempt))
+        live.log(
+            at,
+            Level.INFO,
+            f"Waiting for {task.properties.get('duration')}",
+            key=command.key,
+            attempt=command.attempt,
+        )
+        live.sleeping.add((command.key, command.attempt))
+        live.part.timers.append(
+            TimerRow(
+                execution_id=live.id,
+                key=command.key,
+                attempt=command.attempt,
+                purpose=SLEEP_PURPOSE,
+                at=at + delay,
+            )
+        )
+
+    def _cancel(self, live: Live, command: c.CancelJob, at: datetime) -> None:
+        name = (command.key, command.attempt)
+        if live.runnable.pop(name, None) is None:
+            if name in live.sleeping:
+                live.sleeping.discard(name)
+                live.part.timers_ended.append(
+                    (live.id, command.key, command.attempt, SLEEP_PURPOSE)
+                )
+            elif self.neighbours.cancel_job(live, command.key, command.attempt, at):
+                return
+        live.feed(e.JobEnded(at=at, key=command.key, attempt=command.attempt, state=State.KILLED))
+
+    # Expressions
+
+    def _evaluate(self, live: Live, command: c.Evaluate) -> None:
+        at = live.time(self.now())
+        expressions = self.around.expressions
+        if not is_pure(dict(command.expressions), expressions):
+            self._evaluate_elsewhere(live, command)
+            return
+        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        render = InlineRender(expressions, live.variables(command.key), services)
+        values: dict[str, Any] = {}
+        error: str | None = None
+        try:
+            for name, expression in command.expressions.items():
+                if name in command.typed:
+                    values[name] = render.typed(expression)
+                elif isinstance(expression, str):
+                    values[name] = render.text(expression)
+                else:
+                    values[name] = render.deep(expression)
+        except NotInline:
+            self._evaluate_elsewhere(live, command)
+            return
+        except ExpressionFailed as failed:
+            error = str(failed)
+        live.mask(services.secrets_used)
+        self.answer(live, command, values, error, at)
+
+    def answer(
+        self,
+        live: Live,
+        command: c.Evaluate,
+        values: dict[str, Any],
+        error: str | None,
+        at: datetime,
+    ) -> None:
+        """Give the engine what a gate asked for; flow outputs are checked against their types first."""
+        if command.purpose.split("#")[0] == "outputs" and command.key is None and error is None:
+            try:
+                values = dict(resolve_outputs(live.loaded.flow.outputs, values))
+            except BadValue as failed:
+                error = str(failed)
+        live.feed(
+            e.Evaluated(
+                at=at,
+                key=command.key,
+                purpose=command.purpose,
+                values={} if error else values,
+                error=masked(error, live.masks),
+            )
+        )
+
+    def _evaluate_elsewhere(self, live: Live, command: c.Evaluate) -> None:
+        task_id = live.fold.run(command.key).task_id if command.key is not None else ""
+        row = JobRow(
+            execution_id=live.id,
+            key=RunKey(f"{command.key or ''}?{command.purpose}"),
+            attempt=len(live.evaluating) + 1,
+            task_id=task_id,
+            created=live.time(self.now()),
+            purpose=command.purpose,
+        )
+        live.evaluating[(row.execution_id, row.key, row.attempt)] = command
+        self.neighbours.new_job(live, row)
+
+
+def masked(text: str | None, secrets: set[str]) -> str | None:
+    """The text without the secrets."""
+    if text is not None:
+        for secret in secrets:
+            text = text.replace(secret, "******")
+    return text
+
+
+def required_labels(live: Live, task: Task) -> tuple[str, ...]:
+    """The runner labels that a task asks for; what is nearer to the task wins."""
+    flow = live.loaded.flow
+    for level in (task, flow):
+        for asked in (level.runs_on, level.worker_group, level.worker_selector):
+            if asked is None:
+                continue
+            if isinstance(asked, str):
+                return (asked,)
+            if isinstance(asked, dict):
+                tags = asked.get("tags") or asked.get("key")
+                return (tags,) if isinstance(tags, str) else tuple(map(str, tags or ()))
+            if isinstance(asked, list | tuple):
+                return tuple(map(str, asked))
+    return ()
