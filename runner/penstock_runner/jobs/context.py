@@ -1,0 +1,330 @@
+"""The world of one running task: implements `RunContext`, and what script tasks need beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from penstock_runner.engine.state import State
+from penstock_runner.flow.model import Level
+from penstock_runner.jobs import files, utterances
+from penstock_runner.jobs.calls import RemoteKeyValues
+from penstock_runner.jobs.environment import job_environment
+from penstock_runner.jobs.logs import LogBook
+from penstock_runner.jobs.masking import Masker
+from penstock_runner.jobs.output import JobOutput
+from penstock_runner.jobs.parts import Outside, Parts
+from penstock_runner.jobs.plain import plain
+from penstock_runner.jobs.protocol import Job, Metric
+from penstock_runner.jobs.rendering import JobRender
+from penstock_runner.jobs.services import JobServices
+from penstock_runner.jobs.workspace import Workspace
+from penstock_runner.taskrunners import choice, process
+from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
+from penstock_runner.tasks import places
+from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
+from penstock_runner.tasks.storage import Storage
+
+
+class JobContext:
+    """One task of one job. Children of a WorkingDirectory share workspace, log and masker."""
+
+    def __init__(
+        self,
+        *,
+        job: Job,
+        parts: Parts,
+        outside: Outside,
+        workspace: Workspace,
+        log: LogBook,
+        masker: Masker,
+        task_id: str,
+        taskrun_id: str,
+        variables: Mapping[str, Any],
+    ) -> None:
+        self._job = job
+        self._parts = parts
+        self._outside = outside
+        self._folders = workspace
+        self._log = log
+        self._masker = masker
+        self._labels: dict[str, str] = {}
+        self._variables: dict[str, object | None] = {}
+        self._exit: State | None = None
+        self._annotations: list[dict[str, str]] = []
+        self._told_about_runner = False
+        self.task_id = task_id
+        self.taskrun_id = taskrun_id
+        self.metrics: list[Metric] = []
+        services = JobServices(
+            now=parts.now,
+            secrets=parts.settings.secrets,
+            masker=masker,
+            storage=parts.storage,
+            namespace=job.namespace,
+            execution_prefix=places.execution_prefix(job.namespace, job.flow_id, job.execution_id),
+            call=outside.call,
+        )
+        self.renderer = JobRender(parts.expressions, variables, services)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the flow."""
+        return self._job.namespace
+
+    @property
+    def flow_id(self) -> str:
+        """The id of the flow."""
+        return self._job.flow_id
+
+    @property
+    def execution_id(self) -> str:
+        """The id of the execution."""
+        return self._job.execution_id
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._job.attempt
+
+    @property
+    def variables(self) -> Mapping[str, object]:
+        """The variables of expressions."""
+        return self.renderer.variables
+
+    @property
+    def storage(self) -> Storage:
+        """The internal storage."""
+        return self._parts.storage
+
+    @property
+    def workspace(self) -> Path:
+        """The private working directory, made on first use."""
+        self._folders.make()
+        return self._folders.path
+
+    @property
+    def output_dir(self) -> Path:
+        """Where a task may put files that are all kept."""
+        self._folders.make()
+        return self._folders.output_dir
+
+    @property
+    def effects(self) -> tuple[Mapping[str, Any], ...]:
+        """What the task did to its execution, for the report."""
+        found: list[Mapping[str, Any]] = []
+        if self._labels:
+            found.append({"labels": dict(self._labels)})
+        if self._variables:
+            found.append({"variables": plain(self._variables)})
+        if self._exit is not None:
+            found.append({"exit": self._exit.value})
+        if self._annotations:
+            found.append({"annotations": list(self._annotations)})
+        summary = self._folders.read_side_file(
+            self._folders.summary_file, self._parts.settings.limits.summary_bytes
+        )
+        if summary:
+            found.append({"summary": self._masker.mask(summary)})
+        return tuple(found)
+
+    def now(self) -> datetime:
+        """The current instant."""
+        return self._parts.now()
+
+    def render(self, value: object, more: Mapping[str, object] | None = None) -> Any:
+        """Render text, maps and lists through, with extra variables."""
+        return (self.renderer.having(more) if more else self.renderer).deep(value)
+
+    def log(self, level: Level, message: str) -> None:
+        """Say something in the log of the execution."""
+        self._log.say(level, message)
+
+    def metric(
+        self, name: str, kind: str, value: float, tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Record a measurement."""
+        self.metrics.append(Metric(name=name, kind=kind, value=value, tags=tags or {}))
+
+    def kv(self, namespace: str | None = None) -> RemoteKeyValues:
+        """The key-value store of a namespace, the flow's own when None."""
+        return RemoteKeyValues(self._outside.call, namespace or self.namespace)
+
+    def set_labels(self, labels: Mapping[str, str]) -> None:
+        """Put labels on the execution."""
+        self._labels.update(labels)
+
+    def set_variables(self, variables: Mapping[str, object | None]) -> None:
+        """Change the execution's variables."""
+        self._variables.update(variables)
+
+    def exit_execution(self, state: State) -> None:
+        """Ask the execution to end in this state."""
+        self._exit = state
+
+    def on_cancel(self, stop: Callable[[], None]) -> None:
+        """Call `stop` from another thread when the attempt is cancelled."""
+        self._outside.cancellation.on_cancel(stop)
+
+    def call(self, operation: str, **arguments: object) -> Any:
+        """Ask the core process for what only it can do."""
+        return self._outside.call(operation, arguments)
+
+    def cache_folder(self, name: str) -> Path:
+        """A folder of this runner that outlives its jobs."""
+        folder = self._parts.settings.home / "cache" / name
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return folder
+
+    def place_files(
+        self, *, namespace_files: Mapping[str, Any] | None = None, input_files: object = None
+    ) -> None:
+        """Put namespace files and `inputFiles` (unrendered) into the working directory."""
+        where = {
+            "workspace": self._folders,
+            "storage": self.storage,
+            "namespace": self.namespace,
+            "render": self.renderer.typed,
+        }
+        first = files.place_namespace_files(namespace_files, **where)  # type: ignore[arg-type]
+        second = files.place_input_files(input_files, **where)  # type: ignore[arg-type]
+        for name in sorted(set(first) & set(second)):
+            self.log(Level.DEBUG, f"inputFiles overwrites the namespace file {name}")
+
+    def localise(self, text: str) -> str:
+        """The text with addresses of the internal storage replaced by paths of local copies."""
+        return files.localise(text, workspace=self._folders, storage=self.storage)
+
+    def write_file(self, name: str, content: str) -> Path:
+        """Write a text file into the working directory."""
+        return self._folders.write(name, content)
+
+    def collect_files(self, patterns: Iterable[str], *, output_dir: bool = False) -> dict[str, str]:
+        """Store what matches `outputFiles`, and what is in the output directory."""
+
+        def address(name: str) -> str:
+            return places.task_file(
+                self.namespace, self.flow_id, self.execution_id, self.task_id, self.taskrun_id, name
+            )
+
+        return files.collect(
+            patterns,
+            workspace=self._folders,
+            storage=self.storage,
+            address=address,
+            refused=lambda message: self.log(Level.WARN, f"outputFiles: {message}"),
+            output_dir=output_dir,
+        )
+
+    def run_process(self, spec: ProcessSpec) -> ProcessEnd:
+        """Run a process where its task runner says; its output goes to the log."""
+        if self._outside.cancellation.reason is not None:
+            raise Cancelled
+        self._folders.make()
+        output = JobOutput(
+            log=self._log,
+            masker=self._masker,
+            limits=self._parts.settings.limits,
+            metric=self.metric,
+        )
+        try:
+            with self._outside.shielded():
+                ended = self._run(spec, output)
+        except SetupFailed as failed:
+            raise TaskFailed(str(failed), reason="setup") from None
+        self._read_output_file(output)
+        self._annotations.extend(output.annotations)
+        if ended.left_over:
+            self.log(
+                Level.WARN, f"{ended.left_over} processes that the command left behind were killed"
+            )
+        if output.faults:
+            raise TaskFailed(output.faults[0], outputs={"exitCode": ended.exit_code})
+        return ProcessEnd(
+            exit_code=ended.exit_code,
+            reason=self._reason(ended),
+            vars=output.vars,
+            stderr_lines=output.counts["stderr"],
+            stdout_lines=output.counts["stdout"],
+        )
+
+    def _run(self, spec: ProcessSpec, output: JobOutput) -> Ended:
+        settings = self._parts.settings
+        chosen = choice.choose(
+            spec.task_runner, default=settings.task_runner, docker_host=settings.docker_host
+        )
+        if chosen.note and not self._told_about_runner:
+            self._told_about_runner = True
+            self.log(Level.WARN, chosen.note)
+        command = Command(
+            argv=tuple(spec.argv),
+            env=self._environment(spec),
+            cwd=self._folders.path,
+            folder=self._folders.folder,
+            labels=self._container_labels(),
+        )
+        if chosen.kind == "process":
+            ended = process.run(command, self._outside.spawner, output)
+        else:
+            from penstock_runner.taskrunners import docker
+
+            ended = docker.run(
+                command,
+                docker.settings_of(
+                    chosen.properties,
+                    image=spec.container_image,
+                    host=settings.docker_host,
+                    volumes=settings.docker_volumes,
+                    grace=settings.limits.kill_grace,
+                ),
+                sink=output,
+                interrupts=self._outside.cancellation,
+            )
+        if ended.error is not None:
+            raise SetupFailed(ended.error)
+        return ended
+
+    def _environment(self, spec: ProcessSpec) -> dict[str, str]:
+        flow_env = self.renderer.deep(dict(self._job.flow_env)) if self._job.flow_env else {}
+        return job_environment(
+            settings=self._parts.settings,
+            job=self._job,
+            task_id=self.task_id,
+            taskrun_id=self.taskrun_id,
+            workspace=self._folders,
+            flow_env={str(key): str(item) for key, item in flow_env.items() if item is not None},
+            task_env=spec.env,
+        )
+
+    def _container_labels(self) -> dict[str, str]:
+        return {
+            "namespace": self.namespace,
+            "flow-id": self.flow_id,
+            "task-id": self.task_id,
+            "execution-id": self.execution_id,
+            "taskrun-id": self.taskrun_id,
+            "taskrun-attempt": str(self.attempt - 1),
+        }
+
+    def _read_output_file(self, output: JobOutput) -> None:
+        path = self._folders.output_file
+        if not path.exists():
+            return
+        limit = self._parts.settings.limits.output_bytes
+        try:
+            values = utterances.read_output_file(self._folders.read_side_file(path, limit + 1))
+        except utterances.NotAMessage as error:
+            self.log(Level.WARN, f"$PENSTOCK_OUTPUT: {error}")
+            return
+        path.unlink(missing_ok=True)
+        if values:
+            output.add_outputs(values)
+
+    def _reason(self, ended: Ended) -> str | None:
+        if self._outside.cancellation.reason is not None:
+            return self._outside.cancellation.reason
+        if ended.oom:
+            return "oom"
+        return "exit" if ended.exit_code else None

@@ -1,0 +1,80 @@
+"""The workers of a supervisor: forked warm, one job each, replaced when they are used up."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from penstock_runner.jobs import worker
+from penstock_runner.jobs.frames import Channel
+from penstock_runner.jobs.parts import Parts
+
+if TYPE_CHECKING:
+    from penstock_runner.jobs.live import LiveJob
+
+
+class Seat:
+    """One worker as its supervisor sees it."""
+
+    def __init__(self, pid: int, channel: Channel, descriptors: socket.socket) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.descriptors = descriptors
+        self.job: LiveJob | None = None
+        self.jobs_done = 0
+
+    def close(self) -> None:
+        """Close both sockets; an idle worker then ends."""
+        self.channel.close()
+        self.descriptors.close()
+
+
+class Crew:
+    """Forks workers and knows which are idle."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._seats: dict[int, Seat] = {}
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def __iter__(self) -> Iterator[Seat]:
+        return iter(list(self._seats.values()))
+
+    @property
+    def pids(self) -> set[int]:
+        """The process ids of all workers."""
+        return set(self._seats)
+
+    def idle(self) -> Seat | None:
+        """A worker without a job; the one that has done most, so that few stay in use."""
+        free = [seat for seat in self._seats.values() if seat.job is None]
+        return max(free, key=lambda seat: seat.jobs_done, default=None)
+
+    def fork(self) -> Seat:
+        """One more worker."""
+        ours, theirs = socket.socketpair()
+        our_descriptors, their_descriptors = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
+        pid = os.fork()
+        if pid == 0:
+            worker.start(Channel(theirs), their_descriptors, self._parts)
+        theirs.close()
+        their_descriptors.close()
+        our_descriptors.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        seat = Seat(pid, Channel(ours), our_descriptors)
+        self._seats[pid] = seat
+        return seat
+
+    def of_pid(self, pid: int) -> Seat | None:
+        """The worker with this process id."""
+        return self._seats.get(pid)
+
+    def remove(self, seat: Seat) -> None:
+        """Forget a worker and let it end."""
+        self._seats.pop(seat.pid, None)
+        seat.close()

@@ -1,0 +1,188 @@
+"""Does one job from its description to its report; used by workers and by `penstock run`.
+
+Whatever goes wrong in a task ends in a report: nothing that a task raises leaves `execute`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock_runner.engine.state import State
+from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.flow import durations
+from penstock_runner.flow.model import Level
+from penstock_runner.jobs.context import JobContext
+from penstock_runner.jobs.logs import LogBook
+from penstock_runner.jobs.masking import Masker
+from penstock_runner.jobs.parts import Outside, Parts
+from penstock_runner.jobs.plain import plain
+from penstock_runner.jobs.protocol import Job, Report
+from penstock_runner.jobs.workspace import Workspace, workspace_folder
+from penstock_runner.tasks.api import Cancelled, Result, TaskFailed
+from penstock_runner.tasks.binding import bind
+
+WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a task ended, before it becomes a report."""
+
+    state: State
+    outputs: Mapping[str, Any] | None = None
+    error: str | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    children: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def execute(job: Job, parts: Parts, outside: Outside) -> Report:
+    """Run the job and say how it ended; its workspace is gone afterwards."""
+    masker = Masker(job.masks)
+    least = job.task.get("logLevel")
+    log = LogBook(
+        now=parts.now,
+        masker=masker,
+        emit=outside.emit,
+        least=Level(least) if least else Level.TRACE,
+    )
+    outside.flush_regularly(log.flush)
+    settings = parts.settings
+    folder = workspace_folder(settings.workspaces, job.taskrun_id, job.attempt)
+    workspace = Workspace(folder, settings.run_as)
+    context = JobContext(
+        job=job,
+        parts=parts,
+        outside=outside,
+        workspace=workspace,
+        log=log,
+        masker=masker,
+        task_id=str(job.task["id"]),
+        taskrun_id=job.taskrun_id,
+        variables={"envs": settings.envs, "globals": settings.globals, **job.variables},
+    )
+    try:
+        outcome = _outcome(job, parts, outside, context)
+        if outcome.error is not None:
+            log.say(Level.ERROR, outcome.error)
+        effects = context.effects
+    finally:
+        workspace.remove()
+        log.flush()
+    return Report(
+        execution_id=job.execution_id,
+        key=job.key,
+        attempt=job.attempt,
+        state=outcome.state.value,
+        at=parts.now(),
+        outputs=outcome.outputs,
+        error=None if outcome.error is None else masker.mask(outcome.error),
+        reason=outcome.reason,
+        exit_code=outcome.exit_code,
+        effects=effects,
+        metrics=tuple(context.metrics),
+        children=outcome.children,
+        last_line=log.last,
+    )
+
+
+def run_task(
+    context: JobContext, task: Mapping[str, Any], parts: Parts, outside: Outside
+) -> Outcome:
+    """Bind, render and run one task; every way to fail becomes an outcome."""
+    try:
+        cls = parts.task_class(str(task.get("kind") or task["type"]))
+        instance = bind(cls, task.get("properties") or {}, context.renderer)
+        with outside.interruptible():
+            given = instance.run(context)  # type: ignore[attr-defined]
+        if isinstance(given, Result):
+            return Outcome(state=given.state, outputs=_outputs(given.outputs))
+        return Outcome(state=State.SUCCESS, outputs=_outputs(given or {}))
+    except Cancelled:
+        return Outcome(state=State.KILLED, reason="killed")
+    except TaskFailed as failed:
+        return Outcome(
+            state=State.FAILED,
+            outputs=None if failed.outputs is None else _outputs(failed.outputs),
+            error=str(failed),
+            reason=failed.reason,
+            exit_code=failed.exit_code,
+        )
+    except (ExpressionFailed, LookupError) as failed:
+        return Outcome(state=State.FAILED, error=_message(failed))
+    except Exception as failed:  # noqa: BLE001 - a task's own fault must end its task run only
+        context.log(Level.TRACE, traceback.format_exc())
+        return Outcome(state=State.FAILED, error=_message(failed))
+
+
+def _outcome(job: Job, parts: Parts, outside: Outside, context: JobContext) -> Outcome:
+    if job.evaluate is not None:
+        outside.deadline(parts.settings.limits.evaluate)
+        return _evaluate(job.evaluate, context)
+    try:
+        limit = _timeout(job.task.get("timeout"), context)
+    except (ExpressionFailed, durations.BadDuration) as error:
+        return Outcome(state=State.FAILED, error=f"timeout: {error}")
+    if limit is not None:
+        outside.deadline(limit)
+    if job.task.get("kind") == WORKING_DIRECTORY or (job.task.get("branches") or {}).get("tasks"):
+        from penstock_runner.jobs import working_directory
+
+        outcome = working_directory.run(job, parts, outside, context)
+    else:
+        outcome = run_task(context, job.task, parts, outside)
+    return _judged(outcome, outside, limit)
+
+
+def _judged(outcome: Outcome, outside: Outside, limit: float | None) -> Outcome:
+    """The outcome of an attempt that was asked to stop is that, whatever the task says."""
+    told = {
+        "outputs": outcome.outputs,
+        "exit_code": outcome.exit_code,
+        "children": outcome.children,
+    }
+    match outside.cancellation.reason:
+        case "killed":
+            return Outcome(state=State.KILLED, reason="killed", **told)
+        case "timeout":
+            error = f"Timeout after {clock(limit or 0)}"
+            return Outcome(state=State.FAILED, reason="timeout", error=error, **told)
+        case _:
+            return outcome
+
+
+def _evaluate(asked: Mapping[str, Any], context: JobContext) -> Outcome:
+    typed = set(asked.get("typed") or ())
+    try:
+        values = {
+            name: (context.renderer.typed if name in typed else context.renderer.deep)(source)
+            for name, source in asked["expressions"].items()
+        }
+    except (ExpressionFailed, TaskFailed) as failed:
+        return Outcome(state=State.FAILED, error=str(failed))
+    return Outcome(state=State.SUCCESS, outputs=_outputs(values))
+
+
+def _timeout(value: object, context: JobContext) -> float | None:
+    if value is None:
+        return None
+    rendered = context.renderer.typed(value)
+    return durations.parse(rendered).total_seconds() if rendered not in (None, "") else None
+
+
+def _outputs(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {str(key): plain(value) for key, value in values.items()}
+
+
+def _message(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def clock(seconds: float) -> str:
+    """A duration as `HH:mm:ss.SSS`."""
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"

@@ -1,0 +1,98 @@
+"""Starts processes for the supervisor, and asks the system why one was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from penstock_runner.jobs.settings import RunAs
+
+NICE = 5
+
+
+class NotStarted(Exception):
+    """The command could not be started; the message says why."""
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str,
+    stdout: int,
+    stderr: int,
+    run_as: RunAs | None,
+) -> int:
+    """Start a command in a session of its own and give its process id; the caller reaps it."""
+    user = (
+        {} if run_as is None else {"user": run_as.user, "group": run_as.group, "extra_groups": []}
+    )
+    try:
+        child = subprocess.Popen(  # noqa: S603 - the command line is the author's own
+            list(argv),
+            executable=_found(argv[0], env.get("PATH", "")),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            close_fds=True,
+            **user,  # type: ignore[call-overload]
+        )
+    except (OSError, ValueError, IndexError) as error:
+        raise NotStarted(_why(argv, error)) from None
+    child.returncode = 0  # reaped by waitid: Popen must not wait for it
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+    return int(child.pid)
+
+
+def _found(program: str, path: str) -> str:
+    """Where the job's own PATH has the program."""
+    if "/" in program:
+        return program
+    for folder in path.split(":"):
+        candidate = f"{folder or '.'}/{program}"
+        if os.access(candidate, os.X_OK):
+            return candidate
+    raise FileNotFoundError(2, "there is no such program on PATH", program)
+
+
+def _why(argv: Sequence[str], error: Exception) -> str:
+    if not argv:
+        return "The command is empty"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    hint = ""
+    if isinstance(error, OSError) and error.errno == 7:
+        hint = "; put long scripts into a file with inputFiles"
+    return f"{argv[0]} cannot be started: {reason}{hint}"
+
+
+class MemoryWatch:
+    """Notices when the kernel kills a process of this control group for memory."""
+
+    def __init__(self) -> None:
+        self._kills = _memory_kills()
+
+    def ran_out(self) -> bool:
+        """Whether it has happened since the last call."""
+        before, self._kills = self._kills, _memory_kills()
+        return self._kills > before
+
+
+def _memory_kills() -> int:
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        group = next(
+            line.strip().partition("::")[2]
+            for line in Path("/proc/self/cgroup").read_text().splitlines()
+            if line.startswith("0::")
+        )
+        events = (Path("/sys/fs/cgroup") / group.lstrip("/") / "memory.events").read_text()
+        return next(
+            int(line.split()[1]) for line in events.splitlines() if line.startswith("oom_kill ")
+        )
+    return 0

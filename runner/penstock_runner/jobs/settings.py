@@ -1,0 +1,88 @@
+"""What a runner is told when it starts: folders, slots, secrets, limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ALWAYS_PASSED = ("PATH", "LANG", "TZ")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one job; sizes in bytes, times in seconds."""
+
+    kill_grace: float = 10.0
+    answer_grace: float = 2.0
+    evaluate: float = 30.0
+    log_bytes: int = 50 * 1024 * 1024
+    line_bytes: int = 64 * 1024
+    output_bytes: int = 1024 * 1024
+    summary_bytes: int = 1024 * 1024
+    jobs_per_worker: int = 200
+    call: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """The system user that processes of jobs get."""
+
+    user: int
+    group: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSettings:
+    """One runner. `environment` is what that of its jobs starts from (`pick_environment`).
+
+    `secrets` maps upper-case names to plain values; `envs` and `globals` are the variables of those
+    names.
+    """
+
+    home: Path
+    workspaces: Path
+    storage: Path
+    slots: int = field(default_factory=lambda: default_slots(os.cpu_count()))
+    labels: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    envs: Mapping[str, object] = field(default_factory=dict)
+    globals: Mapping[str, object] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": DEFAULT_PATH})
+    run_as: RunAs | None = None
+    url: str = ""
+    name: str = "local"
+    task_runner: Literal["auto", "process", "docker"] = "auto"
+    docker_host: str | None = None
+    docker_volumes: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+def default_slots(cores: int | None) -> int:
+    """How many jobs a machine runs at once unless told otherwise."""
+    return max(4, 2 * (cores or 1))
+
+
+def pick_environment(
+    environment: Mapping[str, str], pass_env: Iterable[str] = (), *, pass_proxy: bool = False
+) -> dict[str, str]:
+    """What jobs inherit of a server's environment: a few harmless names, and those asked for.
+
+    `SECRET_*` and the settings of Penstock itself are never passed, also when asked for.
+    """
+    names = [*ALWAYS_PASSED, *(PROXIES if pass_proxy else ()), *pass_env]
+    picked = {name: environment[name] for name in names if name in environment}
+    picked = {name: value for name, value in picked.items() if not reserved(name)}
+    picked.setdefault("PATH", DEFAULT_PATH)
+    picked.setdefault("LANG", "C.UTF-8")
+    return picked
+
+
+def reserved(name: str) -> bool:
+    """Whether a variable belongs to the server and to nobody else."""
+    upper = name.upper()
+    return upper.startswith(("SECRET_", "SECRETFILE_", "PENSTOCK_", "KESTRA_"))

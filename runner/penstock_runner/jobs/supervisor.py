@@ -1,0 +1,454 @@
+"""The runner process: it starts every process of every job and lets none of them escape.
+
+It reads jobs from core and gives each to a worker, relays what workers say, starts processes for
+them, stops what has to stop, and reaps. It is the sub-reaper of all it starts, so that orphans
+become its children. It renders nothing and runs no task: nothing here may block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from penstock_runner.engine.state import State
+from penstock_runner.jobs import processes, strays
+from penstock_runner.jobs.cancellation import Reason
+from penstock_runner.jobs.crew import Crew, Seat
+from penstock_runner.jobs.execute import clock
+from penstock_runner.jobs.frames import Channel, ChannelClosed
+from penstock_runner.jobs.live import LiveJob, LiveProcess
+from penstock_runner.jobs.orphans import Orphans
+from penstock_runner.jobs.parts import Parts
+from penstock_runner.jobs.protocol import JobId, Report
+from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
+from penstock_runner.taskrunners import descendants
+from penstock_runner.taskrunners.api import Ended, signal_name
+
+DRAIN_SECONDS = 60.0
+STOP_SECONDS = 5.0
+WARM = (
+    "penstock_runner.tasks.shell",
+    "penstock_runner.tasks.python",
+    "penstock_runner.jobs.execute",
+)
+
+
+class Supervisor:
+    """One runner, connected to core by `channel`."""
+
+    def __init__(self, channel: Channel, parts: Parts) -> None:
+        self._core = channel
+        self._parts = parts
+        self._settings = parts.settings
+        self._selector = selectors.DefaultSelector()
+        self._crew = Crew(parts)
+        self._orphans = Orphans()
+        self._memory = processes.MemoryWatch()
+        self._queue: deque[Mapping[str, Any]] = deque()
+        self._jobs: dict[JobId, LiveJob] = {}
+        self._processes: dict[int, LiveProcess] = {}
+        self._cleaners: set[int] = set()
+        self._call_numbers = itertools.count(1)
+        self._calls: dict[int, tuple[Seat, int]] = {}
+        self._drain_until: float | None = None
+        self._term = False
+        self._paused = False
+
+    def run(self) -> None:
+        """Work until core closes the channel, or until drained; then leave nothing behind."""
+        self._prepare()
+        try:
+            while not self._done():
+                self._turn()
+        except ChannelClosed:
+            pass
+        finally:
+            self._stop()
+
+    def _prepare(self) -> None:
+        descendants.become_subreaper()
+        self._settings.workspaces.mkdir(mode=0o700, parents=True, exist_ok=True)
+        strays.kill_strays(self._settings.workspaces)
+        sweep(self._settings.workspaces)
+        for module in WARM:
+            with contextlib.suppress(ModuleNotFoundError):
+                __import__(module)
+        gc.collect()
+        gc.freeze()
+        self._wake, writer = socket.socketpair()
+        self._wake.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        writer.setblocking(False)  # noqa: FBT003
+        self._wake_writer = writer
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._selector.register(self._core, selectors.EVENT_READ, self._core)
+        self._core.send(
+            {
+                "type": "hello",
+                "runner": self._settings.name,
+                "labels": list(self._settings.labels),
+                "slots": self._settings.slots,
+                "pid": os.getpid(),
+            }
+        )
+        self._core.flush()
+        self._add_worker()
+
+    def _terminate(self, _number: int, _frame: object) -> None:
+        self._term = True
+
+    def _done(self) -> bool:
+        if self._term and self._drain_until is None:
+            self._drain()
+        return self._drain_until is not None and not self._jobs and not self._core.pending
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._patience()):
+            if key.data is self._core:
+                self._hear_core()
+            elif isinstance(key.data, Seat):
+                self._hear_worker(key.data)
+            else:
+                with contextlib.suppress(BlockingIOError):
+                    self._wake.recv(4096)
+                self._reap()
+        self._keep_time()
+        self._hand_out()
+        self._write()
+        if self._drain_until is None and self._crew.idle() is None:
+            self._add_worker()
+
+    # core
+
+    def _hear_core(self) -> None:
+        for message in self._core.receive():
+            match message["type"]:
+                case "job":
+                    self._queue.append(message)
+                case "cancel":
+                    self._cancel_asked(_id(message), force=bool(message.get("force")))
+                case "answer":
+                    seat, number = self._calls.pop(message["call"], (None, 0))
+                    if seat is not None and self._crew.of_pid(seat.pid) is seat:
+                        seat.channel.send({**message, "call": number})
+                case "drain":
+                    self._drain()
+
+    def _cancel_asked(self, job_id: JobId, *, force: bool) -> None:
+        job = self._jobs.get(job_id)
+        if job is not None:
+            self._cancel(job, "killed", force=force)
+            return
+        for waiting in self._queue:
+            if _id(waiting) == job_id:
+                self._queue.remove(waiting)
+                self._report(job_id, State.KILLED, "killed", None, last_line=0)
+                return
+
+    def _drain(self) -> None:
+        self._drain_until = time.monotonic() + DRAIN_SECONDS
+        while self._queue:
+            waiting = self._queue.popleft()
+            error = "The runner was stopped before the job began"
+            self._report(_id(waiting), State.FAILED, "runner-lost", error, last_line=0)
+
+    def _hand_out(self) -> None:
+        while self._queue and self._drain_until is None:
+            seat = self._crew.idle() or self._add_worker()
+            if seat is None:
+                return
+            message = self._queue.popleft()
+            folder = workspace_folder(
+                self._settings.workspaces, message["taskrun_id"], message["attempt"]
+            )
+            job = LiveJob(id=_id(message), seat=seat, folder=folder)
+            seat.job = job
+            self._jobs[job.id] = job
+            seat.channel.send(message)
+            self._core.send({"type": "started", **job.name, "at": self._parts.now()})
+
+    def _add_worker(self) -> Seat | None:
+        if len(self._crew) >= self._settings.slots:
+            return None
+        seat = self._crew.fork()
+        if not self._paused:
+            self._selector.register(seat.channel, selectors.EVENT_READ, seat)
+        return seat
+
+    # workers
+
+    def _hear_worker(self, seat: Seat) -> None:
+        try:
+            messages = seat.channel.receive()
+        except ChannelClosed:
+            self._forget_channel(seat)
+            return
+        for message in messages:
+            self._heed(seat, message)
+
+    def _heed(self, seat: Seat, message: dict[str, Any]) -> None:
+        job = seat.job
+        match message["type"]:
+            case "logs":
+                if job is not None:
+                    job.last_line = max(job.last_line, message["lines"][-1][0])
+                self._core.send(message)
+            case "spawn":
+                self._spawn(seat, message)
+            case "deadline":
+                if job is not None:
+                    job.timeout = float(message["seconds"])
+                    job.deadline = time.monotonic() + job.timeout
+            case "call":
+                number = next(self._call_numbers)
+                self._calls[number] = (seat, message["call"])
+                self._core.send({**message, "call": number})
+            case "report":
+                self._core.send(message)
+                if job is not None:
+                    self._end(job)
+                self._recycle(seat)
+
+    def _spawn(self, seat: Seat, message: Mapping[str, Any]) -> None:
+        _, descriptors, _, _ = socket.recv_fds(seat.descriptors, 8, 2)
+        number, job = message["number"], seat.job
+        try:
+            if job is None or job.cancelled is not None:
+                raise processes.NotStarted("The attempt was cancelled before the command started")
+            pid = processes.start(
+                message["argv"],
+                env=message["env"],
+                cwd=message["cwd"],
+                stdout=descriptors[0],
+                stderr=descriptors[1],
+                run_as=self._settings.run_as,
+            )
+        except processes.NotStarted as failed:
+            self._tell_ended(seat, number, Ended(exit_code=127, error=str(failed)))
+            return
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        process = LiveProcess(pid=pid, number=number, job=job)
+        self._processes[pid] = job.processes[pid] = process
+        seat.channel.send({"type": "spawned", "pid": pid})
+
+    def _tell_ended(self, seat: Seat, number: int, ended: Ended) -> None:
+        fields = {name: getattr(ended, name) for name in Ended.__dataclass_fields__}
+        seat.channel.send({"type": "exited", "number": number, "ended": fields})
+
+    def _recycle(self, seat: Seat) -> None:
+        seat.jobs_done += 1
+        if seat.jobs_done >= self._settings.limits.jobs_per_worker:
+            self._forget_channel(seat)
+            self._crew.remove(seat)
+            self._cleaners.add(seat.pid)
+
+    def _forget_channel(self, seat: Seat) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(seat.channel)
+
+    # time
+
+    def _patience(self) -> float | None:
+        dues = [due for job in self._jobs.values() if (due := job.next_due) is not None]
+        if self._drain_until is not None:
+            dues.append(self._drain_until)
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def _keep_time(self) -> None:
+        now = time.monotonic()
+        for job in list(self._jobs.values()):
+            if job.deadline is not None and now >= job.deadline:
+                job.deadline = None
+                self._cancel(job, "timeout")
+            if job.kill_at is not None and now >= job.kill_at:
+                job.kill_at = None
+                for process in list(job.processes.values()):
+                    descendants.kill(descendants.tree_of(process.pid))
+                    descendants.kill_group(process.pid)
+            if job.give_up_at is not None and now >= job.give_up_at:
+                job.give_up_at = None
+                descendants.kill([job.seat.pid])
+        if self._drain_until is not None and now >= self._drain_until:
+            self._drain_until = now + 2 * self._settings.limits.kill_grace
+            for job in list(self._jobs.values()):
+                self._cancel(job, "killed")
+
+    def _cancel(self, job: LiveJob, reason: Reason, *, force: bool = False) -> None:
+        now = time.monotonic()
+        limits = self._settings.limits
+        grace = 0.0 if force else limits.kill_grace
+        if job.cancelled is None:
+            job.cancelled = reason
+            job.deadline = None
+            job.seat.channel.send({"type": "cancel", "reason": reason})
+            for process in job.processes.values():
+                descendants.kill_group(process.pid, signal.SIGTERM)
+        elif not force:
+            return
+        job.kill_at = now + grace
+        job.give_up_at = now + grace + limits.answer_grace
+
+    # processes
+
+    def _reap(self) -> None:
+        orphaned = False
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if found is None:
+                break
+            pid = found.si_pid
+            process = self._processes.pop(pid, None)
+            left_over = 0
+            if process is not None:
+                known = self._known()
+                left_over = self._orphans.clear_session(process, known)
+            os.waitpid(pid, 0)
+            number = found.si_status if found.si_code != os.CLD_EXITED else None
+            if process is not None:
+                self._process_ended(process, found.si_status, number, left_over)
+            elif (seat := self._crew.of_pid(pid)) is not None:
+                self._worker_died(seat, number)
+            else:
+                self._cleaners.discard(pid)
+            orphaned = orphaned or process is None or bool(left_over)
+        if orphaned:
+            self._orphans.sweep(self._jobs.values(), self._known())
+
+    def _known(self) -> set[int]:
+        return {*self._crew.pids, *self._processes, *self._cleaners}
+
+    def _process_ended(
+        self, process: LiveProcess, status: int, number: int | None, left_over: int
+    ) -> None:
+        job = process.job
+        del job.processes[process.pid]
+        if job.give_up_at is not None and not job.processes:
+            limits = self._settings.limits
+            job.kill_at = None
+            job.give_up_at = time.monotonic() + limits.kill_grace + limits.answer_grace
+        oom = number == signal.SIGKILL and job.cancelled is None and self._memory.ran_out()
+        code = status if number is None else 128 + number
+        ended = Ended(exit_code=code, signal=number, oom=oom, left_over=left_over)
+        self._tell_ended(job.seat, process.number, ended)
+
+    def _worker_died(self, seat: Seat, number: int | None) -> None:
+        with contextlib.suppress(ChannelClosed):
+            for message in seat.channel.receive():
+                if message["type"] != "spawn":
+                    self._heed(seat, message)
+        job = seat.job
+        self._forget_channel(seat)
+        self._crew.remove(seat)
+        if job is None:
+            return
+        for process in list(job.processes.values()):
+            descendants.kill(descendants.tree_of(process.pid))
+        match job.cancelled:
+            case "killed":
+                self._report(job.id, State.KILLED, "killed", None, last_line=job.last_line)
+            case "timeout":
+                error = f"Timeout after {clock(job.timeout or 0)}"
+                self._report(job.id, State.FAILED, "timeout", error, last_line=job.last_line)
+            case None:
+                how = "ended" if number is None else f"was ended by {signal_name(number)}"
+                error = f"The worker that ran this task {how}"
+                self._report(job.id, State.FAILED, "runner-lost", error, last_line=job.last_line)
+        self._end(job)
+        self._clean(job)
+
+    def _clean(self, job: LiveJob) -> None:
+        """Remove a dead worker's workspace in a process of its own: it may be large."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                remove_tree(job.folder)
+            finally:
+                os._exit(0)
+        self._cleaners.add(pid)
+
+    def _end(self, job: LiveJob) -> None:
+        job.seat.job = None
+        self._jobs.pop(job.id, None)
+        self._orphans.sweep(self._jobs.values(), self._known())
+
+    def _report(
+        self, job_id: JobId, state: State, reason: str, error: str | None, *, last_line: int
+    ) -> None:
+        """The report of a job whose worker cannot make it."""
+        execution_id, key, attempt = job_id
+        name = {"execution_id": execution_id, "key": key, "attempt": attempt}
+        at = self._parts.now()
+        if error is not None:
+            last_line += 1
+            line = [last_line, at, "ERROR", error, ""]
+            self._core.send({"type": "logs", **name, "lines": [line]})
+        report = Report(
+            execution_id=execution_id,
+            key=key,
+            attempt=attempt,
+            state=state.value,
+            at=at,
+            error=error,
+            reason=reason,
+            last_line=last_line,
+        )
+        self._core.send(report.to_wire())
+
+    # sockets
+
+    def _write(self) -> None:
+        for seat in self._crew:
+            if seat.channel.pending:
+                with contextlib.suppress(ChannelClosed):
+                    seat.channel.flush()
+        written = self._core.flush()
+        if written == self._paused:
+            self._pause(not written)
+
+    def _pause(self, paused: bool) -> None:  # noqa: FBT001 - the new state
+        """While core is slow to read, workers are not heard: floods stay where they arise."""
+        self._paused = paused
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if paused else 0)
+        self._selector.modify(self._core, wanted, self._core)
+        for seat in self._crew:
+            self._forget_channel(seat)
+            if not paused:
+                self._selector.register(seat.channel, selectors.EVENT_READ, seat)
+
+    def _stop(self) -> None:
+        """Kill everything, children of children included, and wait until it is gone."""
+        for process in list(self._processes.values()):
+            descendants.kill(descendants.tree_of(process.pid))
+            descendants.kill_group(process.pid)
+        until = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < until:
+            descendants.kill(descendants.children_of(os.getpid()))
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    self._selector.select(0.005)
+            except ChildProcessError:
+                break
+        sweep(self._settings.workspaces)
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+
+
+def _id(message: Mapping[str, Any]) -> JobId:
+    return (message["execution_id"], message["key"], message["attempt"])

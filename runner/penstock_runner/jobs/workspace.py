@@ -1,0 +1,168 @@
+"""The private folder of one job: working directory, output directory, temporary files, output file.
+
+Layout below `<workspaces>/<task run>-<attempt>`, all of it mode 0700 and gone after the job: `work`
+(the working directory), `out` (`outputDir`), `tmp`, `in` (fetched files) and the files behind
+`$PENSTOCK_OUTPUT` and its like, which are outside `work` so that no glob of `outputFiles` finds
+them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from penstock_runner.jobs.settings import RunAs
+from penstock_runner.tasks.api import TaskFailed
+
+PRIVATE = 0o700
+
+
+class Workspace:
+    """Knows its paths at once; the folders are made on first use."""
+
+    def __init__(self, folder: Path, run_as: RunAs | None = None) -> None:
+        self.folder = folder
+        self.path = self.folder / "work"
+        self.output_dir = self.folder / "out"
+        self.temporary = self.folder / "tmp"
+        self.output_file = self.folder / "output"
+        self.summary_file = self.folder / "summary"
+        self.env_file = self.folder / "env"
+        self.path_file = self.folder / "path"
+        self._fetched = self.folder / "in"
+        self._run_as = run_as
+        self._made = False
+        self._count = 0
+
+    def make(self) -> None:
+        """Make the folders, once; what an earlier process left under this name goes first."""
+        if self._made:
+            return
+        for attempt in (0, 1):
+            try:
+                self.folder.mkdir(mode=PRIVATE, parents=True)
+                break
+            except FileExistsError:
+                if attempt:
+                    raise
+                remove_tree(self.folder)
+        for part in (self.path, self.output_dir, self.temporary):
+            part.mkdir(mode=PRIVATE)
+        self._made = True
+        self.give(self.folder, self.path, self.output_dir, self.temporary)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        if self._made:
+            remove_tree(self.folder)
+            self._made = False
+
+    def give(self, *paths: Path) -> None:
+        """Let the job's user have these paths, when it has one of its own."""
+        if self._run_as is not None:
+            for path in paths:
+                os.chown(path, self._run_as.user, self._run_as.group, follow_symlinks=False)
+
+    def resolve(self, name: str) -> Path:
+        """A path inside the working directory; anything that leaves it is refused."""
+        relative = Path(name)
+        if relative.is_absolute():
+            try:
+                relative = relative.relative_to(self.path)
+            except ValueError:
+                raise TaskFailed(_OUTSIDE) from None
+        if ".." in relative.parts or not relative.parts:
+            raise TaskFailed(_OUTSIDE)
+        return self.path / relative
+
+    def write(self, name: str, content: str) -> Path:
+        """Write a text file, with the folders it needs."""
+        target = self._room_for(name)
+        target.write_text(content, "utf-8")
+        self.give(target)
+        return target
+
+    def place(self, name: str, fetch: Callable[[Path], None]) -> Path:
+        """Let `fetch` fill a file, with the folders it needs."""
+        target = self._room_for(name)
+        fetch(target)
+        self.give(target)
+        return target
+
+    def fetched(self, name: str, fetch: Callable[[Path], None]) -> Path:
+        """Let `fetch` fill a file that is not part of the working directory."""
+        self.make()
+        self._count += 1
+        folder = self._fetched / str(self._count)
+        folder.mkdir(mode=PRIVATE, parents=True)
+        target = folder / (Path(name).name or "file")
+        fetch(target)
+        self.give(self._fetched, folder, target)
+        return target
+
+    def inside(self, path: Path) -> bool:
+        """Whether a path, links followed, is still in the job's folders."""
+        return path.resolve().is_relative_to(self.folder.resolve())
+
+    def read_side_file(self, path: Path, limit: int) -> str:
+        """What a process wrote to a side file, at most so many bytes; links are refused."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return ""
+            return stream.read(limit).decode("utf-8", "replace")
+
+    def _room_for(self, name: str) -> Path:
+        self.make()
+        target = self.resolve(name)
+        missing = [p for p in target.parents if p.is_relative_to(self.path) and not p.exists()]
+        target.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        if not self.inside(target.parent) or target.is_symlink():
+            raise TaskFailed(_OUTSIDE)
+        self.give(*missing)
+        return target
+
+
+_OUTSIDE = "The path to resolve must be a relative path inside the current working directory"
+
+
+def workspace_folder(root: Path, taskrun_id: str, attempt: int) -> Path:
+    """The folder of one attempt of a task run."""
+    return root / re.sub(r"[^A-Za-z0-9._-]", "_", f"{taskrun_id}-{attempt}")
+
+
+def sweep(root: Path) -> int:
+    """Remove the workspaces that an earlier runner left behind; how many there were."""
+    root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    left = list(root.iterdir())
+    for folder in left:
+        remove_tree(folder)
+    return len(left)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder also when a job took the rights to it away; links are never followed."""
+
+    def again(function: Callable[..., Any], path: str, _: object) -> None:
+        try:
+            Path(path).parent.chmod(PRIVATE)
+            if Path(path).is_dir() and not Path(path).is_symlink():
+                Path(path).chmod(PRIVATE)
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                function(path)
+        except OSError:
+            return
+
+    if folder.is_symlink() or not folder.is_dir():
+        folder.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(folder, onerror=again)

@@ -1,0 +1,242 @@
+"""What all script tasks share: their properties, and the way from commands to outputs.
+
+Order: namespace files, input files, then the commands are rendered (they may name the working
+directory), addresses of stored files in them become local paths, the process runs, and output files
+are collected, after a failure too.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
+
+from penstock_runner.engine.state import State
+from penstock_runner.tasks.api import (
+    Outputs,
+    ProcessEnd,
+    ProcessSpec,
+    Raw,
+    Result,
+    RunContext,
+    TaskFailed,
+    TaskProperties,
+    Typed,
+)
+
+PROCESS = "io.kestra.plugin.core.runner.Process"
+DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
+LONGEST_ARGUMENT = 100_000
+"""The system takes 128 KiB in one argument; a longer script goes through a file."""
+
+
+class ScriptContext(RunContext, Protocol):
+    """The world of a script task: files beside what every task has."""
+
+    @property
+    def output_dir(self) -> Path: ...
+
+    def place_files(
+        self, *, namespace_files: Mapping[str, Any] | None = None, input_files: object = None
+    ) -> None:
+        """Put namespace files and `inputFiles` (unrendered) into the working directory."""
+        ...
+
+    def localise(self, text: str) -> str:
+        """The text with addresses of stored files replaced by paths of local copies."""
+        ...
+
+    def write_file(self, name: str, content: str) -> Path:
+        """Write a text file into the working directory."""
+        ...
+
+    def collect_files(self, patterns: Iterable[str], *, output_dir: bool = False) -> dict[str, str]:
+        """Store what matches `outputFiles`, and what is in the output directory."""
+        ...
+
+    def cache_folder(self, name: str) -> Path:
+        """A folder of this runner that outlives its jobs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """How scripts of a language are run: `run` is the shell command before the script's path."""
+
+    suffix: str
+    run: str
+    image: str
+    env: Mapping[str, str]
+    programs: tuple[str, ...] = ()
+
+
+class ScriptProperties(TaskProperties):
+    """The properties of every script task."""
+
+    language: ClassVar[Language]
+
+    task_runner: Annotated[Mapping[str, object] | None, Typed()] = None
+    runner: Literal["PROCESS", "DOCKER"] | None = None
+    docker: Annotated[Mapping[str, object] | None, Typed()] = None
+    container_image: str | None = None
+    before_commands: Annotated[list[str], Raw(), Field(default_factory=list)]
+    env: Annotated[Mapping[str, object], Raw(), Field(default_factory=dict)]
+    interpreter: Annotated[list[str], Field(default_factory=lambda: ["/bin/sh", "-c"])]
+    fail_fast: bool = True
+    warning_on_std_err: bool = True
+    namespace_files: Annotated[Mapping[str, object] | None, Raw()] = None
+    input_files: Annotated[object, Raw()] = None
+    output_files: Annotated[list[str], Raw(), Field(default_factory=list)]
+    output_directory: bool = False
+    target_os: Annotated[
+        Literal["AUTO", "LINUX", "WINDOWS"], Field(alias="targetOS", validation_alias="targetOS")
+    ] = "AUTO"
+
+    @property
+    def has_output_dir(self) -> bool:
+        """Whether `{{ outputDir }}` is there; the old `runner` property turns it on."""
+        return self.output_directory or self.runner is not None
+
+    @property
+    def image(self) -> str:
+        """The image for task runners that use one."""
+        named = self.container_image or (self.docker or {}).get("image")
+        return str(named) if named else self.language.image
+
+    @property
+    def chosen_runner(self) -> Mapping[str, object] | None:
+        """The task runner that the properties name, in the present spelling."""
+        match self.runner:
+            case "PROCESS":
+                return {"type": PROCESS}
+            case "DOCKER":
+                return {"type": DOCKER, **(self.docker or {})}
+            case None if self.task_runner is None and self.docker is not None:
+                return {"type": DOCKER, **self.docker}
+            case _:
+                return self.task_runner
+
+    @property
+    def local(self) -> bool:
+        """Whether the task says that it runs as a process of this machine."""
+        kind = str((self.chosen_runner or {}).get("type", ""))
+        return kind.rpartition(".")[2] == "Process"
+
+
+class LanguageScript(ScriptProperties):
+    """A script given as text."""
+
+    script: Annotated[str, Raw()]
+
+    def run(self, ctx: ScriptContext) -> Result:
+        """Write the script to a file and run that."""
+        run = Script(ctx, self)
+        path = run.write(run.render(self.script))
+        return run.through([f"{self.language.run} {path}"])
+
+
+class LanguageCommands(ScriptProperties):
+    """Commands for a shell, with the tools of a language at hand."""
+
+    commands: Annotated[list[str], Raw()]
+
+    def run(self, ctx: ScriptContext) -> Result:
+        """Run all commands in one shell."""
+        run = Script(ctx, self)
+        return run.through([run.render(command) for command in self.commands])
+
+
+class Script:
+    """One run of a script task."""
+
+    def __init__(self, ctx: ScriptContext, properties: ScriptProperties) -> None:
+        self.ctx = ctx
+        self.properties = properties
+        self.env: dict[str, str] = {}
+        self.more: dict[str, object] = {"workingDir": str(ctx.workspace)}
+        if properties.has_output_dir:
+            self.more["outputDir"] = str(ctx.output_dir)
+        ctx.place_files(
+            namespace_files=properties.namespace_files, input_files=properties.input_files
+        )
+
+    def render(self, text: str) -> str:
+        """A command or script as it is run: rendered, with local paths for stored files."""
+        rendered = self.ctx.render(text, self.more)
+        return self.ctx.localise("" if rendered is None else str(rendered))
+
+    def write(self, script: str) -> Path:
+        """Put the script into the working directory under a name of its own."""
+        return self.ctx.write_file(f".script{self.properties.language.suffix}", script)
+
+    def through(self, commands: Sequence[str]) -> Result:
+        """Run the commands after `beforeCommands`, and give the outputs or fail with them."""
+        before = [self.render(command) for command in self.properties.before_commands]
+        end = self.run([*before, *commands])
+        outputs = self._outputs(end)
+        if end.exit_code:
+            raise TaskFailed(
+                f"Command failed with exit code {shown(end.exit_code)}",
+                outputs=outputs,
+                reason=end.reason,
+                exit_code=end.exit_code,
+            )
+        warned = self.properties.warning_on_std_err and end.stderr_lines > 0
+        return Result(outputs=outputs, state=State.WARNING if warned else State.SUCCESS)
+
+    def run(self, lines: Sequence[str]) -> ProcessEnd:
+        """Run these lines in one shell."""
+        properties = self.properties
+        fail_fast = properties.fail_fast and properties.target_os != "WINDOWS"
+        argv = shell_command(properties.interpreter, lines, fail_fast=fail_fast)
+        if len(argv[-1]) * 4 > LONGEST_ARGUMENT and len(argv[-1].encode()) > LONGEST_ARGUMENT:
+            file = self.ctx.write_file(".commands.sh", argv[-1])
+            argv = [*[part for part in argv[:-1] if part != "-c"], str(file)]
+        return self.ctx.run_process(
+            ProcessSpec(
+                argv=argv,
+                env=self._environment(),
+                task_runner=properties.chosen_runner,
+                container_image=properties.image,
+                fail_fast=properties.fail_fast,
+            )
+        )
+
+    def _environment(self) -> dict[str, str]:
+        written = self.ctx.render(dict(self.properties.env), self.more) or {}
+        env = {**self.properties.language.env, **self.env}
+        env.update({str(key): _text(value) for key, value in written.items() if value is not None})
+        if "outputDir" in self.more:
+            env["OUTPUT_DIR"] = str(self.more["outputDir"])
+        return env
+
+    def _outputs(self, end: ProcessEnd) -> Outputs:
+        patterns = [str(self.ctx.render(p, self.more)) for p in self.properties.output_files]
+        has_output_dir = self.properties.has_output_dir
+        kept = self.ctx.collect_files(patterns, output_dir=has_output_dir)
+        return {"vars": dict(end.vars), "exitCode": end.exit_code, "outputFiles": kept}
+
+
+def shell_command(
+    interpreter: Sequence[str], lines: Sequence[str], *, fail_fast: bool
+) -> list[str]:
+    """The command line: the interpreter and one text of all lines."""
+    return [*interpreter, "\n".join(["set -e", *lines] if fail_fast else lines)]
+
+
+def shown(exit_code: int) -> str:
+    """An exit code as people read it: `137 (SIGKILL)` for one that stands for a signal."""
+    try:
+        return f"{exit_code} ({signal.Signals(exit_code - 128).name})"
+    except ValueError:
+        return str(exit_code)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
