@@ -99,7 +99,11 @@ def read_cases(name: str, context: Context) -> Iterator[Case]:
     if path.is_file():
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         with path.open(encoding="utf-8") as stream:
-            yield from yaml.load(stream, loader)["cases"]
+            found = yaml.load(stream, loader)
+        yield from found.get("cases", ())
+        # The corpus lists flow files: each is a case named for its file.
+        for flow in found.get("flows", ()):
+            yield {**flow, "id": f"{name}.{flow['file']}", "flow_id": flow["id"]}
 
 
 def not_applicable_ids() -> Mapping[str, str]:

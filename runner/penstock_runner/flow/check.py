@@ -319,9 +319,7 @@ def _found(values: Any, loc: tuple[int | str, ...], kind: str) -> tuple[list[str
     where: list[str | int] = []
     value: Any = values
     for index, step in enumerate(loc):
-        if (isinstance(value, Mapping) and step in value) or (
-            isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
-        ):
+        if _holds(value, step):
             value = value[step]
         elif kind == "missing" and index == len(loc) - 1:
             return [*where, step], None
@@ -329,6 +327,12 @@ def _found(values: Any, loc: tuple[int | str, ...], kind: str) -> tuple[list[str
             continue
         where.append(step)
     return where, value
+
+
+def _holds(value: Any, step: int | str) -> bool:
+    if isinstance(step, int) and isinstance(value, list | tuple):
+        return step < len(value)
+    return isinstance(value, Mapping) and step in value
 
 
 def _any_case(data: Mapping[str, object]) -> bool:

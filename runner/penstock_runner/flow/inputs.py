@@ -37,7 +37,7 @@ class InputError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedInput:
-    """One declared input and what became of it."""
+    """One declared input and what became of it; a disabled one still shows what was given."""
 
     input: Input
     value: object = None
@@ -201,14 +201,14 @@ class _Resolver:
         return Resolved(values=values, errors=tuple(errors), inputs=inputs)
 
     def _resolve(self, one: Input) -> ResolvedInput:
+        given = self._given.get(one.id)
         try:
             enabled, visible = self._condition(one)
         except _Disabled as reason:
             error = InputError(id=one.id, message=str(reason), condition=True)
-            return ResolvedInput(input=one, enabled=False, error=error)
+            return ResolvedInput(input=one, value=given, enabled=False, error=error)
         if not enabled:
-            return ResolvedInput(input=one, enabled=False)
-        given = self._given.get(one.id)
+            return ResolvedInput(input=one, value=given, enabled=False)
         value: object = given
         options: tuple[str, ...] | None = None
         try:

@@ -57,7 +57,7 @@ def zone_reason(name: str) -> str | None:
         return None
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         return f"timezone '({name})' is not a valid time-zone ID"
     return None
 

@@ -28,6 +28,7 @@ FLOW_WIDE = frozenset(
     )
 )
 _INVALID_TYPE = "Invalid type: "
+_EMPTY = "must not be empty"
 _LISTED = re.compile(r"(.* with name) \[(.*)\]")
 
 
@@ -51,9 +52,10 @@ def violations(faults: Iterable[Fault], data: object = None) -> list[Violation]:
         path = reference_path(data, first.pointer) if data is not None else dotted(first.pointer)
         return _unreadable(first, path)
     found = [
-        Violation(path=dotted(fault.pointer), message=_without_name(fault))
+        Violation(path=dotted(fault.pointer), message=message)
         for fault in errors
         if fault.code not in FLOW_WIDE
+        for message in _messages(fault, data)
     ]
     if reasons := _flow_wide([fault for fault in errors if fault.code in FLOW_WIDE]):
         found.append(Violation(path="", message="Invalid Flow: " + ", ".join(reasons)))
@@ -100,10 +102,26 @@ def _flow_wide(faults: Sequence[Fault]) -> list[str]:
     ]
 
 
-def _without_name(fault: Fault) -> str:
-    """The message without the property's name in front, since the path says it already."""
+def _messages(fault: Fault, data: object) -> list[str]:
+    """The message without the property's name in front, since the path says it already.
+
+    A list that is not there is both null and empty in the language's own counting.
+    """
     name = fault.pointer.rpartition("/")[2]
-    return fault.message.removeprefix(f"'{name}' ")
+    message = fault.message.removeprefix(f"'{name}' ")
+    absent = data is not None and message == _EMPTY and _value(data, fault.pointer) is None
+    return ["must not be null", message] if absent else [message]
+
+
+def _value(data: object, pointer: str) -> object:
+    for step in _steps(pointer):
+        if isinstance(data, Mapping):
+            data = data.get(step)
+        elif isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+            data = data[int(step)]
+        else:
+            return None
+    return data
 
 
 def dotted(pointer: str) -> str:
