@@ -102,7 +102,7 @@ class Database:
         self._writing = self._engine(url, writes=True)
         self._reading = self._engine(url, writes=False)
         driver = self._writing.dialect.loaded_dbapi
-        self.clash: type[Exception] = driver.IntegrityError
+        self.driver_error: type[Exception] = driver.Error
         self._errors = (driver.Error, DBAPIError)
         self._checkpoints = _Checkpoints(self.path) if self.kind == "sqlite" else None
 

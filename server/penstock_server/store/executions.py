@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
 from penstock_runner.executor.store import (
     Batch,
-    Conflict,
     ExecutionWrite,
     JobRow,
     LogRow,
@@ -26,7 +26,7 @@ from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
 from penstock_server.store import bodies, flows, rows
 from penstock_server.store.engine import Database, Tx
-from penstock_server.store.hot import Hot, PostgresHot, SqliteHot
+from penstock_server.store.hot import Hot, writing
 from penstock_server.store.schema import from_micros, to_micros
 
 # Tables with rows of one execution, by its id.
@@ -60,12 +60,13 @@ class SqlStore:
         with self._database.begin() as tx:
             for write in batch.writes:
                 write(tx)
-            hot = self._hot(tx)
-            self._write_executions(hot, list(batch.executions.values()))
-            _write_work(hot, batch)
-            _write_records(hot, batch)
-            _write_kv(hot, batch)
-            delete_executions(tx, batch.executions_deleted)
+            if batch.executions_deleted:
+                delete_executions(tx, batch.executions_deleted)
+            with writing(self._database, tx) as hot:
+                self._write_executions(hot, list(batch.executions.values()))
+                _write_work(hot, batch)
+                _write_records(hot, batch)
+                _write_kv(hot, batch)
         self._remember(write.execution for write in batch.executions.values())
 
     def load(self, ids: Collection[str]) -> dict[str, Execution]:
@@ -205,18 +206,13 @@ class SqlStore:
         new = [write for write in writes if write.read_version is None]
         held = [write for write in writes if write.read_version is not None]
         if new:
-            made = [rows.execution_row(w.execution, 1, rows.updated(w)) for w in new]
-            try:
-                hot.insert("executions", made)
-            except self._database.clash as error:
-                raise Conflict("an execution of the batch exists already") from error
+            hot.insert(
+                "executions", [rows.execution_row(w.execution, 1, rows.updated(w)) for w in new]
+            )
         if held:
-            changes = [rows.execution_change(w, _version(w), rows.updated(w)) for w in held]
-            changed = hot.run(rows.UPDATE_EXECUTION, changes)
-            if changed != len(held):
-                raise Conflict(
-                    f"{len(held) - changed} of {len(held)} executions were changed by somebody else"
-                )
+            hot.update(
+                "executions", [rows.execution_change(w, _version(w), rows.updated(w)) for w in held]
+            )
         self._write_labels(hot, new, held)
         _write_runs(hot, writes)
         history = [
@@ -240,7 +236,7 @@ class SqlStore:
         ]
         if changed:
             ids = [(execution.id,) for execution in changed]
-            hot.run("DELETE FROM execution_labels WHERE execution_id = ?", ids)
+            hot.delete("execution_labels", ids)
         labelled = [
             row
             for execution in (*(w.execution for w in new), *changed)
@@ -257,9 +253,6 @@ class SqlStore:
                 self._labels.pop(execution.id, None)
             else:
                 self._labels[execution.id] = execution.labels
-
-    def _hot(self, tx: Tx) -> Hot:
-        return SqliteHot(tx.raw) if self._sqlite else PostgresHot(tx.raw)
 
     def _among(self, ids: Collection[str]) -> tuple[str, object]:
         """A condition on one value that holds any number of ids."""
@@ -304,7 +297,7 @@ def _write_runs(hot: Hot, writes: list[ExecutionWrite]) -> None:
         kept.extend(rows.run_row(execution.id, runs[key]) for key in write.changed if key in runs)
         removed.extend((execution.id, key) for key in write.removed if key not in runs)
     if removed:
-        hot.run("DELETE FROM task_runs WHERE execution_id = ? AND key = ?", removed)
+        hot.delete("task_runs", removed)
     if new:
         hot.insert("task_runs", new)
     if changed:
@@ -314,25 +307,21 @@ def _write_runs(hot: Hot, writes: list[ExecutionWrite]) -> None:
 def _write_work(hot: Hot, batch: Batch) -> None:
     """Jobs, timers and mail."""
     if batch.jobs_ended:
-        hot.run(
-            "DELETE FROM jobs WHERE execution_id = ? AND key = ? AND attempt = ?", batch.jobs_ended
-        )
+        hot.delete("jobs", batch.jobs_ended)
     if batch.jobs:
         hot.add("jobs", [rows.job_row(job) for job in batch.jobs])
     if batch.jobs_assigned:
-        hot.run(
-            "UPDATE jobs SET runner = ? WHERE execution_id = ? AND key = ? AND attempt = ?",
+        hot.update(
+            "jobs",
             [(job.runner, job.execution_id, job.key, job.attempt) for job in batch.jobs_assigned],
         )
     if batch.timers_ended:
-        hot.run(
-            "DELETE FROM timers WHERE execution_id = ? AND key = ? AND attempt = ? AND purpose = ?",
-            batch.timers_ended,
-        )
+        hot.delete("timers", batch.timers_ended)
     if batch.timers:
-        hot.put("timers", [rows.timer_row(timer) for timer in batch.timers])
+        last = {(t.execution_id, t.key, t.attempt, t.purpose): t for t in batch.timers}
+        hot.put("timers", [rows.timer_row(timer) for timer in last.values()])
     if batch.mail_ended:
-        hot.run("DELETE FROM mailbox WHERE id = ?", [(id_,) for id_ in batch.mail_ended])
+        hot.delete("mailbox", [(id_,) for id_ in batch.mail_ended])
     if batch.mail:
         hot.insert("mailbox", [rows.mail_row(mail) for mail in batch.mail])
 
@@ -342,16 +331,19 @@ def _write_records(hot: Hot, batch: Batch) -> None:
     if batch.logs:
         hot.add("logs", [rows.log_row(line) for line in batch.logs])
     if batch.metrics:
-        hot.insert("metrics", [rows.metric_row(metric) for metric in batch.metrics])
+        # Nor SQLite nor JSON has a word for what is no number; such a measurement says nothing.
+        known = [metric for metric in batch.metrics if isfinite(metric.value)]
+        hot.insert("metrics", [rows.metric_row(metric) for metric in known])
     if batch.idempotency:
-        hot.put("idempotency", [(key, id_, to_micros(at)) for key, id_, at in batch.idempotency])
+        starts = {key: (key, id_, to_micros(at)) for key, id_, at in batch.idempotency}
+        hot.put("idempotency", list(starts.values()))
 
 
 def _write_kv(hot: Hot, batch: Batch) -> None:
     last = rows.last_kv(batch.kv)
     gone = [place for place, entry in last.items() if entry is None]
     if gone:
-        hot.run("DELETE FROM kv WHERE namespace = ? AND key = ?", gone)
+        hot.delete("kv", gone)
     put = [rows.kv_row(place[0], entry) for place, entry in last.items() if entry is not None]
     if put:
         hot.put("kv", put)

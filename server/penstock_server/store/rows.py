@@ -59,14 +59,8 @@ def execution_row(execution: Execution, version: int, updated: datetime) -> Row:
     )
 
 
-UPDATE_EXECUTION = (
-    "UPDATE executions SET flow_revision = ?, state = ?, version = ?, ended_at = ?,"
-    " updated_at = ?, body = ? WHERE id = ? AND version = ?"
-)
-
-
 def execution_change(write: ExecutionWrite, version: int, updated: datetime) -> Row:
-    """The values of `UPDATE_EXECUTION`."""
+    """What changes of a row of `executions`, then its id and the version it was read in."""
     execution = write.execution
     return (
         execution.flow_revision,

@@ -180,6 +180,7 @@ execution_labels = Table(
     Column("value", String(1024), nullable=False),
     PrimaryKeyConstraint("execution_id", "key"),
     Index("ix_execution_labels_key_value", "key", "value", "execution_id"),
+    sqlite_with_rowid=False,
 )
 
 task_runs = Table(
@@ -217,6 +218,7 @@ jobs = Table(
     Column("created_at", Instant, nullable=False),
     Column("lease_until", Instant),
     PrimaryKeyConstraint("execution_id", "key", "attempt"),
+    sqlite_with_rowid=False,
 )
 
 timers = Table(
@@ -229,6 +231,7 @@ timers = Table(
     Column("at", Instant, nullable=False),
     PrimaryKeyConstraint("execution_id", "key", "attempt", "purpose"),
     Index("ix_timers_at", "at"),
+    sqlite_with_rowid=False,
 )
 
 mailbox = Table(
