@@ -59,6 +59,11 @@ def bind(cls: type[M], properties: Mapping[str, Any], render: Render) -> M:
         for name, value in properties.items()
         if name in fields
     }
+    for name, field in cls.model_fields.items():
+        if isinstance(field.default, str) and "{{" in field.default and not _mark(field):
+            spellings = {name, field.alias}
+            if not any(values.get(str(spelling)) is not None for spelling in spellings):
+                values[name] = _rendered(name, field, field.default, render)
     return validated(cls, {name: value for name, value in values.items() if value is not None})
 
 
