@@ -36,8 +36,28 @@ def upgrade(database: Database) -> None:
             return
         if found is None:
             _create(connection)
-        else:
-            _migrate(database, connection, found)
+            return
+        if found not in steps():
+            raise StoreUnavailable(
+                f"store {database.shown} was made by a newer penstock (its schema is {found}, this"
+                f" program knows {HEAD}); start that version, or restore a backup from before it"
+            )
+        run_steps(connection)
+
+
+def run_steps(connection: Connection) -> None:
+    """Take all steps that the store has not taken, in the caller's transaction."""
+    from alembic import command
+
+    command.upgrade(_config(connection), "head")
+
+
+def steps() -> list[str]:
+    """The steps that this program knows, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_config(None))
+    return [script.revision for script in scripts.walk_revisions()][::-1]
 
 
 def _current(connection: Connection) -> str | None:
@@ -53,28 +73,7 @@ def _create(connection: Connection) -> None:
         "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL,"
         " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
     )
-    connection.exec_driver_sql("DELETE FROM alembic_version")
     connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{HEAD}')")  # noqa: S608
-
-
-def _migrate(database: Database, connection: Connection, found: str) -> None:
-    from alembic import command
-
-    config = _config(connection)
-    if not known(found):
-        raise StoreUnavailable(
-            f"store {database.shown} was made by a newer penstock (schema {found}, this one knows"
-            f" {HEAD}); start that version again, or restore a backup from before"
-        )
-    command.upgrade(config, "head")
-
-
-def known(step: str) -> bool:
-    """Whether this program has the step."""
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory.from_config(_config(None))
-    return any(script.revision == step for script in scripts.walk_revisions())
 
 
 def _config(connection: Connection | None) -> Any:
