@@ -1,0 +1,105 @@
+"""What the web process gives every route: core's ear, the store's eyes, and the language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.tasks.storage import Storage
+from penstock_server.clock import Clock
+from penstock_server.core.client import Following
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicAuth:
+    """Who may come in; the password is kept only as a scrypt hash of werkzeug's form."""
+
+    username: str
+    password_hash: str
+
+
+class Settings(Protocol):
+    """What the API needs to know of the configuration."""
+
+    @property
+    def allowed_hosts(self) -> Collection[str]:
+        """Host names, without port, that a request may name; `*` allows any."""
+        ...
+
+    @property
+    def basic_auth(self) -> BasicAuth | None: ...
+    @property
+    def open_paths(self) -> Collection[str]:
+        """Path prefixes that need no password, besides `/ping` and `/health`."""
+        ...
+
+    @property
+    def url(self) -> str | None:
+        """The address people use, `https://ci.example.org`, when it is not the bound one."""
+        ...
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def environment(self) -> str | None: ...
+    @property
+    def public_status(self) -> bool:
+        """Whether `/status` can be read without a password."""
+        ...
+
+
+class Core(Protocol):
+    """The part of `CoreClient` that routes use."""
+
+    def call(self, operation: str, *, timeout: float = 30, **arguments: Any) -> Any:
+        """Ask core to do something; the answer comes after its commit."""
+        ...
+
+    def follow(self, topic: str) -> Following:
+        """Live messages about an execution, or all for `*`."""
+        ...
+
+    @property
+    def connected(self) -> bool: ...
+
+
+class Database(Protocol):
+    """Read access to the store."""
+
+    def read(self) -> AbstractContextManager[Any]:
+        """A connection to read with, in one consistent view."""
+        ...
+
+
+class Expressions(Protocol):
+    """Renders expressions for the API: webhook keys, choices of inputs, evaluation.
+
+    Both raise an exception whose text says what is wrong.
+    """
+
+    def render(self, source: str, variables: Mapping[str, object]) -> str | None:
+        """The source rendered as text."""
+        ...
+
+    def render_typed(self, source: str, variables: Mapping[str, object]) -> object:
+        """The source rendered to a value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebContext:
+    """What the routes are given."""
+
+    client: Core
+    database: Database
+    storage: Storage
+    registry: Catalogue
+    settings: Settings
+    clock: Clock
+    expressions: Expressions
+    encrypt: Callable[[str], str] | None = None
+    runner_alive: Callable[[], bool] = field(default=lambda: True)
+    followers: int = 250

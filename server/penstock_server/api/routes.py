@@ -1,0 +1,60 @@
+"""Puts the API together: its routes, its guards, its error answers.
+
+Newer clients name a tenant, so what is below `/api/v1` is below `/api/v1/main` too.
+"""
+
+from __future__ import annotations
+
+import time
+
+from flask import Blueprint, Flask
+
+from penstock_server.api import (
+    actions,
+    executions,
+    flows,
+    follow,
+    health,
+    logs,
+    problems,
+    security,
+)
+from penstock_server.api.context import WebContext
+from penstock_server.api.library import Library
+
+PREFIXES = {"": "/api/v1", "main.": "/api/v1/main"}
+MAX_REQUEST = 1024 * 1024 * 1024
+MAX_FORM_TEXT = 16 * 1024 * 1024
+MAX_PARTS = 1000
+
+
+def install(app: Flask, context: WebContext) -> None:
+    """Give an app all routes of the API, its guards and its error answers."""
+    app.url_map.strict_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST
+    app.config["MAX_FORM_MEMORY_SIZE"] = MAX_FORM_TEXT
+    app.config["MAX_FORM_PARTS"] = MAX_PARTS
+    metrics = health.Metrics(time.monotonic)
+    metrics.install(app)
+    security.install(app, context.settings)
+    problems.install(app)
+    app.register_blueprint(health.blueprint(context, metrics))
+    for blueprint in resources(context):
+        for name, prefix in PREFIXES.items():
+            app.register_blueprint(
+                blueprint,
+                name=name.replace(".", "_") + blueprint.name,
+                url_prefix=prefix + (blueprint.url_prefix or ""),
+            )
+
+
+def resources(context: WebContext) -> list[Blueprint]:
+    """One blueprint a resource."""
+    library = Library(context.database, context.registry)
+    return [
+        executions.blueprint(context, library),
+        actions.blueprint(context, library),
+        follow.blueprint(context, follow.Followers(context.followers)),
+        flows.blueprint(context, library),
+        logs.blueprint(context),
+    ]

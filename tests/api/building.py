@@ -1,0 +1,348 @@
+"""A web process for tests: real store and storage, and a core that does what it is told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.security import generate_password_hash
+
+from penstock_runner.engine.state import Execution, RunKey, State, TaskRun, TriggerOrigin
+from penstock_runner.executor.ids import ExecutionIds
+from penstock_runner.executor.store import Batch, ExecutionWrite, KvWrite, LogRow
+from penstock_runner.expressions.environment import Expressions as Language
+from penstock_runner.expressions.environment import NoServices
+from penstock_runner.flow.labels import of_execution
+from penstock_runner.flow.parse import parse_flow
+from penstock_runner.tasks.api import KvEntry
+from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.storage import LocalStorage
+from penstock_server.api import routes
+from penstock_server.api.context import BasicAuth, WebContext
+from penstock_server.core.client import CoreGone, CoreRefused, Following
+from penstock_server.core.shapes import execution_to_json
+from penstock_server.store import flows, queries
+from penstock_server.store.engine import Database, open_store
+from penstock_server.store.executions import SqlStore
+from penstock_server.store.schema import metadata
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@dataclass
+class HandClock:
+    """A clock that tests move."""
+
+    at: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings:
+    allowed_hosts: Collection[str] = ("localhost",)
+    basic_auth: BasicAuth | None = None
+    open_paths: Collection[str] = ()
+    url: str | None = None
+    version: str = "1.2.3"
+    environment: str | None = None
+    public_status: bool = False
+
+
+class TextExpressions:
+    """The language without the world."""
+
+    def __init__(self) -> None:
+        self._language = Language()
+
+    def render(self, source: str, variables: Mapping[str, object]) -> str | None:
+        return self._language.render(source, variables, NoServices(NOON))
+
+    def render_typed(self, source: str, variables: Mapping[str, object]) -> object:
+        return self._language.render_typed(source, variables, NoServices(NOON))
+
+
+@dataclass
+class PromptCore:
+    """Does each operation at once, in this thread; an execution ends when it is waited for."""
+
+    database: Database
+    store: SqlStore
+    clock: HandClock
+    connected: bool = True
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    refusal: Exception | None = None
+    ids: ExecutionIds = field(default_factory=ExecutionIds)
+    followings: list[Following] = field(default_factory=list)
+    waking: Callable[[], None] | None = None
+
+    def call(self, operation: str, *, timeout: float = 30, **arguments: Any) -> Any:
+        self.calls.append((operation, arguments))
+        if self.refusal is not None:
+            raise self.refusal
+        if not self.connected:
+            raise CoreGone("the service is starting; try again in a moment")
+        return getattr(self, operation.replace(".", "_"))(**arguments)
+
+    def follow(self, topic: str) -> Following:
+        return Following(self, topic)  # type: ignore[arg-type]
+
+    def add(self, following: Following) -> None:
+        self.followings.append(following)
+        if self.waking is not None:
+            following.put({"type": "execution"})
+
+    def remove(self, following: Following) -> None:
+        self.followings.remove(following)
+
+    # -- flows ------------------------------------------------------------------------------------
+
+    def flow_save(
+        self, *, source: str, mode: str, namespace: str, id: str, **rest: Any
+    ) -> dict[str, Any]:
+        flow = parse_flow(source, namespace=namespace).flow
+        assert flow is not None
+        with self.database.begin() as tx:
+            head = flows.head(tx.connection, namespace, id)
+            there = head is not None and not head.deleted
+            if mode == "create" and there:
+                raise CoreRefused(
+                    "flow.id: Flow id already exists", 422, {"reason": "Invalid entity"}
+                )
+            if mode == "update" and not there:
+                raise CoreRefused("", 404)
+            saved = flows.save_revision(
+                tx.connection,
+                flows.Save(
+                    namespace=namespace,
+                    id=id,
+                    source=source,
+                    disabled=flow.disabled,
+                    labels=flow.labels,
+                    via=rest["via"],
+                ),
+                now=self.clock.now(),
+            )
+        return {"namespace": namespace, "id": id, "revision": saved.revision}
+
+    def flow_delete(self, *, namespace: str, id: str, **_: Any) -> dict[str, Any]:
+        with self.database.begin() as tx:
+            flows.mark_deleted(tx.connection, [(namespace, id)], now=self.clock.now())
+        return {}
+
+    def flow_disable(self, *, namespace: str, id: str, disabled: bool, **_: Any) -> dict[str, Any]:
+        with self.database.begin() as tx:
+            override = flows.Override(disabled=disabled)
+            flows.set_override(tx.connection, namespace, id, override, now=self.clock.now())
+        return {}
+
+    # -- executions -------------------------------------------------------------------------------
+
+    def execution_start(
+        self,
+        *,
+        namespace: str,
+        flow_id: str,
+        revision: int,
+        inputs: dict[str, Any],
+        labels: list[list[str]],
+        wait: bool = False,
+        id: str | None = None,
+        trigger: dict[str, Any] | None = None,
+        schedule_date: str | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        with self.database.read() as connection:
+            found = flows.stored(connection, namespace, flow_id, revision)
+        assert found is not None
+        flow = parse_flow(found.source).flow
+        assert flow is not None
+        name = id or self.ids.new(self.clock.now())
+        pairs = {key: value for key, value in labels}
+        history = ((State.CREATED, self.clock.now()),)
+        if wait:
+            history = (*history, (State.SUCCESS, self.clock.now() + timedelta(seconds=1)))
+        execution = Execution(
+            id=name,
+            namespace=namespace,
+            flow_id=flow_id,
+            flow_revision=revision,
+            history=history,
+            inputs=inputs,
+            labels=of_execution(flow.labels, pairs, name),
+            trigger=TriggerOrigin(**trigger) if trigger else None,
+            schedule_date=datetime.fromisoformat(schedule_date) if schedule_date else None,
+        )
+        self.put(execution)
+        return {"execution": execution_to_json(execution)}
+
+    def execution_kill(self, *, id: str, cascade: bool, **_: Any) -> dict[str, Any]:
+        execution = self.get(id)
+        if execution.state.terminal:
+            if not cascade:
+                raise CoreRefused("Execution is already finished, can't kill it", 409)
+            return {}
+        self.move(execution, State.KILLING, State.KILLED)
+        return {}
+
+    def execution_delete(self, *, id: str, **_: Any) -> dict[str, Any]:
+        batch = Batch()
+        batch.executions_deleted.append(id)
+        self.store.write(batch)
+        return {}
+
+    def execution_resume(self, *, id: str, **_: Any) -> dict[str, Any]:
+        self.move(self.get(id), State.RESTARTED)
+        return {}
+
+    def execution_status(self, *, id: str, status: str, **_: Any) -> dict[str, Any]:
+        return {"execution": execution_to_json(self.move(self.get(id), State(status)))}
+
+    def execution_labels(self, *, id: str, labels: list[list[str]]) -> dict[str, Any]:
+        execution = self.get(id)
+        merged = {**execution.labels, **{key: value for key, value in labels}}
+        changed = replace(execution, labels=merged)
+        self.put(changed, read=execution.version)
+        return {"execution": execution_to_json(changed)}
+
+    def get(self, execution_id: str) -> Execution:
+        return self.store.load([execution_id])[execution_id]
+
+    def put(self, execution: Execution, read: int | None = None) -> None:
+        batch = Batch()
+        batch.executions[execution.id] = ExecutionWrite(
+            execution=execution, read_version=read, changed=set(execution.runs)
+        )
+        self.store.write(batch)
+
+    def move(self, execution: Execution, *states: State) -> Execution:
+        steps = tuple((state, self.clock.now()) for state in states)
+        changed = replace(execution, history=(*execution.history, *steps))
+        self.put(changed, read=execution.version)
+        return changed
+
+    # -- the rest ---------------------------------------------------------------------------------
+
+    def kv_put(
+        self, *, namespace: str, key: str, value: Any, kind: str, ttl: float | None = None
+    ) -> dict[str, Any]:
+        now = self.clock.now()
+        entry = KvEntry(
+            key=key,
+            value=value,
+            type=kind,
+            created=now,
+            updated=now,
+            expires=None if ttl is None else now + timedelta(seconds=ttl),
+        )
+        self.write_kv(namespace, key, entry)
+        return {}
+
+    def kv_delete(self, *, namespace: str, key: str) -> dict[str, Any]:
+        with self.database.read() as connection:
+            there = queries.kv_entry(connection, namespace, key) is not None
+        self.write_kv(namespace, key, None)
+        return {"deleted": there}
+
+    def write_kv(self, namespace: str, key: str, entry: KvEntry | None) -> None:
+        batch = Batch()
+        batch.kv.append(KvWrite(namespace=namespace, key=key, entry=entry))
+        self.store.write(batch)
+
+    def logs_delete(self, *, execution_id: str | None = None, **_: Any) -> dict[str, Any]:
+        with self.database.begin() as tx:
+            tx.raw.execute("DELETE FROM logs WHERE execution_id = ?", (execution_id,))
+        return {}
+
+
+@dataclass
+class Web:
+    """What a test has in its hands."""
+
+    app: Flask
+    client: FlaskClient
+    core: PromptCore
+    database: Database
+    clock: HandClock
+    storage: LocalStorage
+    context: WebContext
+
+    def save(self, source: str) -> dict[str, Any]:
+        """Save a flow through the API."""
+        answer = self.client.post("/api/v1/flows", data=source, content_type="application/x-yaml")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json)
+
+    def start(self, namespace: str, flow_id: str, **form: Any) -> dict[str, Any]:
+        """Start an execution through the API."""
+        answer = self.client.post(f"/api/v1/executions/{namespace}/{flow_id}", data=form)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json)
+
+    def log(self, execution_id: str, *lines: tuple[str, str]) -> None:
+        """Store log lines of an execution: level and message."""
+        batch = Batch()
+        last = self.core.store.last_line(execution_id)
+        for n, (level, message) in enumerate(lines, last + 1):
+            batch.logs.append(
+                LogRow(
+                    execution_id=execution_id,
+                    n=n,
+                    at=self.clock.now() + timedelta(milliseconds=n),
+                    level=level,
+                    message=message,
+                    namespace="team",
+                    flow_id="greet",
+                )
+            )
+        self.core.store.write(batch)
+
+
+def build(tmp_path: Path, *, followers: int = 3, **settings: Any) -> Web:
+    """A web process over a fresh store."""
+    database = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="relaxed")
+    with database.begin() as tx:
+        metadata.create_all(tx.connection)
+    clock = HandClock()
+    core = PromptCore(database=database, store=SqlStore(database), clock=clock)
+    storage = LocalStorage(tmp_path / "storage")
+    context = WebContext(
+        client=core,
+        database=database,
+        storage=storage,
+        registry=Registry(),
+        settings=WebSettings(**settings),
+        clock=clock,
+        expressions=TextExpressions(),
+        followers=followers,
+    )
+    app = Flask("test")
+    routes.install(app, context)
+    return Web(
+        app=app,
+        client=app.test_client(),
+        core=core,
+        database=database,
+        clock=clock,
+        storage=storage,
+        context=context,
+    )
+
+
+def password(name: str, text: str) -> BasicAuth:
+    """A cheap hash, so that tests are fast."""
+    return BasicAuth(
+        username=name, password_hash=generate_password_hash(text, method="scrypt:1024:8:1")
+    )
+
+
+def run(key: str, *states: State, order: int = 0, **more: Any) -> TaskRun:
+    """A task run that went through these states."""
+    history = tuple((state, NOON + timedelta(seconds=n)) for n, state in enumerate(states))
+    return TaskRun(key=RunKey(key), task_id=key, order=order, history=history, **more)
