@@ -1,3 +1,4 @@
+# ruff: noqa: A002 - operations of core are called with the names that travel
 """A web process for tests: real store and storage, and a core that does what it is told at once."""
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ class PromptCore:
         flow = parse_flow(found.source).flow
         assert flow is not None
         name = id or self.ids.new(self.clock.now())
-        pairs = {key: value for key, value in labels}
+        pairs = dict(labels)
         history = ((State.CREATED, self.clock.now()),)
         if wait:
             history = (*history, (State.SUCCESS, self.clock.now() + timedelta(seconds=1)))
@@ -206,7 +207,7 @@ class PromptCore:
 
     def execution_labels(self, *, id: str, labels: list[list[str]]) -> dict[str, Any]:
         execution = self.get(id)
-        merged = {**execution.labels, **{key: value for key, value in labels}}
+        merged = {**execution.labels, **dict(labels)}
         changed = replace(execution, labels=merged)
         self.put(changed, read=execution.version)
         return {"execution": execution_to_json(changed)}

@@ -4,10 +4,10 @@ from datetime import timedelta
 from io import BytesIO
 
 import pytest
+from tests.api.building import NOON, Web, run
 
 from penstock_runner.engine.state import Execution, State
 from penstock_server.core.client import CoreBusy, CoreRefused
-from tests.api.building import NOON, Web, run
 
 GREET = """id: greet
 namespace: team
@@ -66,9 +66,7 @@ def test_an_uploaded_file_is_stored_where_its_execution_keeps_inputs(web: Web) -
     web.save(GREET)
     started = web.start("team", "greet", data=(BytesIO(b"a,b"), "my table.csv"))
     uri = started["inputs"]["data"]
-    assert uri == (
-        f"kestra:///team/greet/executions/{started['id']}/inputs/data/my table.csv"
-    )
+    assert uri == (f"kestra:///team/greet/executions/{started['id']}/inputs/data/my_table.csv")
     assert web.storage.read_bytes(uri) == b"a,b"
     named = web.start("team", "greet", files=(BytesIO(b"x"), "data"))
     assert named["inputs"]["data"].endswith("/inputs/data/data.upl")
@@ -157,9 +155,7 @@ def test_an_execution_is_shown_with_its_task_runs_in_order(web: Web) -> None:
         run("b", State.CREATED, State.RUNNING, order=1, value="x"),
         run("a", State.CREATED, State.RUNNING, State.SUCCESS, order=0, outputs={"v": None}),
     ]
-    web.core.put(
-        execution("x1", State.CREATED, State.RUNNING, runs={one.key: one for one in runs})
-    )
+    web.core.put(execution("x1", State.CREATED, State.RUNNING, runs={one.key: one for one in runs}))
     shown = web.client.get("/api/v1/executions/x1").json
     assert [one["taskId"] for one in shown["taskRunList"]] == ["a", "b"]
     assert shown["taskRunList"][0]["outputs"] == {"v": None}
@@ -298,9 +294,7 @@ def test_what_core_refuses_is_told_with_its_reason(web: Web) -> None:
     web.core.refusal = CoreRefused("No task found to restart execution from!", 422)
     answer = web.client.post("/api/v1/executions/x1/restart", json={})
     assert answer.status_code == 422
-    assert answer.json["message"] == (
-        "Illegal argument: No task found to restart execution from!"
-    )
+    assert answer.json["message"] == ("Illegal argument: No task found to restart execution from!")
 
 
 def test_a_busy_core_asks_to_come_back(web: Web) -> None:

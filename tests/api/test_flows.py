@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.api.building import Web
 
 GREET = """id: greet
@@ -162,9 +161,7 @@ def test_one_task_is_read_and_replaced_at_any_depth(web: Web) -> None:
         (b"", "application/x-yaml", "Invalid entity: "),
     ],
 )
-def test_a_body_that_is_no_flow_says_why(
-    web: Web, body: bytes, kind: str, message: str
-) -> None:
+def test_a_body_that_is_no_flow_says_why(web: Web, body: bytes, kind: str, message: str) -> None:
     answer = web.client.post("/api/v1/flows", data=body, content_type=kind)
     assert answer.status_code == 422
     assert answer.json["message"].startswith(message)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from penstock_runner.engine.state import Execution, State
 from tests.api.building import NOON, Web
+
+from penstock_runner.engine.state import Execution, State
 
 
 def test_lines_are_searched_by_level_and_paged(web: Web) -> None:
@@ -56,9 +57,7 @@ def test_lines_are_deleted(web: Web) -> None:
 
 def ended(*states: State) -> Execution:
     history = tuple((state, NOON + timedelta(seconds=n)) for n, state in enumerate(states))
-    return Execution(
-        id="x1", namespace="team", flow_id="greet", flow_revision=1, history=history
-    )
+    return Execution(id="x1", namespace="team", flow_id="greet", flow_revision=1, history=history)
 
 
 def events(text: str) -> list[tuple[str, dict[str, object]]]:
@@ -72,7 +71,7 @@ def events(text: str) -> list[tuple[str, dict[str, object]]]:
 
 def test_following_what_has_ended_gives_one_end(web: Web) -> None:
     web.core.put(ended(State.CREATED, State.SUCCESS))
-    answer = web.client.get("/api/v1/executions/x1/follow")
+    answer = web.client.get("/api/v1/executions/x1/follow", buffered=True)
     assert answer.mimetype == "text/event-stream"
     [(name, data)] = events(answer.text)
     assert (name, data["state"]["current"]) == ("end", "SUCCESS")  # type: ignore[index]
@@ -99,9 +98,7 @@ def test_following_tells_each_change_and_the_end_twice(web: Web) -> None:
 
 def test_followed_lines_go_on_after_the_last_one_seen(web: Web) -> None:
     web.log("a", ("INFO", "one"), ("INFO", "two"))
-    stream = web.client.get(
-        "/api/v1/logs/a/follow", buffered=False, headers={"Last-Event-ID": "1"}
-    )
+    stream = web.client.get("/api/v1/logs/a/follow", buffered=False, headers={"Last-Event-ID": "1"})
     parts = iter(stream.response)
     [(name, data)] = events(text_of(next(parts)))
     assert (name, data["message"]) == ("2", "two")

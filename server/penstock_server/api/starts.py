@@ -6,6 +6,7 @@ will be is known before it is stored, so nothing is stored for a start that is r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -126,7 +127,8 @@ def _file_name(inputs: Sequence[Input], name: str, file: FileStorage) -> str:
     given_name = PurePosixPath((file.filename or "").replace("\\", "/")).name
     if given_name in {"", ".", "..", name}:
         return name + file_extension(inputs, name)
-    return given_name.replace("..", "_")[-200:]
+    # The name becomes a part of an address, so blanks and what addresses give a meaning go.
+    return re.sub(r"[^\w.-]|\.(?=\.)", "_", given_name)[-200:]
 
 
 def _judged(one: ResolvedInput) -> Json:
