@@ -283,7 +283,7 @@ class Expressions:
         )
         if inner.nesting > limits.NESTING:
             raise RenderLimit("Too many rendering attempts")
-        inner.rerendered += len(source)
+        inner.rerendered += _tags(source)
         text = self._measured(source, inner)
         if recursive and text != source:
             text = self.again(text, inner)
@@ -295,7 +295,7 @@ class Expressions:
         for _ in range(limits.ROUNDS):
             if "{" not in text:
                 return text
-            frame.rerendered += len(text)
+            frame.rerendered += _tags(text)
             rendered = self._measured(text, frame)
             if rendered == text:
                 return text
@@ -304,13 +304,19 @@ class Expressions:
 
     def _measured(self, source: str, frame: Frame) -> str:
         if frame.rerendered > limits.RERENDERED:
-            raise RenderLimit("The texts that are rendered again are too long in all")
+            raise RenderLimit(
+                f"Texts with more than {limits.RERENDERED:,} expressions in all were rendered again"
+            )
         template = self.compile(source)
         inner = Frame(frame.variables, frame.services, self, inline=frame.inline, parent=frame)
         inner.nesting = frame.nesting
         text = template.once_in(inner)
         frame.rerendered = inner.rerendered
         return text
+
+
+def _tags(text: str) -> int:
+    return text.count("{{") + text.count("{%")
 
 
 def is_pure(value: object, expressions: Expressions) -> bool:

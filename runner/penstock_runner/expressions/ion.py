@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from penstock_runner.expressions.errors import ExpressionFailed
-from penstock_runner.expressions.limits import check_text
+from penstock_runner.expressions.limits import Budget
 from penstock_runner.expressions.numbers import Float32, number_text
 from penstock_runner.expressions.text import json_datetime, plain, scalar_text
 
@@ -21,28 +21,27 @@ _KEYWORDS = frozenset({"null", "true", "false", "nan"})
 def write(value: object) -> str:
     """The value as Ion text."""
     parts: list[str] = []
-    _write(value, parts, [0])
+    _write(value, parts, Budget())
     return "".join(parts)
 
 
-def _write(value: object, parts: list[str], size: list[int]) -> None:
+def _write(value: object, parts: list[str], budget: Budget) -> None:
     if isinstance(value, Mapping):
-        _group("{}", [(f"{_name(key)}:", item) for key, item in value.items()], parts, size)
+        _group("{}", [(f"{_name(key)}:", item) for key, item in value.items()], parts, budget)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        _group("[]", [("", item) for item in value], parts, size)
+        _group("[]", [("", item) for item in value], parts, budget)
     else:
         text = _scalar(value)
-        size[0] += len(text)
-        check_text(size[0])
+        budget.spend(len(text))
         parts.append(text)
 
 
-def _group(ends: str, items: list[tuple[str, object]], parts: list[str], size: list[int]) -> None:
+def _group(ends: str, items: list[tuple[str, object]], parts: list[str], budget: Budget) -> None:
     parts.append(ends[0])
     for index, (label, item) in enumerate(items):
         parts.append(f",{label}" if index else label)
-        size[0] += len(label) + 1
-        _write(item, parts, size)
+        budget.spend(len(label) + 1)
+        _write(item, parts, budget)
     parts.append(ends[1])
 
 

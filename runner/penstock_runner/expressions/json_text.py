@@ -13,7 +13,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring as quoted
 
 from penstock_runner.expressions.errors import ExpressionFailed
-from penstock_runner.expressions.limits import check_text
+from penstock_runner.expressions.limits import Budget
 from penstock_runner.expressions.numbers import number_text
 from penstock_runner.expressions.text import json_datetime, scalar_text
 
@@ -28,11 +28,10 @@ def write(value: object) -> str:
 class _Writer:
     def __init__(self, put: Callable[[str], None]) -> None:
         self._put = put
-        self._size = 0
+        self._budget = Budget()
 
     def _out(self, text: str) -> None:
-        self._size += len(text)
-        check_text(self._size)
+        self._budget.spend(len(text))
         self._put(text)
 
     def write(self, value: object) -> None:

@@ -14,10 +14,28 @@ ROUNDS = 100
 """How often a text is rendered again before it is given up."""
 NESTING = 12
 """How deep `render` may call `render`."""
-RERENDERED = 2 * 1024 * 1024
-"""Characters of all texts that one rendering renders again."""
+RERENDERED = 20_000
+"""Prints and tags of all texts that one rendering renders again."""
 DEPTH = 200
 """How deep brackets and tags may be nested in a source."""
+
+
+class Budget:
+    """How much one value may give when it is written: the same list may be in it many times."""
+
+    __slots__ = ("_items", "_length")
+
+    def __init__(self) -> None:
+        self._length = self._items = 0
+
+    def spend(self, length: int) -> None:
+        """Count one item of a text, with its length."""
+        self._length += length
+        self._items += 1
+        if self._items > ITEMS:
+            check_items(self._items)
+        if self._length > TEXT:
+            check_text(self._length)
 
 
 def check_text(length: int) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from penstock_runner.expressions.errors import ExpressionFailed
-from penstock_runner.expressions.limits import check_text
+from penstock_runner.expressions.limits import Budget
 from penstock_runner.expressions.numbers import number_text
 
 
@@ -29,29 +29,28 @@ def plain(value: object) -> str:
     if isinstance(value, str):
         return value
     parts: list[str] = []
-    _plain(value, parts, [0])
+    _plain(value, parts, Budget())
     return "".join(parts)
 
 
-def _plain(value: object, parts: list[str], size: list[int]) -> None:
+def _plain(value: object, parts: list[str], budget: Budget) -> None:
     if isinstance(value, Mapping):
-        _joined(((f"{plain(key)}=", item) for key, item in value.items()), "{}", parts, size)
+        _joined(((f"{plain(key)}=", item) for key, item in value.items()), "{}", parts, budget)
     elif isinstance(value, (list, tuple, set, frozenset)):
-        _joined((("", item) for item in value), "[]", parts, size)
+        _joined((("", item) for item in value), "[]", parts, budget)
     else:
         text = "null" if value is None else value if isinstance(value, str) else scalar_text(value)
-        size[0] += len(text)
-        check_text(size[0])
+        budget.spend(len(text))
         parts.append(text)
 
 
-def _joined(items: object, ends: str, parts: list[str], size: list[int]) -> None:
+def _joined(items: object, ends: str, parts: list[str], budget: Budget) -> None:
     parts.append(ends[0])
     first = True
     for label, item in items:  # type: ignore[attr-defined]
         parts.append(label if first else f", {label}")
-        size[0] += len(label) + 2
-        _plain(item, parts, size)
+        budget.spend(len(label) + 2)
+        _plain(item, parts, budget)
         first = False
     parts.append(ends[1])
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.json_text import write as write_json
-from penstock_runner.expressions.limits import check_text
+from penstock_runner.expressions.limits import Budget
 from penstock_runner.expressions.numbers import number_text
 from penstock_runner.expressions.text import json_datetime, scalar_text
 
@@ -31,11 +31,10 @@ def write(value: object) -> str:
 class _Writer:
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
-        self._size = 0
+        self._budget = Budget()
 
     def _line(self, text: str) -> None:
-        self._size += len(text) + 1
-        check_text(self._size)
+        self._budget.spend(len(text) + 1)
         self._lines.append(text)
 
     def block(self, value: object, indent: int, lead: str) -> None:
@@ -133,18 +132,22 @@ def _loader() -> type:
                     raise yaml.YAMLError("aliases are not allowed here")
                 return super().compose_node(parent, index)
 
-        unwanted = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")
-        Loader.yaml_implicit_resolvers = {
-            first: [(tag, pattern) for tag, pattern in resolvers if tag not in unwanted]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-        Loader.add_implicit_resolver(
-            "tag:yaml.org,2002:bool",
-            re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
-            list("tTfF"),
-        )
+        Loader.yaml_implicit_resolvers = {}
+        for tag, pattern, first in _RESOLVED:
+            Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
         _LOADER = Loader
     return _LOADER
 
 
 _LOADER: type | None = None
+_RESOLVED: list[tuple[str, str, list[str]]] = [
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    (
+        "float",
+        r"^[-+]?(?:[0-9][0-9_]*\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"
+        r"|^[-+]?[0-9]+[eE][-+]?[0-9]+$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$",
+        list("-+0123456789."),
+    ),
+]

@@ -9,6 +9,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.conformance.cases import Case, Context, Outcome, failed, outcome
+from tests.conformance.matchers import Matcher, typed
+
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import (
     ExpressionFailed,
@@ -17,8 +20,6 @@ from penstock_runner.expressions.errors import (
     UnknownSecret,
 )
 from penstock_runner.expressions.numbers import Float32
-from tests.conformance.cases import Case, Context, Outcome, failed, outcome
-from tests.conformance.matchers import Matcher, typed
 
 
 class CaseServices:
@@ -166,5 +167,3 @@ def _today(value: Any, context: Context) -> Any:
         return value
     zone = value.removeprefix("$today:")
     return context.now.astimezone(ZoneInfo("UTC" if zone == "local" else zone)).date().isoformat()
-
-

@@ -71,7 +71,7 @@ def _field(letter: str, count: int, *, tight: bool) -> str:
         return _OFFSET
     if letter in "VvzO":
         return _ZONE
-    if letter not in "yuYdDhHKkmsSnNAQqwWF":
+    if letter not in "yuYMLdDecFhHKkmsSnNAQqwW":
         raise ExpressionFailed(f"The date pattern has an unknown letter '{letter}'")
     if tight or letter == "S" or (letter in "yu" and count == 2):
         return rf"\d{{{count}}}"
