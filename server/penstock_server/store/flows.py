@@ -409,14 +409,14 @@ def _revision_values(save: Save, head_: Head, now: datetime) -> dict[str, Any]:
         "digest": head_.digest,
         "deleted": head_.deleted,
         "created_at": now,
-        "saved_by": save.by,
+        "saved_by": _cut(save.by),
         "saved_via": save.via,
         "source_id": commit.source_id if commit else None,
         "commit_sha": commit.sha if commit else None,
-        "commit_author": commit.author if commit else None,
-        "commit_email": commit.email if commit else None,
+        "commit_author": _cut(commit.author) if commit else None,
+        "commit_email": _cut(commit.email) if commit else None,
         "commit_time": commit.time if commit else None,
-        "commit_subject": commit.subject if commit else None,
+        "commit_subject": _cut(commit.subject) if commit else None,
         "git_path": commit.path if commit else None,
         "git_blob": commit.blob if commit else None,
         "git_ref": commit.ref if commit else None,
@@ -507,6 +507,10 @@ def _override_values(override: Override | None) -> dict[str, Any] | None:
     if override is None:
         return None
     return {name: getattr(override, name) for name in Override.__dataclass_fields__}
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:200]
 
 
 def _instant(text: str | None) -> datetime | None:

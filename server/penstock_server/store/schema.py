@@ -312,6 +312,7 @@ triggers = Table(
     Column("updated_at", Instant, nullable=False),
     PrimaryKeyConstraint("namespace", "flow_id", "trigger_id"),
     Index("ix_triggers_next_date", "next_date"),
+    Index("ix_triggers_execution", "execution_id"),
 )
 
 idempotency = Table(
@@ -352,6 +353,7 @@ git_sources = Table(
     Column("pinned_until", Instant),
     Column("observed_commit", String(64)),
     Column("observed_at", Instant),
+    Column("observed_ref", String(250)),
     Column("applied_commit", String(64)),
     Column("applied_at", Instant),
     Column("applied_run_id", String(26)),

@@ -147,6 +147,7 @@ def upgrade() -> None:
         sa.Column("pinned_until", sa.BigInteger(), nullable=True),
         sa.Column("observed_commit", sa.String(length=64), nullable=True),
         sa.Column("observed_at", sa.BigInteger(), nullable=True),
+        sa.Column("observed_ref", sa.String(length=250), nullable=True),
         sa.Column("applied_commit", sa.String(length=64), nullable=True),
         sa.Column("applied_at", sa.BigInteger(), nullable=True),
         sa.Column("applied_run_id", sa.String(length=26), nullable=True),
@@ -376,6 +377,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("namespace", "flow_id", "trigger_id", name=op.f("pk_triggers")),
     )
+    op.create_index("ix_triggers_execution", "triggers", ["execution_id"], unique=False)
     op.create_index("ix_triggers_next_date", "triggers", ["next_date"], unique=False)
     op.create_table(
         "webhook_deliveries",

@@ -1,0 +1,78 @@
+"""Log lines as rooms outside the executor add, read and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, delete, select
+
+from penstock_runner.executor.store import LogRow
+from penstock_runner.flow.model import Level
+from penstock_server.store import rows, upserts
+from penstock_server.store.bodies import legible
+from penstock_server.store.schema import logs
+
+
+def add(connection: Connection, lines: Sequence[LogRow]) -> None:
+    """Store lines; one that is stored already (same execution and number) stays as it is."""
+    upserts.add_all(connection, logs, [_values(line) for line in lines])
+
+
+def after(
+    connection: Connection, execution_id: str, number: int = 0, *, limit: int = 1000
+) -> list[LogRow]:
+    """The lines of an execution after a number, in their order."""
+    chosen = (
+        select(logs)
+        .where(logs.c.execution_id == execution_id, logs.c.n > number)
+        .order_by(logs.c.n)
+        .limit(limit)
+    )
+    return [_line(dict(row)) for row in connection.execute(chosen).mappings()]
+
+
+def remove(
+    connection: Connection,
+    execution_id: str,
+    *,
+    levels: Collection[Level] | None = None,
+    task_id: str | None = None,
+    taskrun_id: str | None = None,
+    attempt: int | None = None,
+) -> int:
+    """Delete lines of an execution: all, or those that fit everything given; how many."""
+    gone = delete(logs).where(logs.c.execution_id == execution_id)
+    if levels is not None:
+        gone = gone.where(logs.c.level.in_([rows.LEVELS.index(level) for level in levels]))
+    if task_id is not None:
+        gone = gone.where(logs.c.task_id == task_id)
+    if taskrun_id is not None:
+        gone = gone.where(logs.c.taskrun_id == taskrun_id)
+    if attempt is not None:
+        gone = gone.where(logs.c.attempt == attempt)
+    return connection.execute(gone).rowcount
+
+
+def remove_of_flow(connection: Connection, namespace: str, flow_id: str) -> int:
+    """Delete all lines of a flow's executions; how many."""
+    gone = delete(logs).where(logs.c.namespace == namespace, logs.c.flow_id == flow_id)
+    return connection.execute(gone).rowcount
+
+
+def _values(line: LogRow) -> dict[str, object]:
+    values = upserts.values_of(line)
+    return {
+        **values,
+        "level": rows.LEVELS.index(Level(line.level)),
+        "message": legible(line.message),
+        "stream": line.stream or None,
+    }
+
+
+def _line(values: dict[str, object]) -> LogRow:
+    level = values["level"]
+    if not isinstance(level, int):
+        raise TypeError(level)
+    values["level"] = rows.LEVELS[level].value
+    values["stream"] = values["stream"] or ""
+    return LogRow(**values)  # type: ignore[arg-type]

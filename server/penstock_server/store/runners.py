@@ -1,0 +1,39 @@
+"""The runners that have been seen, with what they offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from penstock_server.store import upserts
+from penstock_server.store.schema import runners
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerRow:
+    """One runner as it last said it was."""
+
+    name: str
+    labels: tuple[str, ...]
+    slots: int
+    started_at: datetime
+    seen_at: datetime
+    busy: int = 0
+
+
+def put(connection: Connection, runner: RunnerRow) -> None:
+    """Remember a runner, over what was known of it."""
+    upserts.put(connection, runners, [upserts.values_of(runner)])
+
+
+def list_runners(connection: Connection) -> list[RunnerRow]:
+    """All runners by name."""
+    found = connection.execute(select(runners).order_by(runners.c.name)).mappings()
+    return [RunnerRow(**{**row, "labels": tuple(row["labels"])}) for row in found]
+
+
+def forget(connection: Connection, before: datetime) -> int:
+    """Forget runners not seen since; how many."""
+    return connection.execute(delete(runners).where(runners.c.seen_at < before)).rowcount

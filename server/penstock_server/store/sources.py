@@ -1,0 +1,195 @@
+"""Git sources as stored: their state, their commits, and what each applied commit held."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, or_, select, update
+
+from penstock_server.store import upserts
+from penstock_server.store.schema import flows, git_commits, git_sources, manifests
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitSource:
+    """A source with all that is known of it; `config` is what its configuration says."""
+
+    id: str
+    url: str
+    ref_kind: str
+    ref: str
+    config: Data
+    config_digest: str
+    origin: str
+    updated_at: datetime
+    path: str = ""
+    enabled: bool = True
+    pinned_commit: str | None = None
+    pinned_by: str | None = None
+    pinned_reason: str | None = None
+    pinned_until: datetime | None = None
+    observed_commit: str | None = None
+    observed_at: datetime | None = None
+    observed_ref: str | None = None
+    applied_commit: str | None = None
+    applied_at: datetime | None = None
+    applied_run_id: str | None = None
+    failed_commit: str | None = None
+    next_poll_at: datetime | None = None
+    failures: int = 0
+    status: str = "Unknown"
+    conditions: Sequence[Data] | None = None
+    webhook_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitCommit:
+    """A commit that was looked at."""
+
+    source_id: str
+    sha: str
+    parents: Sequence[str] = ()
+    author_name: str | None = None
+    author_email: str | None = None
+    author_time: datetime | None = None
+    committer_time: datetime | None = None
+    subject: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything that an applied commit held; an entry is plain data (key, path, blob ...)."""
+
+    source_id: str
+    commit_sha: str
+    applied_at: datetime
+    entries: Sequence[Data]
+
+
+def put_source(connection: Connection, source: GitSource) -> None:
+    """Write a source, over what was stored of it."""
+    upserts.put(connection, git_sources, [upserts.values_of(source)])
+
+
+def change_source(connection: Connection, source_id: str, **changes: Any) -> bool:
+    """Change some columns of a source; whether there is such a source."""
+    changed = update(git_sources).where(git_sources.c.id == source_id).values(**changes)
+    return bool(connection.execute(changed).rowcount)
+
+
+def source(connection: Connection, source_id: str, *, for_update: bool = False) -> GitSource | None:
+    """A source by its id; `for_update` keeps others from changing it until the transaction ends."""
+    chosen = select(git_sources).where(git_sources.c.id == source_id)
+    if for_update:
+        chosen = chosen.with_for_update()  # SQLite has one writer anyway, and leaves it out
+    row = connection.execute(chosen).mappings().one_or_none()
+    return None if row is None else GitSource(**row)
+
+
+def list_sources(connection: Connection) -> list[GitSource]:
+    """All sources by id."""
+    found = connection.execute(select(git_sources).order_by(git_sources.c.id)).mappings()
+    return [GitSource(**row) for row in found]
+
+
+def due_sources(connection: Connection, now: datetime, limit: int) -> list[GitSource]:
+    """Enabled sources that want a look: never looked at, or their moment has come."""
+    moment = git_sources.c.next_poll_at
+    chosen = (
+        select(git_sources)
+        .where(git_sources.c.enabled, or_(moment.is_(None), moment <= now))
+        .order_by(moment, git_sources.c.id)
+        .limit(limit)
+    )
+    return [GitSource(**row) for row in connection.execute(chosen).mappings()]
+
+
+def remove_source(connection: Connection, source_id: str, *, now: datetime) -> bool:
+    """Forget a source; its flows stay and belong to nobody. Whether there was such a source."""
+    connection.execute(
+        update(flows)
+        .where(flows.c.managed_by == source_id)
+        .values(managed_by=None, drifted=False, updated_at=now)
+    )
+    for table in (git_commits, manifests):
+        connection.execute(delete(table).where(table.c.source_id == source_id))
+    gone = connection.execute(delete(git_sources).where(git_sources.c.id == source_id))
+    return bool(gone.rowcount)
+
+
+def add_commits(connection: Connection, commits: Iterable[GitCommit]) -> None:
+    """Remember commits; those that are known stay as they are."""
+    upserts.add_all(connection, git_commits, [_commit_values(commit) for commit in commits])
+
+
+def commit(connection: Connection, source_id: str, sha: str) -> GitCommit | None:
+    """A commit that was remembered."""
+    chosen = select(git_commits).where(
+        git_commits.c.source_id == source_id, git_commits.c.sha == sha
+    )
+    row = connection.execute(chosen).mappings().one_or_none()
+    return None if row is None else GitCommit(**{**row, "parents": tuple(row["parents"] or ())})
+
+
+def put_manifest(connection: Connection, manifest: Manifest, *, keep: int = 50) -> None:
+    """Remember what an applied commit held, and of older ones the last `keep`."""
+    text = base64.b64encode(zlib.compress(orjson.dumps(list(manifest.entries)))).decode()
+    row = {**upserts.values_of(manifest), "entries": text}
+    upserts.put(connection, manifests, [row])
+    of_source = manifests.c.source_id == manifest.source_id
+    latest = (
+        select(manifests.c.commit_sha)
+        .where(of_source)
+        .order_by(manifests.c.applied_at.desc())
+        .limit(keep)
+    )
+    kept = list(connection.scalars(latest))
+    connection.execute(delete(manifests).where(of_source, manifests.c.commit_sha.not_in(kept)))
+
+
+def manifest(connection: Connection, source_id: str, sha: str) -> Manifest | None:
+    """What a commit held, when it was applied and is still remembered."""
+    chosen = select(manifests).where(
+        manifests.c.source_id == source_id, manifests.c.commit_sha == sha
+    )
+    row = connection.execute(chosen).mappings().one_or_none()
+    if row is None:
+        return None
+    entries = orjson.loads(zlib.decompress(base64.b64decode(row["entries"])))
+    return Manifest(**{**row, "entries": entries})
+
+
+def applied_commits(connection: Connection, source_id: str) -> list[tuple[str, datetime]]:
+    """Commits that can be gone back to without the network, the last applied first."""
+    chosen = (
+        select(manifests.c.commit_sha, manifests.c.applied_at)
+        .where(manifests.c.source_id == source_id)
+        .order_by(manifests.c.applied_at.desc())
+    )
+    return [(sha, at) for sha, at in connection.execute(chosen)]
+
+
+def _commit_values(commit_: GitCommit) -> dict[str, Any]:
+    """A row; long subjects and messages are cut."""
+    values = upserts.values_of(commit_)
+    return {
+        **values,
+        "parents": list(commit_.parents),
+        "author_name": _cut(commit_.author_name, 200),
+        "author_email": _cut(commit_.author_email, 200),
+        "subject": _cut(commit_.subject, 200),
+        "message": _cut(commit_.message, 4096),
+    }
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return None if text is None else text[:length]

@@ -1,0 +1,137 @@
+"""The state of triggers: when each fires next, and which execution keeps it from firing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, select, update
+
+from penstock_server.store import upserts
+from penstock_server.store.schema import triggers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerState:
+    """What is remembered of one trigger of one flow.
+
+    `digest` is of the trigger as written: when it differs, the trigger begins anew. While
+    `execution_id` is set, the trigger does not fire. `body` is for the kind of trigger to use.
+    """
+
+    namespace: str
+    flow_id: str
+    trigger_id: str
+    type: str
+    digest: str
+    updated_at: datetime
+    last_date: datetime | None = None
+    next_date: datetime | None = None
+    execution_id: str | None = None
+    disabled: bool = False
+    backfill: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = None
+    evaluated_at: datetime | None = None
+
+
+def put(connection: Connection, states: Iterable[TriggerState]) -> None:
+    """Write states, over those of the same triggers."""
+    upserts.put(connection, triggers, [upserts.values_of(state) for state in states])
+
+
+def get(
+    connection: Connection, namespace: str, flow_id: str, trigger_id: str
+) -> TriggerState | None:
+    """The state of a trigger."""
+    found = _all(connection, _of(select(triggers), namespace, flow_id, trigger_id))
+    return found[0] if found else None
+
+
+def of_flow(connection: Connection, namespace: str, flow_id: str) -> list[TriggerState]:
+    """The states of a flow's triggers."""
+    return _all(connection, _of(select(triggers), namespace, flow_id))
+
+
+def list_states(connection: Connection, *, type_: str | None = None) -> list[TriggerState]:
+    """All states, or those of one type of trigger."""
+    chosen = select(triggers)
+    if type_ is not None:
+        chosen = chosen.where(triggers.c.type == type_)
+    return _all(connection, chosen)
+
+
+def due(connection: Connection, now: datetime, limit: int) -> list[TriggerState]:
+    """Triggers to look at now: their moment has come, and nothing holds them; longest due first."""
+    chosen = (
+        select(triggers)
+        .where(triggers.c.next_date <= now, triggers.c.execution_id.is_(None), ~triggers.c.disabled)
+        .order_by(triggers.c.next_date)
+        .limit(limit)
+    )
+    return _all(connection, chosen, ordered=True)
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When the next trigger wants to be looked at."""
+    chosen = (
+        select(triggers.c.next_date)
+        .where(
+            triggers.c.next_date.is_not(None),
+            triggers.c.execution_id.is_(None),
+            ~triggers.c.disabled,
+        )
+        .order_by(triggers.c.next_date)
+        .limit(1)
+    )
+    return connection.scalar(chosen)
+
+
+def lock(
+    connection: Connection, namespace: str, flow_id: str, trigger_id: str, execution_id: str
+) -> bool:
+    """Keep a free trigger from firing until the execution has ended; whether it was free."""
+    changed = connection.execute(
+        _of(update(triggers), namespace, flow_id, trigger_id)
+        .where(triggers.c.execution_id.is_(None))
+        .values(execution_id=execution_id)
+    )
+    return bool(changed.rowcount)
+
+
+def locked_by(connection: Connection, execution_ids: Collection[str]) -> list[TriggerState]:
+    """The triggers that these executions hold."""
+    if not execution_ids:
+        return []
+    return _all(connection, select(triggers).where(triggers.c.execution_id.in_(execution_ids)))
+
+
+def unlock(connection: Connection, execution_id: str) -> int:
+    """Free the triggers that an execution holds; how many."""
+    freed = update(triggers).where(triggers.c.execution_id == execution_id)
+    return connection.execute(freed.values(execution_id=None)).rowcount
+
+
+def remove(
+    connection: Connection, namespace: str, flow_id: str, *, keep: Collection[str] = ()
+) -> int:
+    """Forget the triggers of a flow but those named; how many."""
+    gone = _of(delete(triggers), namespace, flow_id)
+    if keep:
+        gone = gone.where(triggers.c.trigger_id.not_in(keep))
+    return int(connection.execute(gone).rowcount)
+
+
+def _of(statement: Any, namespace: str, flow_id: str, trigger_id: str | None = None) -> Any:
+    chosen = statement.where(triggers.c.namespace == namespace, triggers.c.flow_id == flow_id)
+    return chosen if trigger_id is None else chosen.where(triggers.c.trigger_id == trigger_id)
+
+
+def _all(
+    connection: Connection, chosen: Select[Any], *, ordered: bool = False
+) -> list[TriggerState]:
+    if not ordered:
+        keys = (triggers.c.namespace, triggers.c.flow_id, triggers.c.trigger_id)
+        chosen = chosen.order_by(*keys)
+    return [TriggerState(**row) for row in connection.execute(chosen).mappings()]
