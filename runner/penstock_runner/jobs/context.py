@@ -11,7 +11,7 @@ from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs import files, utterances
 from penstock_runner.jobs.calls import RemoteKeyValues
-from penstock_runner.jobs.environment import job_environment
+from penstock_runner.jobs.environment import Earlier, job_environment
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.output import JobOutput
@@ -20,6 +20,7 @@ from penstock_runner.jobs.plain import plain
 from penstock_runner.jobs.protocol import Job, Metric
 from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.services import JobServices
+from penstock_runner.jobs.settings import DEFAULT_PATH
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import choice, process
 from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
@@ -43,6 +44,7 @@ class JobContext:
         task_id: str,
         taskrun_id: str,
         variables: Mapping[str, Any],
+        earlier: Earlier | None = None,
     ) -> None:
         self._job = job
         self._parts = parts
@@ -55,6 +57,8 @@ class JobContext:
         self._exit: State | None = None
         self._annotations: list[dict[str, str]] = []
         self._told_about_runner = False
+        self._earlier = earlier
+        self._children: list[JobContext] = []
         self.task_id = task_id
         self.taskrun_id = taskrun_id
         self.metrics: list[Metric] = []
@@ -123,12 +127,60 @@ class JobContext:
             found.append({"exit": self._exit.value})
         if self._annotations:
             found.append({"annotations": list(self._annotations)})
-        summary = self._folders.read_side_file(
-            self._folders.summary_file, self._parts.settings.limits.summary_bytes
-        )
+        summary = ""
+        if self._earlier is None:
+            summary = self._folders.read_side_file(
+                self._folders.summary_file, self._parts.settings.limits.summary_bytes
+            )
         if summary:
             found.append({"summary": self._masker.mask(summary)})
+        for child in self._children:
+            found.extend(child.effects)
         return tuple(found)
+
+    def child(
+        self,
+        *,
+        task: Mapping[str, Any],
+        taskrun_id: str,
+        variables: Mapping[str, Any],
+        earlier: Earlier,
+    ) -> JobContext:
+        """The context of a task of this directory; the log speaks as that task from now on."""
+        child = JobContext(
+            job=self._job,
+            parts=self._parts,
+            outside=self._outside,
+            workspace=self._folders,
+            log=self._log,
+            masker=self._masker,
+            task_id=str(task["id"]),
+            taskrun_id=taskrun_id,
+            variables={**self.renderer.variables, **variables},
+            earlier=earlier,
+        )
+        child.metrics = self.metrics
+        self._children.append(child)
+        self._log.speak_as(child.task_id)
+        return child
+
+    def finish_child(self, earlier: Earlier) -> None:
+        """Keep what the child set for later tasks; the log speaks as the directory again."""
+        folders, limit = self._folders, self._parts.settings.limits.output_bytes
+        try:
+            text = folders.read_side_file(folders.env_file, limit)
+            earlier.env.update(utterances.read_output_file(text))
+        except utterances.NotAMessage as error:
+            self.log(Level.WARN, f"$PENSTOCK_ENV: {error}")
+        added = folders.read_side_file(folders.path_file, limit).splitlines()
+        earlier.path[:0] = [line.strip() for line in reversed(added) if line.strip()]
+        for path in (folders.env_file, folders.path_file):
+            path.unlink(missing_ok=True)
+        self._log.speak_as(None)
+
+    def masked(self, text: str) -> str:
+        """The text without secrets."""
+        return self._masker.mask(text)
 
     def now(self) -> datetime:
         """The current instant."""
@@ -171,6 +223,18 @@ class JobContext:
     def call(self, operation: str, **arguments: object) -> Any:
         """Ask the core process for what only it can do."""
         return self._outside.call(operation, arguments)
+
+    @property
+    def search_path(self) -> str:
+        """The PATH of processes on this machine."""
+        return self._parts.settings.environment.get("PATH", DEFAULT_PATH)
+
+    def in_container(self, task_runner: Mapping[str, object] | None) -> bool:
+        """Whether a process with this task runner would not run on this machine itself."""
+        try:
+            return self._chosen(task_runner).kind != "process"
+        except SetupFailed as failed:
+            raise TaskFailed(str(failed), reason="setup") from None
 
     def cache_folder(self, name: str) -> Path:
         """A folder of this runner that outlives its jobs."""
@@ -216,7 +280,26 @@ class JobContext:
             address=address,
             refused=lambda message: self.log(Level.WARN, f"outputFiles: {message}"),
             output_dir=output_dir,
+            move=self._earlier is None,
         )
+
+    def find_files(self, patterns: Iterable[str]) -> dict[str, Path]:
+        """The files of the working directory that match, by relative path."""
+        return files.find(
+            patterns,
+            workspace=self._folders,
+            refused=lambda message: self.log(Level.WARN, f"patterns: {message}"),
+        )
+
+    def place_bytes(self, name: str, content: bytes, *, mode: int = 0) -> None:
+        """Put a file into the working directory."""
+
+        def fill(target: Path) -> None:
+            target.write_bytes(content)
+            if mode & 0o777:
+                target.chmod(mode & 0o777)
+
+        self._folders.place(name, fill)
 
     def run_process(self, spec: ProcessSpec) -> ProcessEnd:
         """Run a process where its task runner says; its output goes to the log."""
@@ -252,9 +335,7 @@ class JobContext:
 
     def _run(self, spec: ProcessSpec, output: JobOutput) -> Ended:
         settings = self._parts.settings
-        chosen = choice.choose(
-            spec.task_runner, default=settings.task_runner, docker_host=settings.docker_host
-        )
+        chosen = self._chosen(spec.task_runner)
         if chosen.note and not self._told_about_runner:
             self._told_about_runner = True
             self.log(Level.WARN, chosen.note)
@@ -286,6 +367,12 @@ class JobContext:
             raise SetupFailed(ended.error)
         return ended
 
+    def _chosen(self, task_runner: Mapping[str, object] | None) -> choice.Choice:
+        settings = self._parts.settings
+        return choice.choose(
+            task_runner, default=settings.task_runner, docker_host=settings.docker_host
+        )
+
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:
         flow_env = self.renderer.deep(dict(self._job.flow_env)) if self._job.flow_env else {}
         return job_environment(
@@ -295,6 +382,7 @@ class JobContext:
             taskrun_id=self.taskrun_id,
             workspace=self._folders,
             flow_env={str(key): str(item) for key, item in flow_env.items() if item is not None},
+            earlier=self._earlier or Earlier(),
             task_env=spec.env,
         )
 

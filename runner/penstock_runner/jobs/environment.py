@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from penstock_runner.jobs.protocol import Job
 from penstock_runner.jobs.settings import RunnerSettings, reserved
 from penstock_runner.jobs.workspace import Workspace
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What earlier tasks of the same working directory set for later ones."""
+
+    env: dict[str, str] = field(default_factory=dict)
+    path: list[str] = field(default_factory=list)
 
 
 def job_environment(
@@ -17,6 +26,7 @@ def job_environment(
     taskrun_id: str,
     workspace: Workspace,
     flow_env: Mapping[str, str],
+    earlier: Earlier,
     task_env: Mapping[str, str],
 ) -> dict[str, str]:
     """Settings, CI variables, the flow's `env`, the task's `env`; then what must be right.
@@ -29,6 +39,9 @@ def job_environment(
     env.update(job.ci)
     env.update(_identity(settings, job, task_id))
     env.update(flow_env)
+    env.update(earlier.env)
+    if earlier.path:
+        env["PATH"] = ":".join([*earlier.path, env.get("PATH", "")])
     env.update(task_env)
     env["PENSTOCK_OUTPUT"] = str(workspace.output_file)
     env["PENSTOCK_STEP_SUMMARY"] = str(workspace.summary_file)

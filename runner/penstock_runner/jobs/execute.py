@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock_runner.engine.state import State
@@ -139,17 +139,12 @@ def _outcome(job: Job, parts: Parts, outside: Outside, context: JobContext) -> O
 
 def _judged(outcome: Outcome, outside: Outside, limit: float | None) -> Outcome:
     """The outcome of an attempt that was asked to stop is that, whatever the task says."""
-    told = {
-        "outputs": outcome.outputs,
-        "exit_code": outcome.exit_code,
-        "children": outcome.children,
-    }
     match outside.cancellation.reason:
         case "killed":
-            return Outcome(state=State.KILLED, reason="killed", **told)
+            return replace(outcome, state=State.KILLED, reason="killed", error=None)
         case "timeout":
             error = f"Timeout after {clock(limit or 0)}"
-            return Outcome(state=State.FAILED, reason="timeout", error=error, **told)
+            return replace(outcome, state=State.FAILED, reason="timeout", error=error)
         case _:
             return outcome
 

@@ -79,6 +79,26 @@ def localise(text: str, *, workspace: Workspace, storage: Storage) -> str:
     return ADDRESS.sub(copy, text)
 
 
+def find(
+    patterns: Iterable[str],
+    *,
+    workspace: Workspace,
+    refused: Callable[[str], None],
+    output_dir: bool = False,
+) -> dict[str, Path]:
+    """The files that match, by relative path; links that lead out of the job are refused."""
+    found = dict(_matching(list(patterns), workspace, refused))
+    if output_dir:
+        found.update(_walk(workspace.output_dir))
+    inside: dict[str, Path] = {}
+    for relative, path in sorted(found.items()):
+        if workspace.inside(path):
+            inside[relative] = path
+        else:
+            refused(f"{relative} is a link that leaves the working directory; it is not kept")
+    return inside
+
+
 def collect(
     patterns: Iterable[str],
     *,
@@ -87,19 +107,16 @@ def collect(
     address: Address,
     refused: Callable[[str], None],
     output_dir: bool = False,
+    move: bool = True,
 ) -> dict[str, str]:
     """Store the files that match and give their addresses by relative path."""
-    found = dict(_matching(list(patterns), workspace, refused))
-    if output_dir:
-        found.update(_walk(workspace.output_dir))
+    found = find(patterns, workspace=workspace, refused=refused, output_dir=output_dir)
     kept: dict[str, str] = {}
-    for relative, path in sorted(found.items()):
-        if not workspace.inside(path):
-            refused(f"{relative} is a link that leaves the working directory; it is not kept")
-            continue
+    for relative, path in found.items():
         digest = hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()
         uri = address(f"{digest}-{safe_name(path.name)}")
-        kept[relative] = storage.put_file(uri, path.resolve(), move=not path.is_symlink())
+        whole = move and not path.is_symlink()
+        kept[relative] = storage.put_file(uri, path.resolve(), move=whole)
     return kept
 
 

@@ -19,7 +19,7 @@ FLUSH_SECONDS = 0.2
 LONGEST_MESSAGE = 10_240
 RANK = {level: rank for rank, level in enumerate(Level)}
 
-Emit = Callable[[list[list[Any]]], None]
+Emit = Callable[[list[list[Any]], "str | None"], None]
 
 
 class LogBook:
@@ -42,6 +42,7 @@ class LogBook:
         self._lines: list[list[Any]] = []
         self._size = 0
         self._next = first
+        self._speaker: str | None = None
 
     @property
     def last(self) -> int:
@@ -63,12 +64,17 @@ class LogBook:
         if RANK[level] >= self._least:
             self._put(self._now(), level, self._masker.mask(text), stream)
 
+    def speak_as(self, task_id: str | None) -> None:
+        """The lines from now on are those of a child of the job's task."""
+        self.flush()
+        self._speaker = task_id
+
     def flush(self) -> None:
         """Send what waits."""
         with self._lock:
             lines, self._lines, self._size = self._lines, [], 0
             if lines:
-                self._emit(lines)
+                self._emit(lines, self._speaker)
 
     def _put(self, at: datetime, level: Level, text: str, stream: str) -> None:
         with self._lock:
@@ -78,7 +84,7 @@ class LogBook:
             if self._size < BATCH:
                 return
             lines, self._lines, self._size = self._lines, [], 0
-            self._emit(lines)
+            self._emit(lines, self._speaker)
 
 
 def storable(text: str) -> str:

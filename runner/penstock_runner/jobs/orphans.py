@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 
-from penstock_runner.jobs.live import LiveJob, LiveProcess
+from penstock_runner.jobs.live import LiveJob
 from penstock_runner.jobs.protocol import JobId
 from penstock_runner.jobs.strays import MARK
 from penstock_runner.taskrunners import descendants
@@ -23,22 +24,17 @@ class Orphans:
         self._children = children or (lambda: descendants.children_of(os.getpid()))
         self._suspects: dict[int, frozenset[JobId]] = {}
 
-    def clear_session(self, process: LiveProcess, known: Collection[int]) -> int:
-        """Kill all that an ended command left behind; how many processes were seen."""
-        left: list[int] = []
-        for pid in self._children():
-            if pid == process.pid or pid in known:
-                continue
-            found = descendants.facts(pid)
-            if found is None or found.gone:
-                continue
-            marked = descendants.environment_of(pid, MARK) == str(process.job.folder)
-            if found.session == process.pid or marked:
-                left.append(pid)
+    def clear_session(self, session: int, folder: Path, known: Collection[int]) -> list[int]:
+        """Kill all that an ended command left behind, and give the processes that were seen."""
+        left = [
+            pid
+            for pid in self._children()
+            if pid != session and pid not in known and _belongs(pid, session, str(folder))
+        ]
         for pid in left:
             descendants.kill(descendants.tree_of(pid))
-        descendants.kill_group(process.pid)
-        return len(left)
+        descendants.kill_group(session)
+        return left
 
     def sweep(self, jobs: Iterable[LiveJob], known: Collection[int]) -> int:
         """Kill every orphan that belongs to no live job; how many there were."""
@@ -64,3 +60,10 @@ class Orphans:
             return True
         first_seen = self._suspects.setdefault(pid, frozenset(job.id for job in jobs))
         return first_seen.isdisjoint(job.id for job in jobs)
+
+
+def _belongs(pid: int, session: int, folder: str) -> bool:
+    found = descendants.facts(pid)
+    if found is None or found.gone:
+        return False
+    return found.session == session or descendants.environment_of(pid, MARK) == folder

@@ -36,8 +36,8 @@ class Outside(Protocol):
     @property
     def cancellation(self) -> Cancellation: ...
 
-    def emit(self, lines: list[list[Any]]) -> None:
-        """Send log lines on their way."""
+    def emit(self, lines: list[list[Any]], task_id: str | None = None) -> None:
+        """Send log lines on their way; `task_id` names the child of a WorkingDirectory."""
         ...
 
     def flush_regularly(self, flush: Callable[[], None]) -> None:

@@ -145,6 +145,8 @@ class Supervisor:
                         seat.channel.send({**message, "call": number})
                 case "drain":
                     self._drain()
+                case _:
+                    pass  # a newer core may say more
 
     def _cancel_asked(self, job_id: JobId, *, force: bool) -> None:
         job = self._jobs.get(job_id)
@@ -220,6 +222,8 @@ class Supervisor:
                 if job is not None:
                     self._end(job)
                 self._recycle(seat)
+            case _:
+                pass
 
     def _spawn(self, seat: Seat, message: Mapping[str, Any]) -> None:
         _, descriptors, _, _ = socket.recv_fds(seat.descriptors, 8, 2)
@@ -318,7 +322,7 @@ class Supervisor:
             left_over = 0
             if process is not None:
                 known = self._known()
-                left_over = self._orphans.clear_session(process, known)
+                left_over = len(self._orphans.clear_session(pid, process.job.folder, known))
             os.waitpid(pid, 0)
             number = found.si_status if found.si_code != os.CLD_EXITED else None
             if process is not None:

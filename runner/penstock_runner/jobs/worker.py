@@ -122,12 +122,14 @@ class Worker:
         )
         return child
 
-    def emit(self, lines: list[list[Any]]) -> None:
+    def emit(self, lines: list[list[Any]], task_id: str | None = None) -> None:
         """Send log lines; a flood waits here until core has taken what came before."""
         job = self._job
         if job is None:
             return
         message = {**_name(job), "type": "logs", "lines": lines}
+        if task_id is not None:
+            message["task_id"] = task_id
         if threading.current_thread() is not self._main:
             self._link.send(message, wait=False)
             return
@@ -240,6 +242,8 @@ class Worker:
                 answers = self._answers.get(message["call"])
                 if answers is not None:
                     answers.put(message)
+            case _:
+                pass  # a newer supervisor may say more
 
     def _press_on(self) -> None:
         """Interrupt the task of a cancelled attempt, unless a process of it is about to end."""

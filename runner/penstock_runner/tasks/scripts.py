@@ -7,6 +7,7 @@ are collected, after a failure too.
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from penstock_runner.tasks.api import (
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
+SCRIPT = "penstock_script"
 LONGEST_ARGUMENT = 100_000
 """The system takes 128 KiB in one argument; a longer script goes through a file."""
 
@@ -56,6 +58,15 @@ class ScriptContext(RunContext, Protocol):
 
     def collect_files(self, patterns: Iterable[str], *, output_dir: bool = False) -> dict[str, str]:
         """Store what matches `outputFiles`, and what is in the output directory."""
+        ...
+
+    @property
+    def search_path(self) -> str:
+        """The PATH of processes on this machine."""
+        ...
+
+    def in_container(self, task_runner: Mapping[str, object] | None) -> bool:
+        """Whether a process with this task runner would not run on this machine itself."""
         ...
 
     def cache_folder(self, name: str) -> Path:
@@ -120,12 +131,6 @@ class ScriptProperties(TaskProperties):
             case _:
                 return self.task_runner
 
-    @property
-    def local(self) -> bool:
-        """Whether the task says that it runs as a process of this machine."""
-        kind = str((self.chosen_runner or {}).get("type", ""))
-        return kind.rpartition(".")[2] == "Process"
-
 
 class LanguageScript(ScriptProperties):
     """A script given as text."""
@@ -136,7 +141,7 @@ class LanguageScript(ScriptProperties):
         """Write the script to a file and run that."""
         run = Script(ctx, self)
         path = run.write(run.render(self.script))
-        return run.through([f"{self.language.run} {path}"])
+        return run.through([f"{self.language.run} {shlex.quote(str(path))}"])
 
 
 class LanguageCommands(ScriptProperties):
@@ -157,6 +162,8 @@ class Script:
         self.ctx = ctx
         self.properties = properties
         self.env: dict[str, str] = {}
+        self.first: list[str] = []
+        self._script: Path | None = None
         self.more: dict[str, object] = {"workingDir": str(ctx.workspace)}
         if properties.has_output_dir:
             self.more["outputDir"] = str(ctx.output_dir)
@@ -171,12 +178,14 @@ class Script:
 
     def write(self, script: str) -> Path:
         """Put the script into the working directory under a name of its own."""
-        return self.ctx.write_file(f".script{self.properties.language.suffix}", script)
+        name = f"{SCRIPT}{self.properties.language.suffix}"
+        self._script = self.ctx.write_file(name, script)
+        return self._script
 
     def through(self, commands: Sequence[str]) -> Result:
         """Run the commands after `beforeCommands`, and give the outputs or fail with them."""
         before = [self.render(command) for command in self.properties.before_commands]
-        end = self.run([*before, *commands])
+        end = self.run([*self.first, *before, *commands])
         outputs = self._outputs(end)
         if end.exit_code:
             raise TaskFailed(
@@ -215,6 +224,8 @@ class Script:
         return env
 
     def _outputs(self, end: ProcessEnd) -> Outputs:
+        if self._script is not None:
+            self._script.unlink(missing_ok=True)  # no glob of `outputFiles` is meant for it
         patterns = [str(self.ctx.render(p, self.more)) for p in self.properties.output_files]
         has_output_dir = self.properties.has_output_dir
         kept = self.ctx.collect_files(patterns, output_dir=has_output_dir)
