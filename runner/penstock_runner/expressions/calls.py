@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from penstock_runner.expressions.access import call
 from penstock_runner.expressions.callee import Callee, places
@@ -77,7 +76,7 @@ def macro_call(
     """The call of a macro of the template."""
 
     def evaluate(frame: Frame) -> object:
-        macro: Any = frame.scopes[0].get(f"macro {name}") if frame.scopes else None
+        macro = frame.macros.get(name)
         if macro is None:
             raise ExpressionFailed(f"Function or Macro [{name}] does not exist.", offset)
         positional = [arg(frame) for arg in args]

@@ -323,9 +323,7 @@ def _call(node: nodes.Call) -> Evaluate:
     hidden = name in {"render", "renderOnce"}
 
     def evaluate(frame: Frame) -> object:
-        if frame.scopes and callable(frame.scopes[0].get(f"macro {name}")):
-            return macro(frame)
-        if hidden and frame.expressions.recursive:
+        if name in frame.macros or (hidden and frame.expressions.recursive):
             return macro(frame)
         return function(frame)
 

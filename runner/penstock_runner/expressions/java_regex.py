@@ -100,8 +100,8 @@ def split(pattern: str, text: str, limit: int | None) -> list[str]:
         parts = text.split(fixed, limit - 1 if limit and limit > 0 else -1)
     else:
         parts = _split(_compiled(pattern), text, limit or 0)
-    if not limit:
-        while len(parts) > 1 and not parts[-1]:
+    if not limit and len(parts) > 1:
+        while parts and not parts[-1]:
             parts.pop()
     return parts
 

@@ -132,17 +132,9 @@ def _library(program: str, value: object) -> list[object]:
     compiled = _compiled(program)
     results: list[object] = []
     try:
-        for result in compiled.input_text(_nulls_kept(value)):
+        for result in compiled.input_text(write(value, nulls=True)):
             results.append(result)
             limits.check_items(len(results))
     except ValueError as error:
         raise ExpressionFailed(f"jq: {error}") from None
     return results
-
-
-def _nulls_kept(value: object) -> str:
-    """As JSON with null map values, which jq can see."""
-    try:
-        return json.dumps(value, ensure_ascii=False, default=lambda item: json.loads(write(item)))
-    except (TypeError, RecursionError, ValueError) as error:
-        raise ExpressionFailed(f"jq: the value is not JSON: {error}") from None

@@ -18,16 +18,17 @@ from penstock_runner.expressions.numbers import number_text
 from penstock_runner.expressions.text import json_datetime, scalar_text
 
 
-def write(value: object) -> str:
-    """The value as compact JSON."""
+def write(value: object, *, nulls: bool = False) -> str:
+    """The value as compact JSON; `nulls` keeps map values that are null."""
     parts: list[str] = []
-    _Writer(parts.append).write(value)
+    _Writer(parts.append, nulls=nulls).write(value)
     return "".join(parts)
 
 
 class _Writer:
-    def __init__(self, put: Callable[[str], None]) -> None:
+    def __init__(self, put: Callable[[str], None], *, nulls: bool) -> None:
         self._put = put
+        self._nulls = nulls
         self._budget = Budget()
 
     def _out(self, text: str) -> None:
@@ -53,7 +54,7 @@ class _Writer:
         self._out("{")
         first = True
         for key, item in value.items():
-            if item is None:
+            if item is None and not self._nulls:
                 continue
             name = key if isinstance(key, str) else "null" if key is None else scalar_text(key)
             self._out(f"{quoted(name)}:" if first else f",{quoted(name)}:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from penstock_runner.expressions import limits
 from penstock_runner.expressions.errors import NotInline, RenderLimit, UndefinedVariable
@@ -31,6 +31,13 @@ RENAMED = {
 }
 
 
+class Macro(Protocol):
+    """A macro of a template, ready to be called."""
+
+    def __call__(self, frame: Frame, args: list[object], named: dict[str, object]) -> str:
+        """The text it writes."""
+
+
 class Frame:
     """One rendering: created for it, thrown away after it."""
 
@@ -38,6 +45,7 @@ class Frame:
         "blocks",
         "expressions",
         "inline",
+        "macros",
         "nesting",
         "rerendered",
         "scopes",
@@ -61,6 +69,7 @@ class Frame:
         self.inline = inline
         self.scopes: list[dict[str, object]] = []
         self.blocks: dict[str, Callable[[Frame], str]] = {}
+        self.macros: dict[str, Macro] = {}
         self.steps = 0
         self.nesting: int = 0 if parent is None else parent.nesting + 1
         self.rerendered: int = 0 if parent is None else parent.rerendered

@@ -254,13 +254,11 @@ def _macro(node: nodes.Macro) -> Run:
         return _run_macro(frame, content, scope)
 
     def run(frame: Frame, _output: Output) -> None:
-        if not frame.scopes:
-            frame.scopes.append({})
-        if f"macro {name}" in frame.scopes[0]:
+        if name in frame.macros:
             raise ExpressionFailed(
                 f"More than one macro can not share the same name: {name}", offset
             )
-        frame.scopes[0][f"macro {name}"] = macro
+        frame.macros[name] = macro
 
     return run
 
@@ -269,11 +267,10 @@ def _run_macro(frame: Frame, content: Run, scope: dict[str, object]) -> str:
     """A macro sees its arguments and the other macros, not the variables."""
     inner = TextOutput()
     variables, scopes = frame.variables, frame.scopes
-    macros = {key: value for key, value in scopes[0].items() if key.startswith("macro ")}
     scope.setdefault("_context", frame.all_variables())
 
     def run() -> None:
-        frame.variables, frame.scopes = {}, [macros, scope]
+        frame.variables, frame.scopes = {}, [scope]
         try:
             content(frame, inner)
         finally:

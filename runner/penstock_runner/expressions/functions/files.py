@@ -85,14 +85,16 @@ def _refused(path: str) -> str:
 
 
 def _owned(variables: Mapping[str, object], path: str) -> bool:
-    """Files of this execution, of the one that started it, and of the own namespace."""
+    """Files of this execution, of those it replays or was started by, and of the namespace."""
     flow, trigger = _map(variables, "flow"), _map(variables, "trigger")
     execution = _map(variables, "execution")
     own = _prefix(flow.get("namespace"), flow.get("id"), execution.get("id"))
+    original = _prefix(flow.get("namespace"), flow.get("id"), execution.get("originalId"))
     parent = _prefix(trigger.get("namespace"), trigger.get("flowId"), trigger.get("executionId"))
     namespace = flow.get("namespace")
     files = f"/{namespace.replace('.', '/')}/_files/" if isinstance(namespace, str) else None
-    return any(prefix is not None and path.startswith(prefix) for prefix in (own, parent, files))
+    prefixes = (own, original, parent, files)
+    return any(prefix is not None and path.startswith(prefix) for prefix in prefixes)
 
 
 def _map(variables: Mapping[str, object], name: str) -> Mapping[str, object]:
