@@ -112,6 +112,8 @@ class _Children:
         skipped = _skipped(task, child)
         began = self._parts.now()
         outcome = skipped or run_task(child, task, self._parts, self._outside)
+        if self._outside.cancellation.reason == "killed":
+            outcome = replace(outcome, state=State.KILLED, reason="killed", error=None)
         if outcome.error is not None:
             child.log(Level.ERROR, outcome.error)
         self._keep(task, outcome)
