@@ -73,6 +73,7 @@ def _by_weight(
             part, weight = _spool(), 0
     if weight:
         found.append(_stored(part, put, len(found)))
+    part.close()
     return found
 
 
