@@ -15,6 +15,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from penstock_runner.git.remote import stripped
+
 SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
 Seconds = Annotated[timedelta, Field(ge=timedelta(seconds=1))]
 
@@ -136,6 +138,11 @@ class SourceSettings(Settings):
         if sum(given is not None for given in (self.ref, self.tag, self.commit)) > 1:
             raise ValueError("give one of 'ref', 'tag' and 'commit'")
         return self
+
+    @property
+    def shown_url(self) -> str:
+        """The address as it may be stored and shown."""
+        return stripped(self.url)
 
     @property
     def ref_kind(self) -> Literal["branch", "tag", "commit"]:

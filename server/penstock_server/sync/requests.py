@@ -1,0 +1,81 @@
+"""What core asks the git process: a look at one source, with its secrets and what is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from penstock_server.sync.desired import Manifest
+from penstock_server.sync.settings import SourceSettings
+from penstock_server.sync.state import SourceState
+
+Secrets = Callable[[str], str | None]
+
+
+class MissingSecret(Exception):
+    """A secret that a source names has no value."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no secret {name!r}; set it, or name another one in `auth`")
+        self.name = name
+
+
+def look_request(
+    settings: SourceSettings,
+    state: SourceState,
+    manifest: Manifest,
+    *,
+    secrets: Secrets,
+    file_roots: Iterable[Path],
+    observed: str | None,
+    reread: bool,
+    force: bool,
+) -> dict[str, Any]:
+    """The message for one look. `reread` has every file read again, whatever was applied."""
+    described = settings.model_dump(
+        mode="json", include={"id", "url", "include", "exclude", "namespaces", "limits", "proxy"}
+    )
+    described |= {
+        "path": settings.folder,
+        "ref_kind": settings.ref_kind,
+        "ref": settings.ref_name,
+        "mapping": settings.mapping.model_dump(mode="json", by_alias=True),
+        "timeout": settings.timeout.total_seconds(),
+        "allow_http": settings.allow_http,
+        "file_roots": [str(root) for root in file_roots],
+        "ca_file": str(settings.tls.ca_file) if settings.tls.ca_file else None,
+        "insecure": settings.tls.insecure_skip_verify,
+        "auth": _auth(settings, secrets),
+    }
+    known = {} if reread else {path: entry["blob"] for path, entry in manifest.items()}
+    return {
+        "type": "look",
+        "source": described,
+        "observed": observed,
+        "applied": state.applied_commit,
+        "known": known,
+        "force": force,
+    }
+
+
+def _auth(settings: SourceSettings, secrets: Secrets) -> dict[str, str | None]:
+    def secret(name: str | None) -> str | None:
+        if name is None:
+            return None
+        value = secrets(name)
+        if value is None:
+            raise MissingSecret(name)
+        return value
+
+    auth = settings.auth
+    return {
+        "username": auth.username,
+        "password": secret(auth.password_secret)
+        or (auth.password.get_secret_value() if auth.password else None),
+        "token": secret(auth.token_secret)
+        or (auth.token.get_secret_value() if auth.token else None),
+        "ssh_key": secret(auth.ssh_key_secret),
+        "passphrase": secret(auth.passphrase_secret),
+        "known_hosts": auth.known_hosts,
+    }

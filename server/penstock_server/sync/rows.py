@@ -1,0 +1,174 @@
+"""Sources and runs as rows, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.flow.faults import Fault
+from penstock_server.store.sources import GitCommit, GitSource
+from penstock_server.store.syncs import SyncRun
+from penstock_server.sync.plan import SyncPlan
+from penstock_server.sync.reading import fault_data
+from penstock_server.sync.settings import SourceSettings
+from penstock_server.sync.state import Condition, SourceState, status_of
+
+ERRORS_KEPT = 200
+Wait = Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """Why a look was asked for, and who waits for its end."""
+
+    trigger: str = "poll"
+    actor: str | None = None
+    delivery_id: str | None = None
+    confirmed: str | None = None
+    force: bool = False
+    waits: list[Wait] = field(default_factory=list)
+
+    def answer(self, result: dict[str, Any]) -> None:
+        """Tell everybody who waits."""
+        for wait in self.waits:
+            wait(result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One attempt to bring a source to a commit."""
+
+    id: str
+    source_id: str
+    look: Look
+    message: Mapping[str, Any]
+    before: str | None
+    started: datetime
+
+    @property
+    def sha(self) -> str:
+        """The commit to reach."""
+        return str(self.message["commit"]["sha"])
+
+    def row(
+        self, phase: str, now: datetime, decided: SyncPlan, errors: Sequence[Fault], message: str
+    ) -> SyncRun:
+        """The row of the run as it ends."""
+        kept = [fault_data(fault) for fault in errors[:ERRORS_KEPT]]
+        told = {"total": len(errors), "message": message, "items": kept}
+        return SyncRun(
+            id=self.id,
+            source_id=self.source_id,
+            trigger=self.look.trigger,
+            actor=self.look.actor,
+            from_commit=self.before,
+            to_commit=self.sha,
+            phase=phase,
+            started_at=self.started,
+            ended_at=now,
+            counts={**decided.counts, "errors": len(errors)},
+            errors=told if errors or message else None,
+            delivery_id=self.look.delivery_id,
+            plan_digest=decided.digest,
+            history_rewritten=bool(self.message["rewritten"]),
+        )
+
+    def result(
+        self, phase: str, decided: SyncPlan, errors: Sequence[Fault], message: str
+    ) -> dict[str, Any]:
+        """What those who wait are told."""
+        return {
+            "source": self.source_id,
+            "run": self.id,
+            "phase": phase,
+            "commit": self.sha,
+            "message": message,
+            "counts": dict(decided.counts),
+            "plan_digest": decided.digest,
+            "errors": [fault_data(fault) for fault in errors[:ERRORS_KEPT]],
+        }
+
+
+def source_row(settings: SourceSettings, state: SourceState, now: datetime) -> GitSource:
+    """The row of a source. Nothing of `auth` is in it."""
+    return GitSource(
+        id=settings.id,
+        url=settings.shown_url,
+        ref_kind=settings.ref_kind,
+        ref=settings.ref_name,
+        path=settings.path,
+        config=settings.model_dump(
+            mode="json", by_alias=True, exclude={"auth", "url"}, exclude_unset=True
+        ),
+        config_digest=state.config_digest,
+        origin="config",
+        enabled=settings.enabled,
+        pinned_commit=state.pinned_commit,
+        observed_commit=state.observed_commit,
+        observed_at=state.observed_at,
+        observed_ref=state.observed_ref,
+        applied_commit=state.applied_commit,
+        applied_at=state.applied_at,
+        applied_run_id=state.applied_run_id,
+        failed_commit=state.failed_commit,
+        next_poll_at=state.next_poll_at,
+        failures=state.failures,
+        status=status_of(state, settings, now),
+        conditions=[condition_data(one) for one in state.conditions],
+        webhook_at=state.webhook_at,
+        updated_at=now,
+    )
+
+
+def state_of(row: GitSource) -> SourceState:
+    """What a row remembers of its source."""
+    return SourceState(
+        id=row.id,
+        observed_commit=row.observed_commit,
+        observed_at=row.observed_at,
+        observed_ref=row.observed_ref,
+        applied_commit=row.applied_commit,
+        applied_at=row.applied_at,
+        applied_run_id=row.applied_run_id,
+        failed_commit=row.failed_commit,
+        failures=row.failures,
+        conditions=tuple(
+            Condition(
+                type=one["type"],
+                since=datetime.fromisoformat(one["since"]),
+                code=one["code"],
+                message=one["message"],
+            )
+            for one in row.conditions or ()
+        ),
+        webhook_at=row.webhook_at,
+        pinned_commit=row.pinned_commit,
+        config_digest=row.config_digest,
+    )
+
+
+def commit_of(source_id: str, data: Mapping[str, Any]) -> GitCommit:
+    """A commit as the git process tells it."""
+    return GitCommit(
+        source_id=source_id,
+        sha=data["sha"],
+        parents=data["parents"],
+        author_name=data["author_name"],
+        author_email=data["author_email"],
+        author_time=datetime.fromisoformat(data["author_time"]),
+        committer_time=datetime.fromisoformat(data["committer_time"]),
+        subject=data["subject"],
+        message=data["message"],
+    )
+
+
+def condition_data(condition: Condition) -> dict[str, Any]:
+    """A condition as plain data."""
+    return {
+        "type": condition.type,
+        "since": condition.since.isoformat(),
+        "code": condition.code,
+        "message": condition.message,
+    }
