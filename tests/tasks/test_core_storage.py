@@ -191,7 +191,7 @@ def test_a_file_that_is_there_is_skipped_or_replaced(
         run(ctx, "namespace.UploadFiles", namespace="io.test", filesMap={"a.txt": FILE},
             conflict=conflict)  # fmt: skip
     assert text(ctx, places.namespace_file("io.test", "a.txt")) == expected
-    with pytest.raises(TaskFailed, match="already exists in namespace 'io.test' and conflict is"):
+    with pytest.raises(TaskFailed, match=r"already exists in namespace 'io\.test' and conflict is"):
         run(ctx, "namespace.UploadFiles", namespace="io.test", filesMap={"a.txt": FILE},
             conflict="ERROR")  # fmt: skip
 
