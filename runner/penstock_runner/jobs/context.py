@@ -112,7 +112,7 @@ class JobContext:
     @property
     def output_dir(self) -> Path:
         """Where a task may put files that are all kept."""
-        self._folders.make()
+        self._folders.make_output_dir()
         return self._folders.output_dir
 
     @property

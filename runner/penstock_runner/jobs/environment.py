@@ -35,7 +35,7 @@ def job_environment(
     """
     env = {name: value for name, value in settings.environment.items() if not reserved(name)}
     env["HOME"] = str(workspace.path)
-    env["TMPDIR"] = str(workspace.temporary)
+    env["TMPDIR"] = str(workspace.folder)
     env.update(job.ci)
     env.update(_identity(settings, job, task_id))
     env.update(flow_env)

@@ -1,9 +1,9 @@
 """The private folder of one job: working directory, output directory, temporary files, output file.
 
 Layout below `<workspaces>/<task run>-<attempt>`, all of it mode 0700 and gone after the job: `work`
-(the working directory), `out` (`outputDir`), `tmp`, `in` (fetched files) and the files behind
-`$PENSTOCK_OUTPUT` and its like, which are outside `work` so that no glob of `outputFiles` finds
-them.
+(the working directory), `out` (`outputDir`), `in` (fetched files), temporary files and the files
+behind `$PENSTOCK_OUTPUT` and its like, which are outside `work` so that no glob of `outputFiles`
+finds them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class Workspace:
         self.folder = folder
         self.path = self.folder / "work"
         self.output_dir = self.folder / "out"
-        self.temporary = self.folder / "tmp"
         self.output_file = self.folder / "output"
         self.summary_file = self.folder / "summary"
         self.env_file = self.folder / "env"
@@ -51,16 +50,26 @@ class Workspace:
                 if attempt:
                     raise
                 remove_tree(self.folder)
-        for part in (self.path, self.output_dir, self.temporary):
-            part.mkdir(mode=PRIVATE)
+        self.path.mkdir(mode=PRIVATE)
         self._made = True
-        self.give(self.folder, self.path, self.output_dir, self.temporary)
+        self.give(self.folder, self.path)
+
+    def make_output_dir(self) -> None:
+        """Make the output directory, for tasks that have one."""
+        self.make()
+        self.output_dir.mkdir(mode=PRIVATE, exist_ok=True)
+        self.give(self.output_dir)
 
     def remove(self) -> None:
         """Remove everything."""
-        if self._made:
+        if not self._made:
+            return
+        self._made = False
+        try:
+            os.rmdir(self.path)  # noqa: PTH106 - most jobs leave nothing, and this is much quicker
+            os.rmdir(self.folder)  # noqa: PTH106
+        except OSError:
             remove_tree(self.folder)
-            self._made = False
 
     def give(self, *paths: Path) -> None:
         """Let the job's user have these paths, when it has one of its own."""
