@@ -264,6 +264,11 @@ class StoreContract:
         store.write(changed(execution(1, State.CREATED, State.FAILED, State.RUNNING), 1))
         assert store.unended() == [execution(1).id]
 
+    def test_ids_are_ordered_by_their_bytes(self, store: Store) -> None:
+        ids = ["0B", "0a", "0A", "0b", "00"]
+        store.write(created(*(replace(execution(), id=id_ * 11) for id_ in ids)))
+        assert store.unended() == [id_ * 11 for id_ in ("00", "0A", "0B", "0a", "0b")]
+
     def test_slots_are_taken_by_what_runs_or_is_paused(self, store: Store) -> None:
         store.write(
             created(
