@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 from pydantic import ValidationError
 
 from penstock_runner.flow import durations, model
-from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity
 from penstock_runner.flow.labels import read_labels
 from penstock_runner.flow.suggestions import did_you_mean
 from penstock_runner.flow.types import (
@@ -151,7 +151,7 @@ class Binder:
             return None
         before = len(self.faults)
         type_, kind = self._type(data, pointer)
-        values: dict[str, object] = {"type": type_, "kind": kind}
+        values: dict[str, object] = {"type": type_, "kind": kind, "branches": {}, "depends_on": {}}
         values["id"] = self._id(data, pointer, TASK_ID)
         flowable = FLOWABLES.get(kind)
         self._common(data, _TASK_FIELDS, values, pointer)
@@ -291,8 +291,10 @@ class Binder:
 
     def _unknown_input_type(self, type_: object, pointer: str) -> None:
         shown = "null" if type_ is None else str(type_)
+        if not self._room(Severity.ERROR):
+            return
+        hint = did_you_mean(shown[:100], INPUT_OPTIONS) or "known are " + ", ".join(INPUT_OPTIONS)
         self._add("BAD_VALUE", f"Invalid type: {shown}", pointer + "/type")
-        hint = did_you_mean(shown, INPUT_OPTIONS) or "known are " + ", ".join(INPUT_OPTIONS)
         self.faults[-1] = replace(self.faults[-1], hint=hint)
 
     def _output(self, data: object, pointer: str) -> model.Output | None:
@@ -473,7 +475,7 @@ class Binder:
         if not self._strict:
             return
         for name in data:
-            if name not in allowed:
+            if name not in allowed and self._room(Severity.ERROR):
                 self.faults.append(unknown_property(self._document, pointer, name, what, allowed))
 
     def _model(self, kind: type[M], values: Mapping[str, object], pointer: str) -> M | None:
@@ -481,7 +483,7 @@ class Binder:
         try:
             return kind.model_validate(values)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
+            for detail in error.errors(include_url=False) if self._room(Severity.ERROR) else ():
                 fault = self._fault_of(cast("Mapping[str, object]", detail), pointer)
                 # An id or type that is missing has been told already, in better words.
                 if not any(f.pointer == fault.pointer for f in self.faults):
@@ -501,14 +503,25 @@ class Binder:
         return any(fault.severity is Severity.ERROR for fault in self.faults[count:])
 
     def _add(self, code: str, message: str, pointer: str, *, key: bool = False) -> None:
-        self.faults.append(self._document.fault(code, message, pointer, key=key))
+        if self._room(Severity.ERROR):
+            self.faults.append(self._document.fault(code, message, pointer, key=key))
+
+    def _room(self, severity: Severity) -> bool:
+        """Whether another fault of this severity is kept; finding its place takes time."""
+        if len(self.faults) < MAX_FAULTS:
+            return True
+        return sum(fault.severity is severity for fault in self.faults) < MAX_FAULTS
 
     def _warn(self, code: str, message: str, pointer: str, child: str | None) -> None:
+        if not self._room(Severity.WARNING):
+            return
         at = pointer if child is None else f"{pointer}/{child}"
         fault = self._document.fault(code, message, at)
         self.faults.append(replace(fault, pointer=pointer, severity=Severity.WARNING))
 
     def _deprecated_property(self, pointer: str, old: str, new: str | None = None) -> None:
+        if not self._room(Severity.WARNING):
+            return
         way_out = f"write '{new}'" if new else _SUCCESSORS.get(old, "leave it out")
         fault = self._document.fault(
             "DEPRECATED_PROPERTY", f"'{old}' is deprecated: {way_out}", pointer, key=True

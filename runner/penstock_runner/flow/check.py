@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
 from penstock_runner.flow.binding import Binder
 from penstock_runner.flow.catalogue import Catalogue, TypeInfo
-from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.cycles import in_circles
+from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity
 from penstock_runner.flow.flow_rules import flow_faults, property_names
 from penstock_runner.flow.labels import offending, read_labels
 from penstock_runner.flow.literals import is_template
@@ -61,7 +63,7 @@ def check(parsed: Parsed, catalogue: Catalogue) -> tuple[Fault, ...]:
     told = {(fault.code, fault.pointer) for fault in parsed.faults}
     return tuple(
         replace(fault, flow=name)
-        for fault in checker.faults()
+        for fault in islice(checker.faults(), MAX_FAULTS)
         if (fault.code, fault.pointer) not in told
     )
 
@@ -281,7 +283,7 @@ class _Checker:
                     message = f"{site.id}: Not existing task id in dependency: {name}"
                     pointer = f"{site.pointer}/tasks/{index}/dependsOn/{at}"
                     yield self.document.fault("BAD_VALUE", message, pointer)
-        if circle := _circle(needs):
+        if circle := in_circles(needs):
             message = f"{site.id}: Cyclic dependency detected: {', '.join(circle)}"
             yield self.document.fault("BAD_VALUE", message, site.pointer + "/tasks")
 
@@ -349,19 +351,3 @@ def _needs(tasks: list[object]) -> dict[str, list[str]]:
             listed = wanted if isinstance(wanted, list) else [wanted] if wanted else []
             needs[str(task.get("id"))] = [str(name) for name in listed]
     return needs
-
-
-def _circle(needs: Mapping[str, list[str]]) -> list[str]:
-    """The tasks that wait for themselves, in the order of the file."""
-    found: list[str] = []
-    for start in needs:
-        reached: set[str] = set()
-        waiting = list(needs[start])
-        while waiting:
-            name = waiting.pop()
-            if name not in reached:
-                reached.add(name)
-                waiting.extend(needs.get(name, ()))
-        if start in reached:
-            found.append(start)
-    return found

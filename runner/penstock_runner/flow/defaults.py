@@ -71,18 +71,30 @@ class _Put:
             return [self.into(item) for item in value]
         if not isinstance(value, Mapping):
             return value
-        done: Mapping[str, object] = {key: self.into(item) for key, item in value.items()}
+        done: dict[str, object] = {key: self.into(item) for key, item in value.items()}
         type_ = value.get("type")
         if not isinstance(type_, str):
             return done
         names = {type_, canonical(type_)}
         for default in self._plain:
             if _matches(default, names):
-                done = _merged(default.values, done)
+                _fill(done, default.values)
         for default in reversed(self._forced):
             if _matches(default, names):
                 done = _merged(done, default.values)
         return done
+
+
+def _fill(own: dict[str, object], values: Mapping[str, object]) -> None:
+    """Put in what the object does not say itself; maps and lists are joined with its own."""
+    for key, value in values.items():
+        known = own.get(key)
+        if known is None:
+            own[key] = value
+        elif isinstance(known, Mapping) and isinstance(value, Mapping):
+            own[key] = _merged(value, known)
+        elif isinstance(known, list) and isinstance(value, list):
+            own[key] = [*value, *known]
 
 
 def _matches(default: Default, names: set[str]) -> bool:

@@ -31,8 +31,10 @@ def parse(value: object) -> timedelta:
             return timedelta(seconds=value)
         text = value.strip()
         return timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else parse_iso(text)
-    except OverflowError:
-        raise BadDuration(f"{value!r} is too long for a duration") from None
+    except (OverflowError, ValueError) as error:
+        if isinstance(error, BadDuration):
+            raise
+        raise BadDuration(f"{str(value)[:64]} is too long for a duration") from None
 
 
 def parse_iso(text: str) -> timedelta:

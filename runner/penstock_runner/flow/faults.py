@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# Of one file so many errors and so many warnings are kept; what is beyond helps nobody.
+MAX_FAULTS = 200
+
 
 class Severity(StrEnum):
     """An error blocks, a warning and a note do not."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
+from penstock_runner.flow.cycles import in_circles
 from penstock_runner.flow.literals import pattern_reason
 from penstock_runner.flow.trigger_rules import Finding
 from penstock_runner.flow.types import INPUT_OPTIONS
@@ -80,19 +82,19 @@ def dependency_findings(inputs: Sequence[object]) -> Iterator[Finding]:
             if other not in needs:
                 message = f"Input with id '{name}' depends on a non-existent input '{other}'."
                 yield at, "BAD_VALUE", message
-        if name in (reached := _reached(name, needs)):
-            chain = ", ".join(reached)
-            message = f"Cycle dependency detected for input with id '{name}': [{chain}]"
-            yield at, "BAD_VALUE", message
+    for name in in_circles(needs):
+        chain = ", ".join(_reached(name, needs))
+        message = f"Cycle dependency detected for input with id '{name}': [{chain}]"
+        yield (places[name], "dependsOn"), "BAD_VALUE", message
 
 
 def _reached(start: str, needs: Mapping[str, list[str]]) -> list[str]:
-    """Everything that an input waits for, itself only when it goes in a circle."""
-    found: list[str] = []
-    waiting = list(needs.get(start, ()))
+    """Everything that an input waits for, nearest first."""
+    found: dict[str, None] = {}
+    waiting = deque(needs.get(start, ()))
     while waiting:
-        name = waiting.pop(0)
+        name = waiting.popleft()
         if name not in found:
-            found.append(name)
+            found[name] = None
             waiting.extend(needs.get(name, ()))
-    return found
+    return list(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 CORE = "io.kestra.plugin.core."
 _OLD_TASKS = "io.kestra.core.tasks."
@@ -96,6 +97,7 @@ _DEPRECATED = frozenset(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
     """The present name of a type; the name itself when it has no other."""
     if name in _ALIASES:

@@ -17,7 +17,7 @@ import yaml as pyyaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock_runner.flow import scalars
-from penstock_runner.flow.faults import Fault
+from penstock_runner.flow.faults import MAX_FAULTS, Fault
 from penstock_runner.flow.positions import Span, line_and_column, locate, offset_of
 
 try:
@@ -293,6 +293,8 @@ class _Walk:
         if id(node) in self._open:
             self._node = node
             raise _Refused("YAML_ALIAS_LIMIT", "an alias inside the value that it names: remove it")
+        if node.tag != _COLLECTION:
+            self._fault("YAML_SYNTAX", f"the tag {node.tag} is not allowed: leave it out", node)
         self._open.add(id(node))
         data = self._sequence(node) if type(node) is SequenceNode else self._mapping(node)
         self._open.discard(id(node))
@@ -382,6 +384,8 @@ class _Walk:
             raise _Refused("YAML_ALIAS_LIMIT", f"more than {MAX_ALIASES:,} aliases: write it out")
 
     def _fault(self, code: str, message: str, node: Node) -> None:
+        if len(self.faults) >= MAX_FAULTS:
+            return
         self.faults.append(placed(Fault(code=code, message=message), _span(node)))
 
 
