@@ -42,6 +42,15 @@ MOMENT = datetime(2024, 3, 5, 15, 8, 9, 123456, tzinfo=ZoneInfo("Europe/Paris"))
         ("Z ZZZZ ZZZZZ", "+0100 GMT+01:00 +01:00"),
         ("w W", "10 2"),
         ("G", "AD"),
+        ("'it''s'", "it's"),
+        ("c F", "3 1"),
+        ("XXXX XXXXX", "+0100 +01:00"),
+        ("v", "CET"),
+        ("iso_time", "15:08:09.123456+01:00"),
+        ("iso_offset_date_time", "2024-03-05T15:08:09.123456+01:00"),
+        ("iso_local_date_time", "2024-03-05T15:08:09.123456"),
+        ("iso_offset_time", "15:08:09.123456+01:00"),
+        ("basic_iso_date", "20240305+0100"),
         ("yyyy-MM-dd'T'HH:mm:ssXXX", "2024-03-05T15:08:09+01:00"),
         ("'o''clock' h", "o'clock 3"),
         ("yyyy[-MM]", "2024-03"),
@@ -66,6 +75,21 @@ def test_a_java_pattern_prints_as_in_java(pattern: str, expected: str) -> None:
 def test_an_offset_of_zero_is_z_or_zeros() -> None:
     moment = MOMENT.astimezone(UTC)
     assert format_java(moment, "X XXX x xxx Z O") == "Z Z +00 +00:00 +0000 GMT"
+
+
+def test_zones_without_a_name_print_their_offset() -> None:
+    half = MOMENT.astimezone(timezone(timedelta(hours=-3, minutes=-30)))
+    assert format_java(half, "VV z X O ZZZZ x") == "-03:30 -03:30 -0330 GMT-3:30 GMT-03:30 -0330"
+    assert format_java(MOMENT.astimezone(UTC), "VV zzzz ZZZZ ZZZZZ OOOO") == (
+        "UTC Coordinated Universal Time GMT Z GMT"
+    )
+    assert format_java(MOMENT.astimezone(UTC), "iso_date_time").endswith("Z[UTC]")
+
+
+def test_styles_follow_the_locale() -> None:
+    assert "2024" in format_java(MOMENT, "full", "en_US")
+    assert format_java(MOMENT, "short", "de").startswith("05.03.24")
+    assert format_java(MOMENT, "EEE MMM QQQ a w W e", "fr") == "mar. mars T1 PM 10 2 2"
 
 
 def test_names_follow_the_locale() -> None:
@@ -113,6 +137,10 @@ def test_the_default_zone_is_a_setting() -> None:
         ("20240305", "yyyyMMdd", "2024-03-05T00:00:00Z"),
         ("3:08 pm 1/2/24", "h:mm a d/M/yy", "2024-02-01T15:08:00Z"),
         ("2024-065", "yyyy-DDD", "2024-03-05T00:00:00Z"),
+        ("2024 Q3", "yyyy 'Q'Q", "2024-07-01T00:00:00Z"),
+        ("Tue 5.3.2024 24", "EEE d.M.yyyy kk", "2024-03-05T00:00:00Z"),
+        ("2024 AD 11 K 5", "yyyy G KK 'K' d", "2024-01-05T11:00:00Z"),
+        ("12 AM", "hh a", "1970-01-01T00:00:00Z"),
         ("2024-03-05T07:08:09+0200", "yyyy-MM-dd'T'HH:mm:ssZ", "2024-03-05T05:08:09Z"),
         ("2024-03-05 07:08 Europe/Paris", "yyyy-MM-dd HH:mm VV", "2024-03-05T06:08:00Z"),
         ("07:08:09.25", "HH:mm:ss.SS", "1970-01-01T07:08:09Z"),
@@ -165,6 +193,13 @@ def test_timestamps() -> None:
         ("now() | dateAdd(99999999, 'YEARS')", "outside of the years"),
         ("99999999999999 | date", "no date within 9999 years"),
         ("'x' | date(existingFormat='yyyy')", "could not be parsed as 'yyyy'"),
+        ("'x' | date(existingFormat='iso_date')", "could not be parsed as 'iso_date'"),
+        ("'x' | date(existingFormat='b')", "unknown letter 'b'"),
+        ("'0001-01-01T00:00' | date(timeZone='+14:00') | date(timeZone='-12:00')", ""),
+        ("now() | date('y{}')", "reserved '{'"),
+        ("now() | date(timeZone='+19:00')", "Unknown time zone"),
+        ("now() | date(1)", "must be a text"),
+        ("'9999-12-31' | dateAdd(9, 'DAYS')", "outside of the years"),
         ("'2024-13' | date(existingFormat='yyyy-MM')", "is not a date"),
     ],
 )

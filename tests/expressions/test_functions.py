@@ -19,6 +19,12 @@ def test_secrets_are_looked_up_in_upper_case() -> None:
     assert value("secret('json', subkey='user')", world) == "ada"
 
 
+def test_a_field_that_a_secret_lacks_is_named() -> None:
+    world = World(secrets={"JSON": '{"user": "ada"}', "TEXT": "plain"})
+    assert "the field 'nope'" in failure("{{ secret('json', subkey='nope') }}", world)
+    assert "the field 'a'" in failure("{{ secret('text', subkey='a') }}", world)
+
+
 def test_a_missing_secret_is_named_as_written() -> None:
     with pytest.raises(UnknownSecret) as caught:
         value("secret('my_key')")
@@ -139,6 +145,13 @@ def test_a_function_gives_the_value(expression: str, expected: object) -> None:
         ("range(1, 5, 0)", "not 0"),
         ("max('a')", "takes numbers"),
         ("block('nope')", "Block [nope] does not exist."),
+        ("secret('json', subkey='nope')", "Cannot find"),
+        ("env('nope')", "Unable to find `nope`"),
+        ("read('a')", "the flow has no namespace here"),
+        ("nanoId(0)", "within 1 and 1000"),
+        ("decrypt('AAAAAAAAAAAAAAAAAAAAAA==', '!')", "is not base64"),
+        ("decrypt('AAAAAAAAAAAAAAAAAAAAAA==', 'AAAA')", "is too short"),
+        ("encrypt('!', 'x')", "base64 of 16, 24 or 32 bytes"),
     ],
 )
 def test_a_function_says_what_it_cannot_take(expression: str, part: str) -> None:

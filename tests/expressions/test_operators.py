@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,8 @@ VARIABLES: dict[str, object] = {
     "yes": True,
     "no": False,
     "organization": "acme",
+    "soon": datetime(2030, 1, 1, tzinfo=UTC),
+    "big": 10**400,
 }
 
 
@@ -60,6 +63,25 @@ VARIABLES: dict[str, object] = {
         ("'' ~ {'a': [1, null]}", "{a=[1, null]}"),
         ("'' ~ l", "[1, 2, 3]"),
         ("one == 1.0", True),
+        ("1.0 / 0", math.inf),
+        ("-1.0 / 0 < 0", True),
+        ("0.0 / 0 == 0", False),
+        ("(1.0 % 0) == 0", False),
+        ("-(0.5)", -0.5),
+        ("l - 9", [1, 2, 3]),
+        ("{'a': 1} == {'a': 1.0}", True),
+        ("{'a': 1} == {'b': 1}", False),
+        ("l == [1, 2]", False),
+        ("one is null", False),
+        ("nothing is null and nothing is empty", True),
+        ("'' is empty and [] is empty and {} is empty", True),
+        ("0 is empty", False),
+        ("2 is even and 3 is odd", True),
+        ("l is iterable and not (a is iterable)", True),
+        ("a is map and l is not map", True),
+        ("'{}' is json and '{' is not json and 1 is not json", True),
+        ("word is string", True),
+        ("1 is equalTo(1.0)", True),
         ("'1' == 1", False),
         ("yes == 1", False),
         ("one equals 1", True),
@@ -124,6 +146,19 @@ def test_an_expression_has_the_value(expression: str, expected: object) -> None:
         ("not l contains 2", "must be a boolean"),
         ("one contains 1", "Contains operator can only be used on Collections"),
         ("-word", "minus sign"),
+        ("+word", "plus sign"),
+        ("{} - 1", "[SUBTRACT]"),
+        ("'a' / 2", "[DIVIDE]"),
+        ("null % 2", "[MODULUS]"),
+        ("l ? 1 : 2", "not a list"),
+        ("(1..3)[nope]", "Unable to find `nope`"),
+        ("yes > 1", "invalid operands for mathematical comparison"),
+        ("soon > yes", "invalid operands for mathematical comparison"),
+        ("1.5 + big", "a number is too large"),
+        ("1 is even('x')", "Only 0 argument(s)"),
+        ("1.5 is even", "takes a whole number"),
+        ("null is odd", "takes a whole number"),
+        ("nope is empty", "Unable to find `nope`"),
         ("1..999999", "The range has more than"),
         ("1..'b'", "A range needs"),
     ],

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
-from tests.expressions.world import render, value
+from tests.expressions.world import failure, render, value
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -57,6 +57,11 @@ def test_json_leaves_out_null_map_values_and_keeps_nulls_of_lists() -> None:
     assert render("{{ m | toJson }}", m=given) == expected
 
 
+def test_numbers_that_json_lacks_are_texts_in_it() -> None:
+    assert render("{{ [1.0 / 0, dec] }}", dec=Decimal("1.50")) == '["Infinity",1.50]'
+    assert render("{{ b }}{{ [b] }}", b=b"\xc3\xa9") == 'é["é"]'
+
+
 def test_json_escapes_what_must_be_escaped() -> None:
     assert render("{{ m }}", m={'a"': "b\\\n"}) == '{"a\\"":"b\\\\\\n"}'
 
@@ -83,6 +88,50 @@ def test_yaml_is_plain_and_reads_back() -> None:
     assert text is not None
     assert yaml.safe_load(text) == given
     assert text.startswith("a: text\no: null\nl:\n - 1\n - x\n - k: v\n")
+
+
+def test_yaml_writes_dates_durations_and_odd_texts() -> None:
+    given = {
+        "d": date(2024, 1, 1),
+        "m": datetime(2024, 1, 1, tzinfo=UTC),
+        "p": timedelta(seconds=1),
+        "tab": "a\tb\nc",
+        "lead": " a\nb",
+        "keep": "a\n\n",
+        "inf": float("inf"),
+        "nan": float("nan"),
+        "e": {},
+        5: "five",
+        None: 1,
+    }
+    assert render("{{ m | yaml }}", m=given) == (
+        'd: "2024-01-01"\nm: "2024-01-01T00:00:00Z"\np: 1.000000000\ntab: "a\\tb\\nc"\n'
+        'lead: " a\\nb"\nkeep: |+\n  a\n\ninf: .inf\nnan: .nan\ne: {}\n5: five\n"null": 1\n'
+    )
+
+
+def test_ion_writes_every_kind_of_value() -> None:
+    given = [
+        float("inf"),
+        float("-inf"),
+        float("nan"),
+        Decimal(3),
+        date(2024, 1, 2),
+        1e30,
+        datetime(2024, 1, 2, tzinfo=UTC),
+        timedelta(seconds=1.5),
+        {"null": 1, "it's": 2},
+    ]
+    assert render("{{ l | toIon }}", l=given) == (
+        "[+inf,-inf,nan,3.,2024-01-02,1e30,2024-01-02T00:00:00Z,1.500000000,{'null':1,'it\\'s':2}]"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{a 1}", "{[]: 1}", "[1 2]", "}", "@", "2024-13-01", "{a:1", "1" * 2000]
+)
+def test_text_that_is_no_ion_is_an_error(text: str) -> None:
+    assert "Invalid ion" in failure("{{ fromIon(t) }}", t=text)
 
 
 def test_yaml_indents_lists_by_one() -> None:
@@ -114,6 +163,16 @@ def test_ion_is_written_and_read_back() -> None:
         ("null.string", None),
         ("(a 1)", ["a", 1]),
         ("0x1F", 31),
+        ("true", True),
+        ("false", False),
+        ("+inf", float("inf")),
+        ("-inf", float("-inf")),
+        ("1.5", Decimal("1.5")),
+        ("1_000", 1000),
+        ("2024T", date(2024, 1, 1)),
+        ("2024-05T", date(2024, 5, 1)),
+        ("'it\\'s'", "it's"),
+        ("'q'::x", "x"),
         ("2.5e0", 2.5),
         ("2024-04-21", date(2024, 4, 21)),
         ("2024-04-21T23:00:00.000Z", datetime(2024, 4, 21, 23, tzinfo=UTC)),

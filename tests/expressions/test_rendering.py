@@ -111,7 +111,16 @@ def test_inline_rendering_refuses_what_only_shows_at_run_time() -> None:
 
 
 def test_without_services_every_question_says_so() -> None:
-    for source in ("{{ secret('x') }}", "{{ kv('x') }}", "{{ uuid() }}", "{{ http('x') }}"):
+    for source in (
+        "{{ secret('x') }}",
+        "{{ kv('x') }}",
+        "{{ uuid() }}",
+        "{{ http('x') }}",
+        "{{ read('x') }}",
+        "{{ fileSize('x') }}",
+        "{{ fileExists('x') }}",
+        "{{ errorLogs() }}",
+    ):
         with pytest.raises(ExpressionFailed, match="is not available here"):
             EXPRESSIONS.render(source, {"flow": {"namespace": "n"}}, NoServices())
     assert EXPRESSIONS.render("{{ now('yyyy') }}", {}, NoServices()) == "1970"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from tests.expressions.world import EXPRESSIONS, World, failure, render, value
 
@@ -111,6 +113,61 @@ def test_members_are_few_and_known() -> None:
     assert value("l.size", l=[1, 2]) == 2
     assert value("m.size", m={"size": "key"}) == "key"
     assert value("'a,b'.split(',')") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("m.containsKey('a')", True),
+        ("m.containsValue(1)", True),
+        ("m.getOrDefault('z', 5)", 5),
+        ("m.keySet()", ["a"]),
+        ("m.values()", [1]),
+        ("m.entrySet()", [{"key": "a", "value": 1}]),
+        ("m.isEmpty()", False),
+        ("m.toString()", "{a=1}"),
+        ("l.get(0)", 3),
+        ("l.indexOf(4)", 1),
+        ("l.empty", False),
+        ("l['1']", 4),
+        ("t.toUpperCase()", "A-B"),
+        ("t.toLowerCase().contains('b')", True),
+        ("t.indexOf('b')", 2),
+        ("t.equals('A-b')", True),
+        ("t.substring(2)", "b"),
+        ("t.split('-')", ["A", "b"]),
+        ("t.empty", False),
+        ("t.isBlank()", False),
+        ("p.seconds", 90),
+        ("p.toMinutes()", 1),
+        ("p.toHours() + p.toDays() + p.toMillis() + p.getSeconds() + p.nano", 90090),
+        ("p.zero or p.negative", False),
+        ("d.year + d.monthValue + d.dayOfMonth + d.hour + d.minute + d.second", 2056),
+        ("d.dayOfWeek ~ d.month ~ d.dayOfYear", "TUESDAYMARCH65"),
+        ("d.getYear()", 2024),
+        ("d.getDayOfWeek()", "TUESDAY"),
+        ("d.epochSecond", 1709622489),
+        ("true.toString()", "true"),
+        ("m[k]", 1),
+    ],
+)
+def test_a_member_has_the_value(expression: str, expected: object) -> None:
+    variables: dict[str, object] = {
+        "m": {"a": 1},
+        "l": [3, 4],
+        "t": "A-b",
+        "p": timedelta(seconds=90),
+        "d": datetime(2024, 3, 5, 7, 8, 9, tzinfo=UTC),
+        "k": "a",
+    }
+    assert value(expression, **variables) == expected
+
+
+def test_a_number_as_key_finds_the_keys_that_are_numbers() -> None:
+    assert value("{1: 'a'}[1] ?? 'b'".replace("{1: 'a'}", "({1: 'a'})")) == "a"
+    assert value("m[2] ?? 'b'", m={1: "a"}) == "b"
+    assert value("m[true] ?? 'b'", m={}) == "b"
+    assert value("m[n] ?? 'b'", m={"a": 1}, n=None) == "b"
 
 
 def test_variables_may_be_any_mapping() -> None:

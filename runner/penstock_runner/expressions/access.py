@@ -6,9 +6,10 @@ Nothing else: no attribute of a Python object is ever read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
+from penstock_runner.expressions.kinds import kind
 from penstock_runner.expressions.numbers import is_whole
 from penstock_runner.expressions.operators import contains, equals
 from penstock_runner.expressions.text import plain, printed
@@ -77,25 +78,6 @@ def call(target: object, name: str, arguments: list[object]) -> object:
         return method(target, *arguments)
     except TypeError:
         raise ExpressionFailed(f"The method `{name}()` does not take these arguments") from None
-
-
-def kind(value: object) -> str:
-    """What a value is, in the words of the language."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, Mapping):
-        return "map"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return "list"
-    if isinstance(value, timedelta):
-        return "duration"
-    if isinstance(value, date):
-        return "date"
-    return "number"
 
 
 def _key_hint(target: Mapping[object, object], key: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from penstock_runner.expressions import limits
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.json_text import write
-from penstock_runner.expressions.operators import type_name
+from penstock_runner.expressions.kinds import type_name
 
 _STEP = re.compile(
     r"""\.(?P<name>[A-Za-z_]\w*)|\.?\[(?P<index>-?\d{1,9})\]|\.?(?P<each>\[\])"""

@@ -71,8 +71,14 @@ class PebbleStream(TokenStream):
         if self.current.type == "eof":
             message = f"Unexpected end of template, expected token {wanted}"
         else:
-            message = f"{unexpected(self.current)}, expected token {wanted}"
+            message = f"{unexpected(self.current)}, expected token {wanted}{self._hint()}"
         raise TemplateSyntaxError(message, self.current.lineno, self.name, self.filename)
+
+    def _hint(self) -> str:
+        """How what other template languages write is written here."""
+        if self.current.test("name:if"):
+            return ": a choice is written as `condition ? one : other`"
+        return ""
 
 
 def unexpected(token: Token) -> str:

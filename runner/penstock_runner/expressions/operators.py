@@ -6,17 +6,16 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from penstock_runner.expressions import limits
 from penstock_runner.expressions.errors import ExpressionFailed, RenderLimit
+from penstock_runner.expressions.kinds import kind, type_name
 from penstock_runner.expressions.numbers import (
     Float32,
     Number,
     is_number,
     is_whole,
-    number_text,
     within_long,
 )
 from penstock_runner.expressions.text import plain
@@ -219,8 +218,7 @@ def span(left: object, right: object, step: object = 1) -> list[object]:
         codes = span(ord(left), ord(right), step)
         return [chr(code) for code in codes if isinstance(code, int)]
     raise ExpressionFailed(
-        f"A range needs whole numbers or single characters, not {type_name(left)}"
-        f" and {type_name(right)}"
+        f"A range needs whole numbers or single characters, not a {kind(left)} and a {kind(right)}"
     )
 
 
@@ -233,41 +231,14 @@ def truth(value: object) -> bool:
     if isinstance(value, str):
         return bool(value)
     raise ExpressionFailed(
-        f"A condition must be a boolean, a number or a text, not {type_name(value)}"
+        f"A condition must be a boolean, a number or a text, not a {kind(value)}"
     )
-
-
-def type_name(value: object) -> str:
-    """The class of a value, as flows written for Java expect its name."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "java.lang.Boolean"
-    if isinstance(value, int):
-        if -(2**31) <= value < 2**31:
-            return "java.lang.Integer"
-        return "java.lang.Long" if -(2**63) <= value < 2**63 else "java.math.BigInteger"
-    names: list[tuple[type | tuple[type, ...], str]] = [
-        (str, "java.lang.String"),
-        (Float32, "java.lang.Float"),
-        (float, "java.lang.Double"),
-        (Decimal, "java.math.BigDecimal"),
-        (Mapping, "java.util.LinkedHashMap"),
-        ((list, tuple), "java.util.ArrayList"),
-        ((set, frozenset), "java.util.LinkedHashSet"),
-        (datetime, "java.time.ZonedDateTime"),
-        (date, "java.time.LocalDate"),
-        (timedelta, "java.time.Duration"),
-    ]
-    found = next((name for kind, name in names if isinstance(value, kind)), None)
-    return found or type(value).__name__
 
 
 def sum_of_prints(left: object, right: object) -> object:
     """Two numbers printed one after the other in typed rendering."""
     if is_number(left) and is_number(right):
         return add(left, right)
-    shown = number_text(left) if is_number(left) else type_name(left)
     raise ExpressionFailed(
-        f"Tried to add {type_name(right)} to {shown}: join values with `~` to get a text"
+        f"Tried to add {type_name(right)} to {type_name(left)}: join values with `~` to get a text"
     )

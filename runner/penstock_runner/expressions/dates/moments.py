@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 
 from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.kinds import kind
 from penstock_runner.expressions.numbers import is_whole
-from penstock_runner.expressions.operators import type_name
 
 _OFFSET = re.compile(r"(?:GMT|UTC|UT)?([+-])(\d{1,2})(?::?(\d\d))?")
 _ISO = re.compile(
@@ -52,7 +52,7 @@ def to_moment(value: object, local: tzinfo, existing: str | None = None) -> date
             raise ExpressionFailed(f"{value} seconds are no date within 9999 years") from None
     if isinstance(value, str):
         return _parsed(value, local, existing)
-    raise ExpressionFailed(f"A value of type {type_name(value)} is not a date")
+    raise ExpressionFailed(f"A {kind(value)} is not a date")
 
 
 def _parsed(text: str, local: tzinfo, existing: str | None) -> datetime:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.kinds import kind, type_name
 from penstock_runner.expressions.numbers import is_whole
-from penstock_runner.expressions.operators import type_name
 
 
 def text(value: object, name: str) -> str:
@@ -20,7 +20,7 @@ def text_argument(value: object, name: str, argument: str) -> str:
     """The argument, which must be a text."""
     if not isinstance(value, str):
         raise ExpressionFailed(
-            f"The argument '{argument}' of '{name}' must be a text, not {type_name(value)}"
+            f"The argument '{argument}' of '{name}' must be a text, not a {kind(value)}"
         )
     return value
 
@@ -29,6 +29,6 @@ def whole_argument(value: object, name: str, argument: str) -> int:
     """The argument, which must be a whole number."""
     if not is_whole(value):
         raise ExpressionFailed(
-            f"The argument '{argument}' of '{name}' must be a whole number, not {type_name(value)}"
+            f"The argument '{argument}' of '{name}' must be a whole number, not a {kind(value)}"
         )
     return value

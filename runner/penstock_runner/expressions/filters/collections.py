@@ -10,8 +10,9 @@ from penstock_runner.expressions.access import attribute
 from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
 from penstock_runner.expressions.filters.arguments import text_argument, whole_argument
+from penstock_runner.expressions.kinds import type_name
 from penstock_runner.expressions.numbers import is_number
-from penstock_runner.expressions.operators import equals, joined, truth, type_name
+from penstock_runner.expressions.operators import equals, joined, truth
 from penstock_runner.expressions.tests_table import TESTS, empty
 from penstock_runner.expressions.text import plain
 

@@ -9,8 +9,9 @@ from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.filters.arguments import text, text_argument, whole_argument
+from penstock_runner.expressions.kinds import type_name
 from penstock_runner.expressions.numbers import Float32, Number, is_number, number_text
-from penstock_runner.expressions.operators import negative, type_name
+from penstock_runner.expressions.operators import negative
 
 NUMBERS: Table = {}
 _DIGITS = 400

@@ -10,8 +10,8 @@ from penstock_runner.expressions import java_regex, limits
 from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.filters.arguments import text, text_argument, whole_argument
+from penstock_runner.expressions.kinds import type_name
 from penstock_runner.expressions.numbers import is_whole
-from penstock_runner.expressions.operators import type_name
 from penstock_runner.expressions.text import plain, printed
 
 TEXTS: Table = {}
