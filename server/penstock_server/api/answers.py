@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,11 @@ def json_answer(
     value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A response with `value` as JSON."""
-    body = orjson.dumps(value, default=_other, option=OPTIONS)
+    try:
+        body = orjson.dumps(value, default=_other, option=OPTIONS)
+    except TypeError:
+        # Numbers over 64 bit, and halves of surrogate pairs: only the slow writer knows them.
+        body = json.dumps(value, default=_other).encode()
     answer = Response(body, status, mimetype="application/json")
     if headers:
         answer.headers.update(headers)

@@ -11,13 +11,24 @@ from flask import Blueprint, Flask
 
 from penstock_server.api import (
     actions,
+    bulk,
     executions,
+    files,
+    flow_sets,
     flows,
     follow,
+    graphs,
     health,
+    kv,
     logs,
+    measurements,
+    namespace_files,
+    namespaces,
     problems,
     security,
+    triggers,
+    validation,
+    webhooks,
 )
 from penstock_server.api.context import WebContext
 from penstock_server.api.library import Library
@@ -54,7 +65,18 @@ def resources(context: WebContext) -> list[Blueprint]:
     return [
         executions.blueprint(context, library),
         actions.blueprint(context, library),
+        bulk.blueprint(context),
+        files.blueprint(context),
         follow.blueprint(context, follow.Followers(context.followers)),
         flows.blueprint(context, library),
+        flow_sets.blueprint(context, library),
+        validation.blueprint(context, library),
+        graphs.blueprint(context, library),
+        kv.blueprint(context),
+        measurements.blueprint(context),
+        namespaces.blueprint(context, library),
+        namespace_files.blueprint(context, library),
+        triggers.blueprint(context, library),
+        webhooks.blueprint(context, library),
         logs.blueprint(context),
     ]

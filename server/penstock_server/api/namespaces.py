@@ -1,0 +1,65 @@
+"""Namespaces: those that hold flows or keys."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from penstock_server.api import parameters, routing
+from penstock_server.api.answers import json_answer, paged
+from penstock_server.api.context import WebContext
+from penstock_server.api.graphs import namespace_dependencies
+from penstock_server.api.library import Library
+from penstock_server.api.routing import get
+from penstock_server.store import queries
+
+
+class NamespaceRoutes:
+    """The routes below `/namespaces` about namespaces themselves."""
+
+    def __init__(self, context: WebContext, library: Library) -> None:
+        self._context = context
+        self._library = library
+
+    @get("/search")
+    def search(self) -> Response:
+        """Namespaces with flows or keys, and those above them, one page."""
+        paging = parameters.paging(request.args)
+        with self._context.database.read() as connection:
+            with_flows = set(queries.flow_namespaces(connection))
+            with_keys = set(queries.kv_namespaces(connection))
+        existing = with_flows | with_keys
+        if not parameters.flag(request.args, "existing", default=False):
+            existing |= {above for name in existing for above in parents(name)}
+        text = request.args.get("q", "").lower()
+        found = sorted(name for name in existing if text in name.lower())
+        if paging.sort and paging.sort[0][1]:
+            found.reverse()
+        start = (paging.page - 1) * paging.size
+        page = found[start : start + paging.size]
+        results = [{"id": name, "disabled": name not in with_flows} for name in page]
+        return paged(results, len(found))
+
+    @get("/<namespace>")
+    def show(self, namespace: str) -> Response:
+        """One namespace; any name is one."""
+        return json_answer({"id": namespace, "deleted": False})
+
+    @get("/<namespace>/dependencies")
+    def dependencies(self, namespace: str) -> Response:
+        """Which flows of a namespace start which others."""
+        with self._context.database.read() as connection:
+            records = queries.all_flows(connection, queries.FlowFilter())
+        flows = [self._library.known(record) for record in records]
+        only = parameters.flag(request.args, "destinationOnly", default=False)
+        return json_answer(namespace_dependencies(flows, namespace, destination_only=only))
+
+
+def blueprint(context: WebContext, library: Library) -> Blueprint:
+    """The routes below `/namespaces` about namespaces themselves."""
+    return routing.blueprint("namespaces", "/namespaces", NamespaceRoutes(context, library))
+
+
+def parents(namespace: str) -> list[str]:
+    """The namespaces above one."""
+    parts = namespace.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
