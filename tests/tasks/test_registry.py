@@ -40,6 +40,13 @@ def test_a_misspelt_name_is_unknown_and_the_right_one_is_proposed() -> None:
         REGISTRY.load("io.kestra.plugin.core.log.Logg")
 
 
+def test_a_name_in_the_wrong_place_is_proposed_by_its_last_word() -> None:
+    assert REGISTRY.similar("io.kestra.core.trigger.Schedule") == [
+        "io.kestra.plugin.core.trigger.Schedule"
+    ]
+    assert REGISTRY.similar("org.example.Nothing") == []
+
+
 def test_a_type_of_the_language_that_is_not_here_is_known_by_name() -> None:
     found = REGISTRY.find("io.kestra.plugin.aws.dynamodb.PutItem")
     assert found is not None

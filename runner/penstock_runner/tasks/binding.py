@@ -23,6 +23,7 @@ WORDS: Final[Mapping[str, str]] = {
     "extra_forbidden": "is not a known property",
     "string_type": "must be a text",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "dict_type": "must be a map",
     "mapping_type": "must be a map",
     "int_parsing": "must be a whole number",

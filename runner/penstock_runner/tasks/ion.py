@@ -147,7 +147,11 @@ def _unquoted(kind: str, piece: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(_character, text) if "\\" in text else text
+    if "\\" not in text:
+        return text
+    # A character outside of the basic plane may be written as a pair of surrogates.
+    whole = _ESCAPE.sub(_character, text)
+    return whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _character(match: re.Match[str]) -> str:

@@ -32,6 +32,9 @@ BUILT_IN: Final = "penstock_runner.tasks"
 SHIPPED_IN_FULL: Final = ("io.kestra.plugin.core.", "io.penstock.")
 """Under these prefixes a name that is not registered is a mistake."""
 
+NEAR: Final = 4
+"""As many slips of the finger and a name is still proposed."""
+
 _REGISTRATION = re.compile(r"^@task\((.*?)\)\nclass (\w+)", re.MULTILINE | re.DOTALL)
 _WELL_FORMED = re.compile(
     r"io\.kestra\.(?:plugin|core\.tasks\.scripts)\.(?:[a-z][\w-]*\.)*[A-Z]\w*", re.ASCII
@@ -87,11 +90,11 @@ class Registry:
         last = name.rpartition(".")[2].lower()
         near: list[tuple[int, str]] = []
         for known in self._entries:
-            distance = edit_distance(name, known, limit=5)
-            if distance > 5 and known.rpartition(".")[2].lower() == last:
-                distance = 6
-            if distance <= 6:
+            distance = edit_distance(name, known, limit=NEAR)
+            if distance <= NEAR:
                 near.append((distance, known))
+            elif known.rpartition(".")[2].lower() == last:
+                near.append((NEAR + 1, known))
         return [known for _, known in sorted(near)[:5]]
 
     def load(self, name: str) -> type[TaskProperties]:
