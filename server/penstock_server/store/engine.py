@@ -107,6 +107,11 @@ class Database:
         self._checkpoints = _Checkpoints(self.path) if self.kind == "sqlite" else None
 
     @property
+    def address(self) -> str:
+        """The URL for other programs, without the password."""
+        return self.url.set(drivername=self.kind, password=None).render_as_string()
+
+    @property
     def path(self) -> Path:
         """The file of a SQLite store."""
         return Path(self.name)
@@ -224,7 +229,13 @@ class Database:
     def _engine(self, url: URL, *, writes: bool) -> Engine:
         pool: dict[str, Any] = {"poolclass": NullPool}
         if not writes:
-            pool = {"poolclass": QueuePool, "pool_size": READERS, "max_overflow": READERS}
+            pool = {
+                "poolclass": QueuePool,
+                "pool_size": READERS,
+                "max_overflow": READERS,
+                "pool_timeout": 10,
+                "pool_pre_ping": self.kind != "sqlite",
+            }
         if self.kind == "sqlite":
             engine = create_engine(
                 "sqlite://", creator=lambda: self._connect_sqlite(writes=writes), **pool

@@ -261,11 +261,20 @@ class SqlStore:
         return "= ANY(?)", list(ids)
 
     def _all(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
+        text = sql if self._sqlite else sql.replace("?", "%s")
         with self._database.explained():
-            if self._reader is None or (not self._sqlite and self._reader.closed):
-                self._reader = self._database.raw_reader()
-            text = sql if self._sqlite else sql.replace("?", "%s")
-            return list(self._reader.execute(text, values).fetchall())
+            try:
+                return self._read(text, values)
+            except self._database.driver_error:
+                if self._sqlite or not self._reader.closed:
+                    raise
+                # The server has gone and perhaps come back; reading twice does no harm.
+                return self._read(text, values)
+
+    def _read(self, text: str, values: tuple[object, ...]) -> list[Any]:
+        if self._reader is None or (not self._sqlite and self._reader.closed):
+            self._reader = self._database.raw_reader()
+        return list(self._reader.execute(text, values).fetchall())
 
     def close(self) -> None:
         """Close the connection that reads; the database is its owner's to close."""
