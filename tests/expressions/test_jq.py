@@ -59,6 +59,18 @@ def test_programs_run_in_the_library(expression: str, expected: object) -> None:
     assert value(expression, d=DATA) == expected
 
 
+@pytest.mark.parametrize("kind", [True, "text", [1], 5, {}])
+@pytest.mark.parametrize("program", [".a", ".[0]", ".[]"])
+def test_what_a_path_cannot_enter_is_an_error_as_in_the_library(kind: object, program: str) -> None:
+    try:
+        expected = library.compile(program).input_text(json.dumps(kind)).all()
+    except ValueError as error:
+        with pytest.raises(ExpressionFailed, match=f"jq: {str(error)[:12]}"):
+            jq.run(program, json.dumps(kind) if isinstance(kind, str) else kind)
+    else:
+        assert jq.run(program, kind) == expected
+
+
 @pytest.mark.parametrize("program", [".a |", ".l | .x", 'error("no")'])
 def test_a_program_that_fails_is_an_expression_that_failed(program: str) -> None:
     with pytest.raises(ExpressionFailed, match="jq"):

@@ -105,7 +105,7 @@ def test_yaml_writes_dates_durations_and_odd_texts() -> None:
         None: 1,
     }
     assert render("{{ m | yaml }}", m=given) == (
-        'd: "2024-01-01"\nm: "2024-01-01T00:00:00Z"\np: 1.000000000\ntab: "a\\tb\\nc"\n'
+        'd: 2024-01-01\nm: 2024-01-01T00:00:00Z\np: 1.000000000\ntab: "a\\tb\\nc"\n'
         'lead: " a\\nb"\nkeep: |+\n  a\n\ninf: .inf\nnan: .nan\ne: {}\n5: five\n"null": 1\n'
     )
 
@@ -123,7 +123,7 @@ def test_ion_writes_every_kind_of_value() -> None:
         {"null": 1, "it's": 2},
     ]
     assert render("{{ l | toIon }}", l=given) == (
-        "[+inf,-inf,nan,3.,2024-01-02,1e30,2024-01-02T00:00:00Z,1.500000000,{'null':1,'it\\'s':2}]"
+        "[+inf,-inf,nan,3.,2024-01-02,1e30,2024-01-02T00:00:00.000Z,1.500000000,{'null':1,'it\\'s':2}]"
     )
 
 

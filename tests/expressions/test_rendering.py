@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -108,6 +109,49 @@ def test_inline_rendering_refuses_what_only_shows_at_run_time() -> None:
     with pytest.raises(NotInline):
         EXPRESSIONS.render("{{ render(v) }}", variables, World(), inline=True)
     assert EXPRESSIONS.render("{{ l | jq('.[0]') }}", variables, World(), inline=True) == "[1]"
+
+
+def test_too_long_a_text_is_not_rendered_inline() -> None:
+    with pytest.raises(NotInline):
+        EXPRESSIONS.render("{{ render(v) }}", {"v": "{{ x }}" * 10_000}, World(), inline=True)
+
+
+def test_a_source_that_is_no_template_is_pure_because_it_fails_at_once() -> None:
+    assert is_pure("{{ a b }}", EXPRESSIONS)
+
+
+def test_raw_blocks_may_stand_beside_any_text() -> None:
+    assert EXPRESSIONS.render("raw {{ 1 }}", {}, World()) == "raw 1"
+    marked = "\ue0f0" + "7\ue0f0"
+    assert EXPRESSIONS.render("{% raw %}x{% endraw %}{{ m }}", {"m": marked}, World()) == (
+        f"x{marked}"
+    )
+    with pytest.raises(ExpressionFailed, match="U\\+E0F0"):
+        EXPRESSIONS.compile("{% raw %}x{% endraw %}\ue0f0")
+
+
+def test_an_error_that_nobody_foresaw_is_an_expression_that_failed() -> None:
+    class Broken(dict[str, object]):
+        def __getitem__(self, key: str) -> object:
+            raise ValueError("broken mapping")
+
+    for source in ("{{ a }}", "{% if a %}{% endif %}"):
+        with pytest.raises(ExpressionFailed, match="broken mapping"):
+            EXPRESSIONS.render(source, Broken(), World())
+        with pytest.raises(ExpressionFailed, match="broken mapping"):
+            EXPRESSIONS.render_typed(source, Broken(), World())
+
+
+def test_a_value_of_an_unknown_type_is_not_printed() -> None:
+    with pytest.raises(ExpressionFailed, match="type object cannot be printed"):
+        EXPRESSIONS.render("{{ o }}", {"o": object()}, World())
+
+
+def test_every_part_of_a_template_can_be_rendered_by_many_threads() -> None:
+    template = EXPRESSIONS.compile("{% for i in 1..50 %}{{ n }}{% endfor %}")
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda n: template.render({"n": n}, World()), range(10)))
+    assert results == [str(n) * 50 for n in range(10)]
 
 
 def test_without_services_every_question_says_so() -> None:

@@ -28,6 +28,10 @@ def test_an_undefined_root_names_itself_its_template_and_its_line() -> None:
         ("n.x", "n"),
         ("a.n.x", "x"),
         ("a[null]", "null"),
+        ("l[null]", "null"),
+        ("n['x']", "n"),
+        ("a.n['x']", "x"),
+        ("a.n.f()", "f"),
         ("a.keys()", "keys"),
     ],
 )

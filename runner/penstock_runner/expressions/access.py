@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from penstock_runner.expressions.dates import names
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
 from penstock_runner.expressions.kinds import kind
 from penstock_runner.expressions.numbers import is_whole
@@ -96,8 +97,8 @@ _DATE_GETTERS: dict[str, Member] = {
     "monthValue": lambda d: d.month,
     "dayOfMonth": lambda d: d.day,
     "dayOfYear": lambda d: d.timetuple().tm_yday,
-    "dayOfWeek": lambda d: d.strftime("%A").upper(),
-    "month": lambda d: d.strftime("%B").upper(),
+    "dayOfWeek": lambda d: names.DAYS[d.weekday()].upper(),
+    "month": lambda d: names.MONTHS[d.month - 1].upper(),
 }
 _GETTERS: dict[str, dict[str, Member]] = {
     "list": {"size": len, "empty": lambda v: not v},

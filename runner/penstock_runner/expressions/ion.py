@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.limits import Budget
 from penstock_runner.expressions.numbers import Float32, number_text
-from penstock_runner.expressions.text import json_datetime, plain, scalar_text
+from penstock_runner.expressions.text import offset_text, plain, scalar_text
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _KEYWORDS = frozenset({"null", "true", "false", "nan"})
@@ -65,10 +65,18 @@ def _scalar(value: object) -> str:
         text = number_text(value)
         return text if "." in text else f"{text}."
     if isinstance(value, datetime):
-        return json_datetime(value)
+        return _timestamp(value)
     if isinstance(value, timedelta):
         return f"{value / timedelta(seconds=1):.9f}"
     return scalar_text(value)
+
+
+def _timestamp(value: datetime) -> str:
+    """Milliseconds at least, as other writers of these files have them."""
+    precision = "microseconds" if value.microsecond % 1000 else "milliseconds"
+    text = value.replace(tzinfo=None).isoformat(timespec=precision)
+    offset = value.utcoffset()
+    return text + ("-00:00" if offset is None else offset_text(offset))
 
 
 def _float(value: float) -> str:

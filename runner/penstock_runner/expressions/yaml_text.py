@@ -14,8 +14,7 @@ from penstock_runner.expressions.text import json_datetime, scalar_text
 
 _SAFE = re.compile(r"[A-Za-z0-9_./(+$^<>=;~][^\n\t\r\x00-\x1f\x7f]*(?<![ :])")
 _NOT_TEXT = re.compile(
-    r"(?i)(null|~|true|false|yes|no|on|off|y|n|[-+]?(\.inf|\.nan)|[-+.\d][-+.:_\dxobea-f]*"
-    r"|\d{4}-\d\d-\d\d.*|<<|=)"
+    r"(?i)(null|~|true|false|yes|no|on|off|y|n|[-+]?(\.inf|\.nan)|[-+.\d][+.:_\dxobea-f]*|<<|=)"
 )
 
 
@@ -90,9 +89,9 @@ def _scalar(value: object) -> str:
     if isinstance(value, float) and value - value != 0:
         return {"NaN": ".nan", "Infinity": ".inf"}.get(number_text(value), "-.inf")
     if isinstance(value, datetime):
-        return f'"{json_datetime(value)}"'
+        return json_datetime(value)
     if isinstance(value, (date, time)):
-        return f'"{value.isoformat()}"'
+        return value.isoformat()
     if isinstance(value, timedelta):
         return write_json(value)
     if isinstance(value, Mapping):

@@ -211,7 +211,7 @@ _cut(
 )
 
 
-@offer(TEXTS, "regexMatch", "regex", aliases=(), required=1, pure=False)
+@offer(TEXTS, "regexMatch", "regex", required=1, pure=False)
 def regex_match(value: object, pattern: object) -> bool:
     """Whether a regular expression matches somewhere in a text."""
     return java_regex.found(text_argument(pattern, "regexMatch", "regex"), printed(value))
@@ -233,7 +233,7 @@ def regex_extract(value: object, pattern: object, group: object) -> str | None:
     )
 
 
-@offer(TEXTS, "className", takes_null=True)
+@offer(TEXTS, "className")
 def class_name(value: object) -> str:
     """The class of a value, as flows written for Java expect its name."""
     return type_name(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from penstock_runner.expressions.callee import Table, offer
+from penstock_runner.expressions.dates import names
 from penstock_runner.expressions.filters.dates import placed
 from penstock_runner.expressions.scope import Frame
 
@@ -45,7 +46,7 @@ def _last_working_day(moment: datetime) -> bool:
 
 _about("isWeekend", lambda m: m.weekday() >= 5)
 _about("isLastWorkingDay", _last_working_day)
-_about("dayOfWeek", lambda m: m.strftime("%A").upper())
+_about("dayOfWeek", lambda m: names.DAYS[m.weekday()].upper())
 _about("dayOfMonth", lambda m: m.day)
 _about("monthOfYear", lambda m: m.month)
 _about("hourOfDay", lambda m: m.hour)
