@@ -7,18 +7,29 @@ from datetime import timedelta
 from hypothesis import HealthCheck, settings, target
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.engine.story import NOON, execution
+from tests.engine.trees import flows
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold, fold
 from penstock_runner.engine.plan import FINALLY, Plan
-from penstock_runner.engine.state import State
+from penstock_runner.engine.state import Execution, State
 from penstock_runner.flow.model import Flow
-from tests.engine.story import NOON, execution
-from tests.engine.trees import flows
 
-ENDS = [State.SUCCESS, State.SUCCESS, State.WARNING, State.FAILED, State.KILLED]
+ENDS = [State.SUCCESS] * 3 + [State.FAILED] * 2 + [State.WARNING, State.KILLED]
 TRUTHS = ["true", "true", "false", ""]
+
+
+def differing(one: Execution, other: Execution) -> list[object]:
+    """The task runs that are not the same, and the executions when it is not that."""
+    keys = dict.fromkeys([*one.runs, *other.runs])
+    runs = [
+        (one.runs.get(key), other.runs.get(key))
+        for key in keys
+        if one.runs.get(key) != other.runs.get(key)
+    ]
+    return runs or ([] if one == other else [one, other])
 
 
 class AnyPlay(RuleBasedStateMachine):
@@ -47,7 +58,7 @@ class AnyPlay(RuleBasedStateMachine):
         # The same news told to the stored execution, from nothing else, decides the same.
         stored = fold(self.plan, self.stored, [event])
         assert stored.commands == commands
-        assert stored.execution == self.fold.execution()
+        assert differing(stored.execution, self.fold.execution()) == []
         self.stored = stored.execution
         self.commands.extend(commands)
         self.waiting.extend(
@@ -58,6 +69,9 @@ class AnyPlay(RuleBasedStateMachine):
         self.checked(commands, before_kill)
 
     def checked(self, commands: tuple[c.Command, ...], kills: int) -> None:
+        if any(isinstance(x, c.End) for x in self.commands):
+            opening = c.RunJob | c.Evaluate | c.StartTimer | c.StartSubflow
+            assert not any(isinstance(x, opening) for x in commands), commands
         if kills == 0:
             return
         for command in commands:
@@ -80,7 +94,7 @@ class AnyPlay(RuleBasedStateMachine):
     def answer(self, command: c.Command, data: st.DataObject) -> None:
         match command:
             case c.RunJob():
-                how = data.draw(st.sampled_from(["start", "end", "end", "lost"]))
+                how = data.draw(st.sampled_from(["start", "end", "end", "end", "lost"]))
                 where = {"at": self.at, "key": command.key, "attempt": command.attempt}
                 if how == "lost":
                     self.tell(e.JobLost(**where))
@@ -157,7 +171,10 @@ class AnyPlay(RuleBasedStateMachine):
                 | e.Started,
             )
         ]
+        before, said = self.fold.execution(), len(self.commands)
         self.tell(data.draw(st.sampled_from(news)))
+        assert self.fold.execution() == before
+        assert len(self.commands) == said
 
     @precondition(lambda self: self.fold.state is State.RUNNING)
     @rule(chance=st.integers(0, 3))
@@ -197,8 +214,11 @@ class AnyPlay(RuleBasedStateMachine):
         if ended:
             assert self.fold.state is ended[0].state
             return
-        assert self.waiting or self.children or self.fold.state is State.PAUSED or (
-            any(run.state is State.PAUSED for run in self.fold.runs.values())
+        assert (
+            self.waiting
+            or self.children
+            or self.fold.state is State.PAUSED
+            or (any(run.state is State.PAUSED for run in self.fold.runs.values()))
         )
 
     @invariant()
@@ -261,12 +281,10 @@ class AnyPlay(RuleBasedStateMachine):
                     )
                 )
             case c.Evaluate():
-                values = {name: "true" for name in command.expressions}
+                values = dict.fromkeys(command.expressions, "true")
                 values["checkFrequency"] = {}
                 self.tell(
-                    e.Evaluated(
-                        at=self.at, key=command.key, purpose=command.purpose, values=values
-                    )
+                    e.Evaluated(at=self.at, key=command.key, purpose=command.purpose, values=values)
                 )
             case c.StartTimer():
                 self.tell(

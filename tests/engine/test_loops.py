@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.engine.story import NOON, World, flow, group, job
+
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Task
-from tests.engine.story import NOON, World, flow, group, job
 
 
 def loop(*tasks: Task, **properties: object) -> Task:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.engine.story import NOON, World, constant, flow, group, job
+
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State
-from tests.engine.story import NOON, World, constant, flow, group, job
 
 PAUSE = RunKey("wait")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.engine.story import World, flow, group, job
+from tests.engine.story import World, constant, flow, group, job
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import State
@@ -94,6 +94,29 @@ def test_a_failure_in_parallel_ends_at_once_and_late_results_are_joined() -> Non
     world.run()
     assert world.states()["b"] == "SUCCESS"
     assert world.ends() == [F]
+
+
+def test_what_was_left_behind_by_a_failure_opens_nothing_more() -> None:
+    beside = group("s", "Sequential", job("b"), job("c"))
+    waits = job("w", retry=constant(9, max_attempts=2))
+    made = flow(group("p", "Parallel", job("a"), beside, waits))
+    world = World(made, outcomes={"w": [F]}, silent={"a", "b"}).start().run(timers=False)
+    world.outcomes["a"] = [F]
+    world.silent.clear()
+    world.todo.extend(world.asked(c.RunJob)[:1])
+    world.run()
+    assert world.states() == {
+        "p": "FAILED",
+        "a": "FAILED",
+        "s": "RUNNING",
+        "b": "CREATED",
+        "w": "FAILED",
+    }
+    world.todo.extend(command for command in world.asked(c.RunJob) if command.key == "b")
+    world.run()
+    assert world.states()["b"] == "SUCCESS"
+    assert world.states()["s"] == "KILLED"
+    assert "c" not in world.states()
 
 
 def test_a_dag_waits_for_what_a_task_depends_on() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.story import NOON, World, constant, flow, group, job
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State
-from tests.engine.story import NOON, World, constant, flow, group, job
 
 SUB = RunKey("sub")
 

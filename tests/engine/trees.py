@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from hypothesis import strategies as st
+from tests.engine.story import flow, group, job
 
 from penstock_runner.flow.model import Flow, Retry, RetryBehavior, Task
-from tests.engine.story import flow, group, job
 
 Draw = Callable[[st.SearchStrategy], object]
 
@@ -43,10 +43,10 @@ class Tree:
         return tuple(self.task(depth) for _ in range(count) if self.left > 0) or (self.leaf(),)
 
     def task(self, depth: int) -> Task:
-        kinds = ["job"] * 3
+        kinds = ["job"] * 5
         if depth > 0:
             kinds += ["Sequential", "Parallel", "Dag", "If", "ForEach", "EachParallel"]
-            kinds += ["AllowFailure", "Switch", "LoopUntil"]
+            kinds += ["AllowFailure", "Switch", "LoopUntil", "Parallel", "Parallel", "Sequential"]
         kinds += ["Pause", "Subflow"]
         kind = self.draw(st.sampled_from(kinds))
         return self.leaf() if kind == "job" else self.flowable(kind, depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import attempts, ends, gates, kills, loops, pauses, subflows
+from penstock_runner.engine import attempts, ends, gates, kills, loops, pauses, restarts, subflows
 from penstock_runner.engine import events as e
 from penstock_runner.engine.draft import WAITING, Draft
 from penstock_runner.engine.groups import ROOT
@@ -49,8 +49,12 @@ def apply(draft: Draft, event: e.Event) -> None:  # noqa: C901, PLR0912 - one li
         case e.StatusChanged():
             if draft.state.terminal and event.state.terminal:
                 draft.set_state(event.state)
-        case _:
-            pass
+        case e.RestartRequested():
+            restarts.restart(draft)
+        case e.ReplayRequested():
+            restarts.replay(draft, event)
+        case e.TaskRunMarked():
+            restarts.mark(draft, event)
 
 
 def _start(draft: Draft) -> None:

@@ -64,7 +64,7 @@ def stop_leaf(draft: Draft, run: TaskRun) -> None:
             return
         attempts.close(draft, run, State.KILLED)
         return
-    elif role in (Role.JOB, Role.DIRECTORY) and sent(run):
+    if role in (Role.JOB, Role.DIRECTORY) and sent(run):
         draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
     draft.end(run, State.KILLED)
 

@@ -6,7 +6,7 @@ interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
@@ -14,7 +14,8 @@ from penstock_runner.engine.draft import Draft, rounds_of
 from penstock_runner.engine.flowables.loop import questions, verdict
 from penstock_runner.engine.groups import Group
 from penstock_runner.engine.plan import TASKS, Node
-from penstock_runner.engine.state import RunKey, State, TaskRun
+from penstock_runner.engine.state import State, TaskRun
+from penstock_runner.engine.tree import below
 from penstock_runner.engine.truth import truthy
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level
@@ -88,18 +89,3 @@ def due(draft: Draft, event: e.TimerFired) -> None:
 def round_of(run: TaskRun) -> int:
     """Which round a loop is in, from 1."""
     return int(str(run.facts.get("round", 1)))
-
-
-def below(draft: Draft, run: TaskRun, node: Node) -> Iterator[TaskRun]:
-    """All task runs below one, found by the keys they must have."""
-    rounds = rounds_of(run, node)
-    for branch, children in node.branches.items():
-        looped = run.values is not None and branch == TASKS
-        places = [(*run.place, i) for i in range(len(run.values or ()))] if looped else [run.place]
-        for child in children:
-            for place in places:
-                suffix = "".join(f".{index}" for index in place)
-                found = draft.runs.get(RunKey(f"{child.task.id}{suffix}{rounds}"))
-                if found is not None:
-                    yield from below(draft, found, child)
-                    yield found

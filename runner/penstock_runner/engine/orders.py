@@ -6,7 +6,7 @@ alone. Each order hands out the next slot when asked, and is told of every slot 
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -29,29 +29,6 @@ class Order(Protocol):
     def restore(self, begun: Mapping[int, bool]) -> None:
         """Go on from slots that were taken before; the value says whether one has ended."""
         ...
-
-
-class InSequence:
-    """One slot after the other."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._next = 0
-
-    def take(self, running: int) -> int | None:
-        if running or self._next >= self._total:
-            return None
-        self._next += 1
-        return self._next - 1
-
-    def ended(self, slot: int) -> None:
-        """Nothing is kept: a sequence only asks whether something runs."""
-
-    def exhausted(self) -> bool:
-        return self._next >= self._total
-
-    def restore(self, begun: Mapping[int, bool]) -> None:
-        self._next = max(begun, default=-1) + 1
 
 
 class AtOnce:
@@ -85,6 +62,13 @@ class AtOnce:
         self._taken = frozenset(begun)
 
 
+class InSequence(AtOnce):
+    """One slot after the other."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total, limit=1)
+
+
 class InLanes:
     """Values side by side, at most `limit` (0: no limit); the tasks of one value in sequence."""
 
@@ -94,11 +78,12 @@ class InLanes:
         self._limit = limit
         self._busy = 0
         self._next = 0
-        self._ready: deque[int] = deque()
+        # The lowest slot first, whatever ended when: a stored execution goes on in the same order.
+        self._ready: list[int] = []
 
     def take(self, running: int) -> int | None:  # noqa: ARG002 - lanes count values, not task runs
         if self._ready:
-            return self._ready.popleft()
+            return heapq.heappop(self._ready)
         if self._next >= self._values or (self._limit and self._busy >= self._limit):
             return None
         self._busy += 1
@@ -107,7 +92,7 @@ class InLanes:
 
     def ended(self, slot: int) -> None:
         if (slot + 1) % self._tasks:
-            self._ready.append(slot + 1)
+            heapq.heappush(self._ready, slot + 1)
         else:
             self._busy -= 1
 
@@ -136,14 +121,14 @@ class ByDependencies:
         for slot, need in enumerate(needs):
             for other in set(need):
                 self._waiters[other].append(slot)
-        self._ready = deque(slot for slot, count in enumerate(self._missing) if not count)
+        self._ready = [slot for slot, count in enumerate(self._missing) if not count]
         self._taken: set[int] = set()
 
     def take(self, running: int) -> int | None:
         if self._limit and running >= self._limit:
             return None
         while self._ready:
-            slot = self._ready.popleft()
+            slot = heapq.heappop(self._ready)
             if slot not in self._taken:
                 self._taken.add(slot)
                 return slot
@@ -153,7 +138,7 @@ class ByDependencies:
         for waiter in self._waiters[slot]:
             self._missing[waiter] -= 1
             if not self._missing[waiter]:
-                self._ready.append(waiter)
+                heapq.heappush(self._ready, waiter)
 
     def exhausted(self) -> bool:
         return len(self._taken) >= len(self._missing)

@@ -35,7 +35,7 @@ def pending(draft: Draft) -> Iterator[c.Command]:
 
 
 def _asked(run: TaskRun, node: Node, gate: str) -> Mapping[str, object]:
-    if gate.split("#")[0] == "runIf":
+    if gate.split("#", maxsplit=1)[0] == "runIf":
         return {"runIf": node.task.run_if}
     if node.flowable.repeats and run.facts.get("looking"):
         return questions(node.task)
@@ -50,6 +50,6 @@ def _asked(run: TaskRun, node: Node, gate: str) -> Mapping[str, object]:
 
 def _asked_of_flow(draft: Draft, gate: str) -> Mapping[str, object]:
     flow = draft.plan.flow
-    if gate.split("#")[0] == LISTENERS:
+    if gate.split("#", maxsplit=1)[0] == LISTENERS:
         return ends.conditions(flow)
     return {output.id: output.value for output in flow.outputs}

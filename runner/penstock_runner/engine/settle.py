@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import ends, loops
+from penstock_runner.engine import ends, loops, pauses
 from penstock_runner.engine.begin import begin, launch, open_ready
 from penstock_runner.engine.cuts import close_cut, cut
 from penstock_runner.engine.draft import WAITING, Draft
@@ -24,10 +24,12 @@ def settle(draft: Draft) -> None:
     if draft.state is State.RESTARTED:
         draft.set_state(State.RUNNING)
     while True:
-        if draft.held and draft.state is not State.PAUSED:
-            _release(draft)
         if not draft.dirty:
-            return
+            # Groups first: what one of them leaves behind must not start again.
+            if not draft.held or draft.state is State.PAUSED:
+                return
+            _release(draft)
+            continue
         group = draft.dirty.popleft()
         if draft.groups.get(group.key) is group:
             _step(draft, group)
@@ -41,10 +43,15 @@ def _release(draft: Draft) -> None:
     for run in sorted((draft.runs[key] for key in draft.held), key=lambda held: held.order):
         draft.held.discard(run.key)
         released = draft.note_run(run, held=None)
+        node = draft.node(released)
         if released.state is State.RESTARTED:
-            begin(draft, released, draft.node(released))
+            begin(draft, released, node)
         elif released.state in WAITING:
-            launch(draft, released, draft.node(released))
+            launch(draft, released, node)
+        elif node.role is Role.PAUSE:
+            pauses.resume(draft, released, None, None)
+        elif released.state is State.RUNNING:
+            launch(draft, released, node)
 
 
 def _step(draft: Draft, group: Group) -> None:

@@ -1,0 +1,46 @@
+"""Finding task runs by the keys they must have, so that nobody searches the whole execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock_runner.engine.draft import Draft, rounds_of
+from penstock_runner.engine.plan import TASKS, Node
+from penstock_runner.engine.state import RunKey, TaskRun
+
+
+def children(draft: Draft, run: TaskRun | None, node: Node, branch: str) -> Iterator[TaskRun]:
+    """The task runs of one branch of a flowable; of the flow itself without a task run."""
+    rounds = rounds_of(run, node)
+    place = () if run is None else run.place
+    places = [place]
+    if run is not None and run.values is not None and branch == TASKS:
+        places = [(*place, index) for index in range(len(run.values))]
+    for child in node.branches.get(branch, ()):
+        for each in places:
+            suffix = "".join(f".{index}" for index in each)
+            found = draft.runs.get(RunKey(f"{child.task.id}{suffix}{rounds}"))
+            if found is not None:
+                yield found
+
+
+def below(draft: Draft, run: TaskRun, node: Node) -> Iterator[TaskRun]:
+    """All task runs below one, the deepest first."""
+    for branch in node.branches:
+        for child in children(draft, run, node, branch):
+            yield from below(draft, child, draft.node(child))
+            yield child
+
+
+def remove(draft: Draft, run: TaskRun) -> None:
+    """Forget a task run and all below it."""
+    for lower in list(below(draft, run, draft.node(run))):
+        draft.remove(lower.key)
+    draft.remove(run.key)
+
+
+def ancestors(draft: Draft, run: TaskRun) -> Iterator[TaskRun]:
+    """The flowables around a task run, innermost first."""
+    while run.parent is not None:
+        run = draft.runs[run.parent]
+        yield run
