@@ -397,6 +397,17 @@ class StoreContract:
         store.write(created(one))
         assert store.load([one.id]) == stored(one)
 
+    def test_what_a_batch_deletes_is_gone_before_it_writes(self, store: Store) -> None:
+        one = execution(1, runs=(run(),))
+        store.write(created(one, logs=[line(one, 1)]))
+        with pytest.raises(Conflict):
+            store.write(replace(changed(one, 1), executions_deleted=[one.id]))
+        assert store.last_line(one.id) == 1
+        again = execution(1, State.CREATED, State.QUEUED)
+        store.write(created(again, executions_deleted=[one.id]))
+        assert store.load([one.id]) == stored(again)
+        assert store.last_line(one.id) == 0
+
     def test_an_empty_batch_changes_nothing(self, store: Store) -> None:
         store.write(Batch())
         assert store.unended() == []

@@ -73,11 +73,11 @@ class MemoryStore:
         except BaseException:
             self._flows = flows
             raise
+        for execution_id in batch.executions_deleted:
+            self._delete(execution_id)
         self._write_executions(batch)
         self._write_work(batch)
         self._write_records(batch)
-        for execution_id in batch.executions_deleted:
-            self._delete(execution_id)
 
     def jobs(self) -> list[JobRow]:
         """Every job that has not ended, oldest first."""
@@ -146,7 +146,8 @@ class MemoryStore:
 
     def _compare(self, batch: Batch) -> None:
         for execution_id, write in batch.executions.items():
-            stored = self._executions.get(execution_id)
+            gone = execution_id in batch.executions_deleted
+            stored = None if gone else self._executions.get(execution_id)
             if (stored.version if stored is not None else None) != write.read_version:
                 raise Conflict(f"execution {execution_id} was changed by somebody else")
 

@@ -48,8 +48,8 @@ UPDATES = {
 # What rows are found by, where it is not the primary key.
 KEYS = {"executions": ("id", "version"), "execution_labels": ("execution_id",)}
 
-# PostgreSQL takes at most 256 MB as one JSON value.
-_CHUNK = 2_000
+# PostgreSQL takes at most 256 MB as one JSON value; more rows go in several.
+JSON_LIMIT = 64 << 20
 
 
 class Hot(Protocol):
@@ -166,9 +166,13 @@ class PostgresHot:
         self._run(POSTGRES[table].delete, rows)
 
     def _run(self, sql: str, rows: Rows) -> None:
-        for start in range(0, len(rows), _CHUNK):
-            chunk = rows[start : start + _CHUNK]
-            self._raw.execute(sql, {"rows": orjson.dumps(chunk).decode()})
+        text = orjson.dumps(rows)
+        if len(text) > JSON_LIMIT and len(rows) > 1:
+            half = len(rows) // 2
+            self._run(sql, rows[:half])
+            self._run(sql, rows[half:])
+        else:
+            self._raw.execute(sql, {"rows": text.decode()})
 
 
 def columns(table: Table) -> tuple[str, ...]:
