@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-
-import isodate
+from decimal import Decimal
 
 _SECONDS = re.compile(r"[-+]?\d{1,12}(?:\.\d{1,9})?")
 _ISO = re.compile(
@@ -13,7 +12,10 @@ _ISO = re.compile(
     r"(?:T(?=.)(?:[-+]?\d+H)?(?:[-+]?\d+M)?(?:[-+]?\d+(?:[.,]\d+)?S)?)?",
     re.IGNORECASE,
 )
-_SIGNED_PART = re.compile(r"(?<=[\dA-Za-z])[-+]")
+_PART = re.compile(r"([-+]?[\d.,]+)([YMWDHS])")
+# A year counts 365 days and a month 30: no calendar is at hand, and none is needed to wait.
+_DATE_UNITS = {"Y": 365 * 86400, "M": 30 * 86400, "W": 7 * 86400, "D": 86400}
+_TIME_UNITS = {"H": 3600, "M": 60, "S": 1}
 
 
 class BadDuration(ValueError):
@@ -38,33 +40,19 @@ def parse(value: object) -> timedelta:
 
 
 def parse_iso(text: str) -> timedelta:
-    """The duration of an ISO 8601 text; a year counts 365 days and a month 30."""
-    if len(text) > 64 or not _ISO.fullmatch(text) or text.upper() in ("P", "PT"):
+    """The duration of an ISO 8601 text; the whole and each part may have a sign."""
+    if len(text) > 64 or not _ISO.fullmatch(text):
         raise BadDuration(f"{text[:64]!r} is not a duration: write PT30S, PT1H30M or P1D")
-    if _SIGNED_PART.search(text[2:]) or text[1:2] in "-+" or "P-" in text.upper():
-        return _by_parts(text)
-    try:
-        found: timedelta | isodate.Duration = isodate.parse_duration(text.upper())
-    except (ValueError, isodate.ISO8601Error):
-        raise BadDuration(f"{text!r} is not a duration: write PT30S, PT1H30M or P1D") from None
-    if isinstance(found, timedelta):
-        return found
-    days = float(found.years) * 365 + float(found.months) * 30
-    exact: timedelta = found.tdelta
-    return timedelta(days=days) + exact
-
-
-_UNITS = {"Y": 365 * 86400, "W": 7 * 86400, "D": 86400, "H": 3600, "S": 1}
-
-
-def _by_parts(text: str) -> timedelta:
-    """Durations whose parts carry their own signs, such as PT1H-5M."""
+    sign = -1 if text.startswith("-") else 1
     head, _, tail = text.upper().lstrip("+-").removeprefix("P").partition("T")
-    total = 0.0
-    for part, month in ((head, 30 * 86400), (tail, 60)):
-        for number, unit in re.findall(r"([-+]?[\d.,]+)([YMWDHS])", part):
-            total += float(number.replace(",", ".")) * _UNITS.get(unit, month)
-    return timedelta(seconds=-total if text.startswith("-") else total)
+    seconds = Decimal(0)
+    for part, units in ((head, _DATE_UNITS), (tail, _TIME_UNITS)):
+        for number, unit in _PART.findall(part):
+            seconds += Decimal(number.replace(",", ".")) * units[unit]
+    try:
+        return timedelta(microseconds=int(sign * seconds * 1_000_000))
+    except OverflowError:
+        raise BadDuration(f"{text} is too long for a duration") from None
 
 
 def to_iso(value: timedelta) -> str:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from penstock_runner.flow.faults import Severity
-from penstock_runner.flow.parse import parse_flow
 from tests.conformance.cases import Case, Context, Outcome, failed, outcome
 from tests.conformance.matchers import Matcher
+
+from penstock_runner.flow.faults import Severity
+from penstock_runner.flow.parse import parse_flow
 
 
 def run(case: Case, context: Context) -> Outcome:

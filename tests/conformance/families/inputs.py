@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.conformance.cases import Case, Context, Outcome, failed, outcome
+from tests.conformance.matchers import ABSENT, Matcher
+from tests.conformance.placeholders import Placeholders
+
 from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.flow.binding import Binder
 from penstock_runner.flow.inputs import (
@@ -20,9 +24,6 @@ from penstock_runner.flow.inputs import (
 from penstock_runner.flow.model import Input
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.flow.yaml import Document
-from tests.conformance.cases import Case, Context, Outcome, failed, outcome
-from tests.conformance.matchers import ABSENT, Matcher
-from tests.conformance.placeholders import Placeholders
 
 
 def run(case: Case, context: Context) -> Outcome:

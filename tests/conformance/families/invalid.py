@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tests.conformance.cases import Case, Context, Outcome, outcome
+from tests.conformance.matchers import Matcher
+
 from penstock_runner.flow.check import check
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.literals import (
@@ -20,8 +23,6 @@ from penstock_runner.flow.parse import Parsed, parse_flow
 from penstock_runner.flow.trigger_rules import Finding, filter_findings, time_window_findings
 from penstock_runner.flow.violations import Violation, dotted, violations
 from penstock_runner.tasks.registry import Registry
-from tests.conformance.cases import Case, Context, Outcome, outcome
-from tests.conformance.matchers import Matcher
 
 _LOG = {"id": "it", "type": "io.kestra.plugin.core.log.Log", "message": "hello"}
 

@@ -1,0 +1,3 @@
+"""Tests of the flow language."""
+
+from __future__ import annotations
