@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.jobs.harness import job, now, settings
 
 from penstock_runner.jobs.inprocess import InProcess
 from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.protocol import Job, JobId, Report
 from penstock_runner.tasks.storage import LocalStorage
-from tests.jobs.harness import job, now, settings
 
 LANGUAGES = {
     "node": ("console.log('hello ' + 6 * 7)", "node"),

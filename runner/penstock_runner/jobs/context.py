@@ -339,9 +339,12 @@ class JobContext:
         if chosen.note and not self._told_about_runner:
             self._told_about_runner = True
             self.log(Level.WARN, chosen.note)
+        env = self._environment(spec)
+        if chosen.kind != "process" and env.get("PATH") == self.search_path:
+            del env["PATH"]  # an image has its own
         command = Command(
             argv=tuple(spec.argv),
-            env=self._environment(spec),
+            env=env,
             cwd=self._folders.path,
             folder=self._folders.folder,
             labels=self._container_labels(),

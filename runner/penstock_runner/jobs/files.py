@@ -15,13 +15,13 @@ from urllib.parse import unquote
 
 import orjson
 
-from penstock_runner.jobs import globs
 from penstock_runner.jobs.workspace import Workspace
-from penstock_runner.tasks import places
+from penstock_runner.tasks import globs, places
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.storage import BadAddress, FileMissing, Storage
 
 ADDRESS = re.compile(r"kestra://[-a-zA-Z0-9%._+~#=/]*")
+GLOB = re.compile(r"[*?\[{]")
 NAMESPACE_FILE = "nsfile://"
 
 RenderText = Callable[[object], object]
@@ -50,13 +50,14 @@ def place_namespace_files(
     """Put the files of the namespace, or of `namespaces`, that the rules keep there."""
     if spec is None or str(render(spec.get("enabled", True))).lower() == "false":
         return []
-    include, exclude = (_texts(spec.get(key), render) for key in ("include", "exclude"))
+    include, exclude = (_anywhere(_texts(spec.get(k), render)) for k in ("include", "exclude"))
+    kept = globs.selection(include, exclude)
     placed: list[str] = []
     for source in _texts(spec.get("namespaces"), render) or [namespace]:
         top = places.namespace_files(source)
         for found in storage.walk(top):
             relative = unquote(places.path_of(found.uri)[len(places.path_of(top)) :])
-            if found.directory or not globs.namespace_file_kept(relative, include, exclude):
+            if found.directory or not kept(relative):
                 continue
             workspace.place(relative.lstrip("/"), _fetch(storage, found.uri))
             placed.append(relative.lstrip("/"))
@@ -197,18 +198,23 @@ def _matching(
     base = str(workspace.path)
     wide: list[str] = []
     for pattern in patterns:
-        if globs.is_glob(pattern) or pattern.startswith(("glob:", "regex:")):
-            wide.append(pattern)
-            continue
-        relative = globs.anchored(pattern, base)
-        if ".." in Path(relative).parts:
+        relative = pattern.removeprefix(base + "/").removeprefix("./")
+        if GLOB.search(pattern) or pattern.startswith(("glob:", "regex:")):
+            wide.append(relative)
+        elif ".." in Path(relative).parts or relative.startswith("/"):
             refused(f"{pattern} leaves the working directory; it is not kept")
         elif (workspace.path / relative).is_file():
             yield relative, workspace.path / relative
     if wide:
+        meant = globs.rule(wide, base)
         for relative, path in _walk(workspace.path):
-            if any(globs.matches(pattern, relative, base) for pattern in wide):
+            if meant(str(path)):
                 yield relative, path
+
+
+def _anywhere(patterns: list[str]) -> list[str]:
+    """`*.py` without a folder means any folder: every path starts with a slash."""
+    return [f"**/{p}" if p.startswith("*") and not p.startswith("**") else p for p in patterns]
 
 
 def _walk(top: Path) -> Iterator[tuple[str, Path]]:

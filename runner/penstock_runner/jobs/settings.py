@@ -18,7 +18,7 @@ class Limits:
     """Bounds of one job; sizes in bytes, times in seconds."""
 
     kill_grace: float = 10.0
-    answer_grace: float = 2.0
+    answer_grace: float = 5.0
     evaluate: float = 30.0
     log_bytes: int = 50 * 1024 * 1024
     line_bytes: int = 64 * 1024

@@ -16,7 +16,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock_runner.engine.state import State
@@ -30,7 +30,7 @@ from penstock_runner.jobs.orphans import Orphans
 from penstock_runner.jobs.parts import Parts
 from penstock_runner.jobs.protocol import JobId, Report
 from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
-from penstock_runner.taskrunners import descendants
+from penstock_runner.taskrunners import choice, descendants
 from penstock_runner.taskrunners.api import Ended, signal_name
 
 DRAIN_SECONDS = 60.0
@@ -79,6 +79,7 @@ class Supervisor:
         self._settings.workspaces.mkdir(mode=0o700, parents=True, exist_ok=True)
         strays.kill_strays(self._settings.workspaces)
         sweep(self._settings.workspaces)
+        self._sweep_containers()
         for module in WARM:
             with contextlib.suppress(ModuleNotFoundError):
                 __import__(module)
@@ -375,17 +376,30 @@ class Supervisor:
                 error = f"The worker that ran this task {how}"
                 self._report(job.id, State.FAILED, "runner-lost", error, last_line=job.last_line)
         self._end(job)
-        self._clean(job)
+        self._aside(lambda: remove_tree(job.folder))
 
-    def _clean(self, job: LiveJob) -> None:
-        """Remove a dead worker's workspace in a process of its own: it may be large."""
+    def _aside(self, work: Callable[[], object]) -> None:
+        """Do something that may take long in a process of its own."""
         pid = os.fork()
         if pid == 0:
             try:
-                remove_tree(job.folder)
+                work()
             finally:
                 os._exit(0)
         self._cleaners.add(pid)
+
+    def _sweep_containers(self) -> None:
+        """Remove the containers that an earlier runner left behind."""
+        host = self._settings.docker_host
+        if self._settings.task_runner == "process" or not choice.docker_answers(host):
+            return
+
+        def work() -> None:
+            from penstock_runner.taskrunners import docker
+
+            docker.sweep(self._settings.workspaces, host)
+
+        self._aside(work)
 
     def _end(self, job: LiveJob) -> None:
         job.seat.job = None
