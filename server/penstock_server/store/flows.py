@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, insert, select, tuple_, update
 
 from penstock_runner.executor.store import StoredFlow
+from penstock_server.store import upserts
 from penstock_server.store.schema import flow_revisions, flows
 
 _CHUNK = 200
@@ -136,11 +137,8 @@ def save_revisions(
             if head.revision != _revision(before.get((save.namespace, save.id)))
         ],
     )
-    _put_heads(
-        connection,
-        [head for head in after if head != before.get((head.namespace, head.id))],
-        known=before.keys(),
-    )
+    changed = [head for head in after if head != before.get((head.namespace, head.id))]
+    upserts.put(connection, flows, [_head_values(head) for head in changed])
     return after
 
 
@@ -172,7 +170,7 @@ def mark_deleted(
         connection,
         [_revision_values(save, head, now) for save, head in zip(saves, gone, strict=True)],
     )
-    _put_heads(connection, gone, known={(head.namespace, head.id) for head in gone})
+    upserts.put(connection, flows, [_head_values(head) for head in gone])
     return gone
 
 
@@ -351,21 +349,6 @@ def _changed(before: Head, **changes: Any) -> Head:
 def _insert_revisions(connection: Connection, values: list[dict[str, Any]]) -> None:
     if values:
         connection.execute(insert(flow_revisions), values)
-
-
-def _put_heads(
-    connection: Connection, changed: Sequence[Head], *, known: Collection[tuple[str, str]]
-) -> None:
-    for head_ in changed:
-        if (head_.namespace, head_.id) in known:
-            connection.execute(
-                update(flows)
-                .where(flows.c.namespace == head_.namespace, flows.c.id == head_.id)
-                .values(**_head_values(head_))
-            )
-    new = [_head_values(h) for h in changed if (h.namespace, h.id) not in known]
-    if new:
-        connection.execute(insert(flows), new)
 
 
 def _sources(connection: Connection, found: Sequence[Head]) -> dict[tuple[str, str], str]:
