@@ -62,6 +62,7 @@ from penstock_runner.expressions.numbers import Float32
         ("['b', 'a'] | rsort", ["b", "a"]),
         ("[1, 2] | reverse", [2, 1]),
         ("[1, 2, 1, true, {'a': 1}, {'a': 1}] | distinct", [1, 2, True, {"a": 1}]),
+        ("['{a=1}', {'a': 1}] | distinct | length", 2),
         ("[1, 2, 3] | slice(1)", [2, 3]),
         ("'abc' | slice(0, 2)", "ab"),
         ("[1] | merge([2])", [1, 2]),

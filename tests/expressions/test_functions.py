@@ -140,7 +140,7 @@ def test_a_function_gives_the_value(expression: str, expected: object) -> None:
         ("fromJson('{')", "Invalid json"),
         ("fromJson(1)", "must be a text"),
         ("yaml('a: [')", "Invalid yaml"),
-        ("yaml('a: &x [1]\\nb: *x')", ""),
+        ("yaml(1)", "must be a text"),
         ("fromIon('{a:')", "Invalid ion"),
         ("range(1, 5, 0)", "not 0"),
         ("max('a')", "takes numbers"),

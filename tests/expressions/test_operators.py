@@ -93,6 +93,10 @@ VARIABLES: dict[str, object] = {
         ("l contains 3", True),
         ("l contains [1, 3]", True),
         ("l contains [1, 9]", False),
+        ("[{'a': 1}, [2]] contains [[2], {'a': 1.0}]", True),
+        ("[true] contains [1]", False),
+        ("[1, {'a': 1}] - [{'a': 1}]", [1]),
+        ("(1..90000) contains (1..90000)", True),
         ("a contains 'b'", True),
         ("word contains 'or'", True),
         ("nothing contains 1", False),
@@ -160,6 +164,7 @@ def test_an_expression_has_the_value(expression: str, expected: object) -> None:
         ("null is odd", "takes a whole number"),
         ("nope is empty", "Unable to find `nope`"),
         ("1..999999", "The range has more than"),
+        ("((1..3000) | chunk(1)) contains ((1..3000) | chunk(1))", "would have to be compared"),
         ("1..'b'", "A range needs"),
     ],
 )

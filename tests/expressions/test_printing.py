@@ -147,6 +147,17 @@ def test_yaml_texts_of_dates_and_words_stay_texts() -> None:
     }
 
 
+def test_yaml_aliases_are_followed_but_cannot_explode_or_turn_in_circles() -> None:
+    shared = "a: &x {k: 1}\nb: *x\nc: {<<: *x, l: 2}\n"
+    assert value("yaml(t)", t=shared) == {"a": {"k": 1}, "b": {"k": 1}, "c": {"k": 1, "l": 2}}
+    assert value("yaml('')") is None
+    laughs = "a0: &a0 [x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+    )
+    assert "The list has more than" in failure("{{ yaml(t) }}", t=laughs)
+    assert "Invalid yaml" in failure("{{ yaml(t) }}", t="&a [*a]")
+
+
 def test_ion_is_written_and_read_back() -> None:
     given = {"a": 1, "b c": [1.5, None, True, 'x"y'], "d": {"e": Decimal("1.25")}}
     text = render("{{ m | toIon }}", m=given)

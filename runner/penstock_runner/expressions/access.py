@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from penstock_runner.expressions.dates import names
+from penstock_runner.expressions.equality import equals
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
 from penstock_runner.expressions.kinds import kind
 from penstock_runner.expressions.numbers import is_whole
-from penstock_runner.expressions.operators import contains, equals
+from penstock_runner.expressions.operators import contains
 from penstock_runner.expressions.text import plain, printed
 
 Member = Callable[..., object]

@@ -17,6 +17,7 @@ from penstock_runner.expressions import calls, operators
 from penstock_runner.expressions.access import attribute, item
 from penstock_runner.expressions.callee import Callee
 from penstock_runner.expressions.calls import Evaluate
+from penstock_runner.expressions.equality import equals
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
 from penstock_runner.expressions.filters.table import filters
 from penstock_runner.expressions.functions.table import functions
@@ -33,7 +34,7 @@ _ARITHMETIC: dict[type[nodes.Node], tuple[operators.Binary, str]] = {
     nodes.Mod: (operators.modulus, "modulus"),
 }
 _COMPARISONS: dict[str, tuple[operators.Binary, str | None]] = {
-    "eq": (operators.equals, "equals comparison"),
+    "eq": (equals, "equals comparison"),
     "ne": (operators.not_equals, "not equals comparison"),
     "gt": (operators.compare(operator.gt), "greater than comparison"),
     "lt": (operators.compare(operator.lt), "less than comparison"),

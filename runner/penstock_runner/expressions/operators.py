@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from penstock_runner.expressions import limits
+from penstock_runner.expressions.equality import Members, equals
 from penstock_runner.expressions.errors import ExpressionFailed, RenderLimit
 from penstock_runner.expressions.kinds import kind, type_name
 from penstock_runner.expressions.numbers import (
@@ -46,7 +47,8 @@ def subtract(left: object, right: object) -> object:
         return _arithmetic(left, right, operator.sub, "subtraction")
     if isinstance(left, (list, tuple)):
         if isinstance(right, (list, tuple)):
-            return [item for item in left if not _holds(right, item)]
+            unwanted = Members(right)
+            return [item for item in left if item not in unwanted]
         kept = list(left)
         index = next((i for i, item in enumerate(kept) if equals(item, right)), None)
         if index is not None:
@@ -133,19 +135,6 @@ def joined(parts: list[str]) -> str:
     return "".join(parts)
 
 
-def equals(left: object, right: object) -> bool:
-    """`==`: numbers by value, otherwise without conversion; deep for maps and lists."""
-    if is_number(left) and is_number(right):
-        return bool(left == right) or float(left) == float(right)
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-        return len(left) == len(right) and all(map(equals, left, right))
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(equals(left[key], right[key]) for key in left)
-    return bool(left == right)
-
-
 def not_equals(left: object, right: object) -> bool:
     """`!=`."""
     return not equals(left, right)
@@ -187,9 +176,10 @@ def contains(left: object, right: object) -> bool:
     if isinstance(left, Mapping):
         return isinstance(right, (str, int, float, bool)) and right in left
     if isinstance(left, (list, tuple, set, frozenset)):
-        if isinstance(right, (list, tuple)):
-            return all(_holds(left, item) for item in right)
-        return _holds(left, right)
+        if not isinstance(right, (list, tuple)):
+            return any(equals(item, right) for item in left)
+        members = Members(left)
+        return all(item in members for item in right)
     raise ExpressionFailed(
         "Contains operator can only be used on Collections, Maps and arrays. "
         f"Actual type was: {type_name(left)}"
@@ -199,10 +189,6 @@ def contains(left: object, right: object) -> bool:
 def inside(left: object, right: object) -> bool:
     """`left in right`."""
     return contains(right, left)
-
-
-def _holds(items: object, wanted: object) -> bool:
-    return any(equals(item, wanted) for item in items)  # type: ignore[attr-defined]
 
 
 def span(left: object, right: object, step: object = 1) -> list[object]:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 
 from penstock_runner.expressions.callee import Table, offer
+from penstock_runner.expressions.equality import equals
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.numbers import is_whole
-from penstock_runner.expressions.operators import equals
 
 TESTS: Table = {}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from functools import cache
+from typing import Any
 
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.json_text import write as write_json
-from penstock_runner.expressions.limits import Budget
+from penstock_runner.expressions.limits import Budget, check_items
 from penstock_runner.expressions.numbers import number_text
 from penstock_runner.expressions.text import json_datetime, scalar_text
 
@@ -111,37 +113,52 @@ def read(text: str) -> object:
     """The value of a YAML text; dates stay texts."""
     import yaml
 
+    loader = _loader()(text)
     try:
-        return yaml.load(text, _loader())  # noqa: S506 - a safe loader
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _measure(node, {}, frozenset())
+        return loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ExpressionFailed(f"Invalid yaml: {error}") from None
+    finally:
+        loader.dispose()
 
 
-def _loader() -> type:
-    """A safe loader without dates, sexagesimals and aliases (which can make a text explode)."""
-    global _LOADER  # noqa: PLW0603 - made once, when YAML is first read
-    if _LOADER is None:
-        import yaml
-
-        class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-            """Reads plain data."""
-
-            def compose_node(self, parent: object, index: object) -> object:
-                if self.check_event(yaml.AliasEvent):
-                    raise yaml.YAMLError("aliases are not allowed here")
-                return super().compose_node(parent, index)
-
-        Loader.yaml_implicit_resolvers = {}
-        for tag, pattern, first in _RESOLVED:
-            Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
-        _LOADER = Loader
-    return _LOADER
+def _measure(node: Any, known: dict[int, int], around: frozenset[int]) -> int:
+    """How many values a node stands for: aliases may make a short text explode, or never end."""
+    if id(node) in around:
+        raise ValueError("an alias stands inside of what it repeats")
+    if id(node) not in known:
+        children: list[Any] = []
+        if isinstance(node.value, list):
+            for child in node.value:
+                children.extend(child if isinstance(child, tuple) else [child])
+        inside = around | {id(node)} if children else around
+        known[id(node)] = 1 + sum(_measure(child, known, inside) for child in children)
+        check_items(known[id(node)])
+    return known[id(node)]
 
 
-_LOADER: type | None = None
+@cache
+def _loader() -> Any:
+    """A safe loader of plain data, without dates and numbers to the base of sixty."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Reads plain data."""
+
+    Loader.yaml_implicit_resolvers = {}
+    for tag, pattern, first in _RESOLVED:
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
+    return Loader
+
+
 _RESOLVED: list[tuple[str, str, list[str]]] = [
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^<<$", ["<"]),
     ("int", r"^(?:[-+]?(?:0|[1-9][0-9_]*)|0x[0-9a-fA-F]+)$", list("-+0123456789")),
     (
         "float",

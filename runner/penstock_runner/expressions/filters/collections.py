@@ -8,11 +8,12 @@ from typing import Any
 from penstock_runner.expressions import limits
 from penstock_runner.expressions.access import attribute
 from penstock_runner.expressions.callee import Table, offer
+from penstock_runner.expressions.equality import Members, equals
 from penstock_runner.expressions.errors import ExpressionFailed, UndefinedVariable
 from penstock_runner.expressions.filters.arguments import text_argument, whole_argument
 from penstock_runner.expressions.kinds import type_name
 from penstock_runner.expressions.numbers import is_number
-from penstock_runner.expressions.operators import equals, joined, truth
+from penstock_runner.expressions.operators import joined, truth
 from penstock_runner.expressions.tests_table import TESTS, empty
 from penstock_runner.expressions.text import plain
 
@@ -153,16 +154,11 @@ def _sorted(value: object, name: str) -> list[object]:
 @offer(COLLECTIONS, "distinct", aliases=("uniq", "unique"))
 def distinct(value: object) -> list[object]:
     """Each item once, where it comes first."""
-    seen: set[object] = set()
+    seen = Members()
     kept: list[object] = []
     for item in _list(value, "distinct"):
-        try:
-            token: object = (type(item) is bool, item)
-            hash(token)
-        except TypeError:
-            token = plain(item)
-        if token not in seen:
-            seen.add(token)
+        if item not in seen:
+            seen.add(item)
             kept.append(item)
     return kept
 
