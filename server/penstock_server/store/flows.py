@@ -6,106 +6,54 @@ too, and numbering goes on after it. Functions take the connection of the caller
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, insert, select, tuple_, update
 
 from penstock_runner.executor.store import StoredFlow
 from penstock_server.store import upserts
+from penstock_server.store.flow_rows import (
+    Commit,
+    Head,
+    Override,
+    Revision,
+    Save,
+    commit_of,
+    digest,
+    git_data,
+    head_of,
+    head_values,
+    override_of,
+    override_values,
+    revision_of,
+    revision_values,
+)
 from penstock_server.store.schema import flow_revisions, flows
 
+__all__ = [
+    "Commit",
+    "Head",
+    "Override",
+    "Revision",
+    "Save",
+    "digest",
+    "head",
+    "heads",
+    "list_heads",
+    "mark_deleted",
+    "revision",
+    "revisions",
+    "save_revision",
+    "save_revisions",
+    "set_managed",
+    "set_override",
+    "sources",
+    "stored",
+]
+
 _CHUNK = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """Where in Git a revision comes from."""
-
-    source_id: str
-    sha: str
-    author: str | None = None
-    email: str | None = None
-    time: datetime | None = None
-    subject: str | None = None
-    path: str | None = None
-    blob: str | None = None
-    ref: str | None = None
-    run_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Save:
-    """A text to store as the latest revision of a flow, with what its head says of it."""
-
-    namespace: str
-    id: str
-    source: str
-    disabled: bool = False
-    description: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    by: str | None = None
-    via: str = "api"
-    commit: Commit | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """A person's word on a flow that outlives syncs."""
-
-    disabled: bool
-    by: str | None = None
-    at: datetime | None = None
-    until: datetime | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """What a flow is now."""
-
-    namespace: str
-    id: str
-    revision: int
-    deleted: bool
-    disabled: bool
-    override: Override | None
-    description: str | None
-    labels: Mapping[str, str]
-    managed_by: str | None
-    drifted: bool
-    digest: str
-    updated: datetime
-
-    @property
-    def enabled(self) -> bool:
-        """Whether executions may start: a person's override goes before the text."""
-        return not (self.override.disabled if self.override is not None else self.disabled)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revision:
-    """One text of a flow, and how it came."""
-
-    namespace: str
-    id: str
-    revision: int
-    source: str
-    digest: str
-    deleted: bool
-    created: datetime
-    by: str | None
-    via: str
-    commit: Commit | None
-
-
-def digest(source: str) -> str:
-    """What makes two texts equal: line ends and blanks at the end of the file do not count."""
-    plain = source.replace("\r\n", "\n").rstrip()
-    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def save_revision(
@@ -132,13 +80,13 @@ def save_revisions(
     _insert_revisions(
         connection,
         [
-            _revision_values(save, head, now)
+            revision_values(save, head, now)
             for save, head in zip(saves, after, strict=True)
             if head.revision != _revision(before.get((save.namespace, save.id)))
         ],
     )
     changed = [head for head in after if head != before.get((head.namespace, head.id))]
-    upserts.put(connection, flows, [_head_values(head) for head in changed])
+    upserts.put(connection, flows, [head_values(head) for head in changed])
     return after
 
 
@@ -168,9 +116,9 @@ def mark_deleted(
     ]
     _insert_revisions(
         connection,
-        [_revision_values(save, head, now) for save, head in zip(saves, gone, strict=True)],
+        [revision_values(save, head, now) for save, head in zip(saves, gone, strict=True)],
     )
-    upserts.put(connection, flows, [_head_values(head) for head in gone])
+    upserts.put(connection, flows, [head_values(head) for head in gone])
     return gone
 
 
@@ -186,7 +134,7 @@ def set_override(
     changed = connection.execute(
         update(flows)
         .where(flows.c.namespace == namespace, flows.c.id == flow_id, ~flows.c.deleted)
-        .values(override=_override_values(override), updated_at=now)
+        .values(override=override_values(override), updated_at=now)
     )
     return bool(changed.rowcount)
 
@@ -223,7 +171,7 @@ def heads(
         for row in connection.execute(
             select(flows).where(tuple_(flows.c.namespace, flows.c.id).in_(chunk))
         ):
-            found[row.namespace, row.id] = _head(row)
+            found[row.namespace, row.id] = head_of(row)
     return found
 
 
@@ -245,7 +193,7 @@ def list_heads(
         )
     if managed_by is not None:
         chosen = chosen.where(flows.c.managed_by == managed_by)
-    return [_head(row) for row in connection.execute(chosen)]
+    return [head_of(row) for row in connection.execute(chosen)]
 
 
 def revision(
@@ -261,7 +209,7 @@ def revision(
     if number is not None:
         chosen = chosen.where(flow_revisions.c.revision == number)
     row = connection.execute(chosen).one_or_none()
-    return None if row is None else _revision_of(row)
+    return None if row is None else revision_of(row)
 
 
 def revisions(connection: Connection, namespace: str, flow_id: str) -> list[Revision]:
@@ -271,7 +219,7 @@ def revisions(connection: Connection, namespace: str, flow_id: str) -> list[Revi
         .where(flow_revisions.c.namespace == namespace, flow_revisions.c.id == flow_id)
         .order_by(flow_revisions.c.revision)
     )
-    return [_revision_of(row) for row in connection.execute(chosen)]
+    return [revision_of(row) for row in connection.execute(chosen)]
 
 
 def sources(
@@ -300,7 +248,7 @@ def stored(
     row = connection.execute(chosen).one_or_none()
     if row is None or (number is None and row.head_deleted):
         return None
-    override = _override(row.override)
+    override = override_of(row.override)
     return StoredFlow(
         namespace=namespace,
         id=flow_id,
@@ -308,7 +256,7 @@ def stored(
         source=row.source,
         deleted=row.deleted,
         disabled=row.disabled if override is None else override.disabled,
-        git=_git(_commit(row)),
+        git=git_data(commit_of(row)),
     )
 
 
@@ -363,138 +311,3 @@ def _sources(connection: Connection, found: Sequence[Head]) -> dict[tuple[str, s
         ):
             texts[row.namespace, row.id] = row.source
     return texts
-
-
-def _head_values(head_: Head) -> dict[str, Any]:
-    return {
-        "namespace": head_.namespace,
-        "id": head_.id,
-        "revision": head_.revision,
-        "deleted": head_.deleted,
-        "disabled": head_.disabled,
-        "override": _override_values(head_.override),
-        "description": head_.description,
-        "labels": dict(head_.labels),
-        "managed_by": head_.managed_by,
-        "drifted": head_.drifted,
-        "digest": head_.digest,
-        "updated_at": head_.updated,
-    }
-
-
-def _revision_values(save: Save, head_: Head, now: datetime) -> dict[str, Any]:
-    commit = save.commit
-    return {
-        "namespace": save.namespace,
-        "id": save.id,
-        "revision": head_.revision,
-        "source": save.source,
-        "digest": head_.digest,
-        "deleted": head_.deleted,
-        "created_at": now,
-        "saved_by": _cut(save.by),
-        "saved_via": save.via,
-        "source_id": commit.source_id if commit else None,
-        "commit_sha": commit.sha if commit else None,
-        "commit_author": _cut(commit.author) if commit else None,
-        "commit_email": _cut(commit.email) if commit else None,
-        "commit_time": commit.time if commit else None,
-        "commit_subject": _cut(commit.subject) if commit else None,
-        "git_path": commit.path if commit else None,
-        "git_blob": commit.blob if commit else None,
-        "git_ref": commit.ref if commit else None,
-        "sync_run_id": commit.run_id if commit else None,
-    }
-
-
-def _head(row: Row[Any]) -> Head:
-    return Head(
-        namespace=row.namespace,
-        id=row.id,
-        revision=row.revision,
-        deleted=row.deleted,
-        disabled=row.disabled,
-        override=_override(row.override),
-        description=row.description,
-        labels=row.labels or {},
-        managed_by=row.managed_by,
-        drifted=row.drifted,
-        digest=row.digest,
-        updated=row.updated_at,
-    )
-
-
-def _revision_of(row: Row[Any]) -> Revision:
-    return Revision(
-        namespace=row.namespace,
-        id=row.id,
-        revision=row.revision,
-        source=row.source,
-        digest=row.digest,
-        deleted=row.deleted,
-        created=row.created_at,
-        by=row.saved_by,
-        via=row.saved_via,
-        commit=_commit(row),
-    )
-
-
-def _commit(row: Row[Any]) -> Commit | None:
-    if row.commit_sha is None or row.source_id is None:
-        return None
-    return Commit(
-        source_id=row.source_id,
-        sha=row.commit_sha,
-        author=row.commit_author,
-        email=row.commit_email,
-        time=row.commit_time,
-        subject=row.commit_subject,
-        path=row.git_path,
-        blob=row.git_blob,
-        ref=row.git_ref,
-        run_id=row.sync_run_id,
-    )
-
-
-def _git(commit: Commit | None) -> dict[str, Any] | None:
-    """The commit as plain data, for expressions and labels."""
-    if commit is None:
-        return None
-    return {
-        "source": commit.source_id,
-        "commit": commit.sha,
-        "author": commit.author,
-        "email": commit.email,
-        "time": commit.time.isoformat() if commit.time is not None else None,
-        "subject": commit.subject,
-        "path": commit.path,
-        "blob": commit.blob,
-        "ref": commit.ref,
-        "run": commit.run_id,
-    }
-
-
-def _override(values: Mapping[str, Any] | None) -> Override | None:
-    if values is None:
-        return None
-    return Override(
-        disabled=values["disabled"],
-        by=values.get("by"),
-        at=_instant(values.get("at")),
-        until=_instant(values.get("until")),
-        reason=values.get("reason"),
-    )
-
-
-def _override_values(override: Override | None) -> dict[str, Any] | None:
-    if override is None:
-        return None
-    return {name: getattr(override, name) for name in Override.__dataclass_fields__}
-
-
-def _cut(text: str | None) -> str | None:
-    return None if text is None else text[:200]
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
