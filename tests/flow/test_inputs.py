@@ -227,7 +227,7 @@ def test_inputs_that_wait_for_each_other_end() -> None:
 
 
 def test_nesting_conflicts_are_refused() -> None:
-    with pytest.raises(NestingConflict, match="Conflict at key: a.b"):
+    with pytest.raises(NestingConflict, match=r"Conflict at key: a\.b"):
         nest({"a": 1, "a.b": 2})
 
 

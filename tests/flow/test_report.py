@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from penstock_runner.flow import report
 from penstock_runner.flow.faults import Fault, Severity
@@ -60,7 +60,7 @@ def test_sarif_names_each_rule_once() -> None:
 
 def test_junit_has_a_case_for_each_file() -> None:
     text = report.junit([fault(message="<&\x00>"), fault(severity="warning")], ["b.yml"])
-    suite = ElementTree.fromstring(text)
+    suite = ET.fromstring(text)
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     good, bad = suite
     assert (good.get("name"), len(good)) == ("b.yml", 0)
