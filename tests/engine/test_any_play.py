@@ -14,6 +14,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold, fold
 from penstock_runner.engine.plan import FINALLY, Plan
+from penstock_runner.engine.restarts import restartable
 from penstock_runner.engine.state import Execution, State
 from penstock_runner.flow.model import Flow
 
@@ -46,6 +47,7 @@ class AnyPlay(RuleBasedStateMachine):
         self.waiting: list[c.Command] = []
         self.children: list[c.StartSubflow] = []
         self.kills = 0
+        self.restarts = 0
         self.at = NOON
         self.tell(e.Started(at=self.at))
 
@@ -69,9 +71,12 @@ class AnyPlay(RuleBasedStateMachine):
         self.checked(commands, before_kill)
 
     def checked(self, commands: tuple[c.Command, ...], kills: int) -> None:
-        if any(isinstance(x, c.End) for x in self.commands):
-            opening = c.RunJob | c.Evaluate | c.StartTimer | c.StartSubflow
-            assert not any(isinstance(x, opening) for x in commands), commands
+        over = self.ends() - sum(isinstance(x, c.End) for x in commands) > self.restarts
+        over = over and not isinstance(self.events[-1], e.RestartRequested)
+        for command in commands:
+            opens = isinstance(command, c.RunJob | c.Evaluate | c.StartTimer | c.StartSubflow)
+            assert not (over and opens), commands
+            over = over or isinstance(command, c.End)
         if kills == 0:
             return
         for command in commands:
@@ -80,6 +85,22 @@ class AnyPlay(RuleBasedStateMachine):
                 around = [task, *self.plan.parents(task.task.id)]
                 stages = {node.stage for node in around}
                 assert stages & {FINALLY, "afterExecution"}, f"{command.key} began after a kill"
+
+    def ends(self) -> int:
+        return sum(isinstance(command, c.End) for command in self.commands)
+
+    @precondition(lambda self: self.ends() > self.restarts)
+    @rule(chance=st.integers(0, 2))
+    def restart(self, chance: int) -> None:
+        if chance == 0 and self.restarts < 3:
+            failed = any(restartable(run) for run in self.fold.runs.values())
+            kills, self.kills = self.kills, 0
+            self.tell(e.RestartRequested(at=self.at))
+            if self.fold.head.attempt_number > self.restarts + 1:
+                self.restarts += 1
+            else:
+                self.kills = kills
+                assert not failed or self.fold.state is not State.FAILED
 
     def later(self) -> None:
         self.at += timedelta(seconds=1)
@@ -210,9 +231,9 @@ class AnyPlay(RuleBasedStateMachine):
         if not hasattr(self, "plan"):
             return
         ended = [x for x in self.commands if isinstance(x, c.End)]
-        assert len(ended) <= 1
-        if ended:
-            assert self.fold.state is ended[0].state
+        assert len(ended) <= 1 + self.restarts
+        if len(ended) > self.restarts:
+            assert self.fold.state is ended[-1].state
             return
         assert (
             self.waiting
@@ -223,7 +244,7 @@ class AnyPlay(RuleBasedStateMachine):
 
     @invariant()
     def an_ended_task_run_stays_ended(self) -> None:
-        if not hasattr(self, "plan"):
+        if not hasattr(self, "plan") or self.restarts:
             return
         for run in self.fold.runs.values():
             ends = [state for state, _ in run.history if state.terminal and state != "FAILED"]
@@ -252,8 +273,7 @@ class AnyPlay(RuleBasedStateMachine):
                 self.tell(e.Resumed(at=self.at, key=paused[0].key))
             else:
                 break
-        ends = [x for x in self.commands if isinstance(x, c.End)]
-        assert len(ends) == 1, self.fold.execution()
+        assert self.ends() == 1 + self.restarts, self.fold.execution()
         alive = [run for run in self.fold.runs.values() if not run.state.terminal]
         assert not alive, alive
 

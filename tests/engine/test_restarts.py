@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from tests.engine.story import NOON, World, constant, flow, group, job
+
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import RunKey, State
 from penstock_runner.flow.model import Task
-from tests.engine.story import NOON, World, constant, flow, group, job
 
 F = State.FAILED
 RESTART = e.RestartRequested(at=NOON)

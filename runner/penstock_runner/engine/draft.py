@@ -36,7 +36,9 @@ class Draft:
         self.held: set[RunKey] = set()
         self.touched = False
         self.at: datetime = execution.history[-1][1]
-        self.next_order = 1 + max((run.order for run in self.runs.values()), default=-1)
+        last = max((run.order for run in self.runs.values()), default=-1)
+        # What was removed had its places, too: a stored execution goes on counting like this one.
+        self.next_order = max(1 + last, int(str(execution.facts.get("orders", 0))))
 
     # The execution itself
 
@@ -111,7 +113,8 @@ class Draft:
             self.paused.discard(key)
             self.held.discard(key)
             self.groups.pop(key, None)
-            self.touched = True
+            if self.fact("orders") != self.next_order:
+                self.note(orders=self.next_order)
 
     def node(self, run: TaskRun) -> Node:
         """The task of a task run, in its place."""
@@ -121,15 +124,19 @@ class Draft:
         """A new task run, CREATED, as a child of the group."""
         place = group.places if value is None else (*group.places, value)
         suffix = "".join(f".{index}" for index in place)
+        key = RunKey(f"{node.task.id}{suffix}{group.rounds}")
+        facts = self._numbers(key)
         run = TaskRun(
-            key=RunKey(f"{node.task.id}{suffix}{group.rounds}"),
+            key=key,
             task_id=node.task.id,
             order=self.next_order,
             history=((State.CREATED, self.at),),
             parent=group.key or None,
             value=None if value is None or group.values is None else group.values[value],
             place=place,
-            iteration=_round(group),
+            iteration=self._iteration(group),
+            attempt=int(str(facts.get("base", 0))),
+            facts=facts,
         )
         self.next_order += 1
         group.children[run.key] = None
@@ -137,6 +144,17 @@ class Draft:
             group.open += 1
         self.removed.discard(run.key)
         return self.put(run)
+
+    def _numbers(self, key: RunKey) -> Mapping[str, object]:
+        """The numbers that a task run goes on from, when an earlier one of its key was set back."""
+        before = self.head.facts.get("before")
+        found = before.get(key) if isinstance(before, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
+    def _iteration(self, group: Group) -> int | None:
+        if not group.node.flowable.repeats:
+            return None
+        return int(str(self.runs[group.key].facts.get("round", 1)))
 
     def end(self, run: TaskRun, *states: State, **changes: object) -> TaskRun:
         """End a task run, count it in its group, and have the group looked at."""
@@ -209,7 +227,9 @@ class Draft:
 
 def sent(run: TaskRun) -> bool:
     """Whether the current attempt was asked for and has not been heard of."""
-    return run.attempt > 0 and (not run.attempts or run.attempts[-1].number != run.attempt)
+    if run.attempt == 0 or run.attempt == run.facts.get("base"):
+        return False
+    return not run.attempts or run.attempts[-1].number != run.attempt
 
 
 def started(run: TaskRun) -> bool:
@@ -231,15 +251,15 @@ def _merged(old: Mapping[str, object], new: Mapping[str, object]) -> Mapping[str
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _round(group: Group) -> int | None:
-    _, _, last = group.rounds.rpartition("#")
-    return int(last) if last and group.node.flowable.repeats else None
-
-
 def rounds_of(run: TaskRun | None, node: Node) -> str:
     """The end of the keys of a flowable's children: the rounds of all loops around them."""
     if run is None:
         return ""
     _, mark, rest = run.key.partition("#")
     around = f"{mark}{rest}"
-    return f"{around}#{run.facts.get('round', 1)}" if node.flowable.repeats else around
+    return f"{around}#{turn_of(run)}" if node.flowable.repeats else around
+
+
+def turn_of(run: TaskRun) -> int:
+    """Which round of a loop this is, counted over all lives of its task run."""
+    return int(str(run.facts.get("round", 1))) + int(str(run.facts.get("turns", 0)))

@@ -92,7 +92,7 @@ def next_after(draft: Draft, group: Group) -> None:
 def done(draft: Draft) -> None:
     """Tell the world that the execution has ended, once."""
     draft.groups.pop(ROOT, None)
-    facts = {name: draft.fact(name) for name in ("asked", "cascade")}
+    facts = {name: draft.fact(name) for name in ("asked", "cascade", "orders", "before")}
     draft.update(facts={name: fact for name, fact in facts.items() if fact is not None})
     draft.note(stage=DONE)
     draft.command(c.End(state=draft.state))

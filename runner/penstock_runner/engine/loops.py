@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
-from penstock_runner.engine.draft import Draft, rounds_of
+from penstock_runner.engine.draft import Draft, rounds_of, turn_of
 from penstock_runner.engine.flowables.loop import questions, verdict
 from penstock_runner.engine.groups import Group
 from penstock_runner.engine.plan import TASKS, Node
@@ -43,7 +43,7 @@ def answered(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object
         return
     if what == "again":
         at = draft.at + often.interval
-        draft.command(c.StartTimer(key=run.key, attempt=rounds, at=at, purpose="loop"))
+        draft.command(c.StartTimer(key=run.key, attempt=turn_of(run), at=at, purpose="loop"))
         return
     if what in _REACHED:
         draft.say(run, Level.WARN, _REACHED[what])
@@ -71,7 +71,7 @@ def due(draft: Draft, event: e.TimerFired) -> None:
     """The interval is over: the children of the last round go, and those of the next one come."""
     run = None if event.key is None else draft.runs.get(event.key)
     group = None if event.key is None else draft.groups.get(event.key)
-    if run is None or group is None or not group.waiting or round_of(run) != event.attempt:
+    if run is None or group is None or not group.waiting or turn_of(run) != event.attempt:
         return
     if run.state is not State.RUNNING or group.cut:
         return

@@ -1,7 +1,8 @@
 """What an execution waits for, told from its state alone: how it is taken up again after a stop.
 
-Timers, children and log lines are rows of the same write as the state they follow from, so they are never
-missing. What may be missing are jobs that had not been handed out, and questions not yet answered.
+Timers, children and log lines are rows of the same write as the state they follow from, so they
+are never missing. What may be missing are jobs that had not been handed out, and questions not yet
+answered.
 """
 
 from __future__ import annotations

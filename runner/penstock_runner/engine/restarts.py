@@ -96,7 +96,7 @@ def _again(draft: Draft, run: TaskRun) -> None:
     """Open one task run again: a flowable goes on, anything else starts anew."""
     node = draft.node(run)
     facts = _clean(run)
-    if node.role is Role.GROUP and "stage" in facts:
+    if node.role in (Role.GROUP, Role.PAUSE) and "stage" in facts:
         _forget_aside(draft, run, node)
         draft.move(run, State.RUNNING, facts={**facts, "stage": TASKS})
         return
@@ -126,7 +126,7 @@ def _forget_aside(draft: Draft, run: TaskRun | None, node: Node) -> None:
     for branch, nodes in node.branches.items():
         if nodes and nodes[0].stage != TASKS:
             for child in list(tree.children(draft, run, node, branch)):
-                tree.remove(draft, child)
+                tree.set_back(draft, child)
 
 
 def _forget_after(draft: Draft, run: TaskRun) -> None:
@@ -169,10 +169,8 @@ def _needed_by(dag: Node, task_id: str) -> set[str]:
 def _restarted(draft: Draft) -> None:
     """Leave the execution RESTARTED, with its groups open."""
     _forget_aside(draft, None, draft.plan.root)
-    asked = draft.fact("asked")
-    facts: dict[str, object] = {"stage": TASKS}
-    if asked is not None:
-        facts["asked"] = asked
+    kept = {name: draft.fact(name) for name in ("asked", "orders", "before")}
+    facts = {"stage": TASKS, **{name: fact for name, fact in kept.items() if fact is not None}}
     number = draft.head.attempt_number + 1
     draft.update(facts=facts, outputs=None, attempt_number=number)
     draft.set_state(State.RESTARTED)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from penstock_runner.engine.draft import Draft, rounds_of
+from penstock_runner.engine.draft import Draft, rounds_of, turn_of
 from penstock_runner.engine.plan import TASKS, Node
 from penstock_runner.engine.state import RunKey, TaskRun
 
@@ -34,9 +34,29 @@ def below(draft: Draft, run: TaskRun, node: Node) -> Iterator[TaskRun]:
 
 def remove(draft: Draft, run: TaskRun) -> None:
     """Forget a task run and all below it."""
-    for lower in list(below(draft, run, draft.node(run))):
-        draft.remove(lower.key)
-    draft.remove(run.key)
+    for gone in [*below(draft, run, draft.node(run)), run]:
+        draft.remove(gone.key)
+
+
+def set_back(draft: Draft, run: TaskRun) -> None:
+    """Forget a task run and all below it, but not what was asked for: it will be created again.
+
+    A job, a question or a timer is known by its key and number, so the numbers go on where they
+    were.
+    """
+    before = draft.fact("before")
+    numbers: dict[str, object] = dict(before) if isinstance(before, Mapping) else {}
+    for gone in [*below(draft, run, draft.node(run)), run]:
+        kept = {name: gone.facts[name] for name in ("asked", "pauses") if name in gone.facts}
+        if gone.attempt:
+            kept["base"] = gone.attempt
+        if "stage" in gone.facts and draft.node(gone).flowable.repeats:
+            kept["turns"] = turn_of(gone)
+        if kept:
+            numbers[gone.key] = kept
+        draft.remove(gone.key)
+    if numbers:
+        draft.note(before=numbers)
 
 
 def ancestors(draft: Draft, run: TaskRun) -> Iterator[TaskRun]:
