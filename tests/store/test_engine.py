@@ -17,9 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from tests.executor.test_store_contract import created, execution, stored
 from tests.postgres import Cluster
 
-from penstock_server.store import migrations
+from penstock_server.store import checkpoints, migrations
 from penstock_server.store.engine import (
-    CHECKPOINT_EVERY,
     Database,
     StoreUnavailable,
     acquire_leadership,
@@ -333,11 +332,11 @@ def test_a_log_that_may_not_grow_is_one_clear_error(tmp_path: Path) -> None:
 def test_the_log_of_sqlite_goes_into_the_file_while_writes_go_on(tmp_path: Path) -> None:
     database = open_store(f"sqlite:///{tmp_path}/a.db", durability="relaxed")
     migrations.upgrade(database)
-    for n in range(CHECKPOINT_EVERY):
+    for n in range(checkpoints.EVERY):
         with database.begin() as tx:
             tx.execute_many("INSERT INTO settings VALUES (?, ?)", [(str(n), "1")])
     deadline = time.monotonic() + 10
-    while (seen := rows_in_the_file(tmp_path / "a.db")) < CHECKPOINT_EVERY:
+    while (seen := rows_in_the_file(tmp_path / "a.db")) < checkpoints.EVERY:
         assert time.monotonic() < deadline, f"only {seen} rows are in the file"
     database.close()
     assert not (tmp_path / "a.db-wal").exists()

@@ -7,8 +7,6 @@ are the same transaction. Readers see what was committed last.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,7 +19,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from penstock_server.store.checkpoints import Checkpoints
 from penstock_server.store.faults import StoreUnavailable, reason
+from penstock_server.store.leadership import Leadership, acquire_leadership
 
 __all__ = ["Database", "Leadership", "StoreUnavailable", "Tx", "acquire_leadership", "open_store"]
 
@@ -30,7 +30,6 @@ LEADER_LOCK = 0x70656E73746F636B
 MIGRATION_LOCK = LEADER_LOCK + 1
 
 READERS = 8
-CHECKPOINT_EVERY = 400  # commits
 _CHECKPOINT_VALVE = 16_000  # pages: when the second connection cannot keep up, the writer does it
 
 
@@ -51,41 +50,6 @@ class Tx:
         return int(cursor.rowcount)
 
 
-class Leadership:
-    """The right of this process to write a store, until released or the process ends."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    def release(self) -> None:
-        """Let another process write."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def acquire_leadership(path: Path) -> Leadership:
-    """Lock `lock` in the folder for this process; raises `StoreUnavailable` naming the holder."""
-    lock = path / "lock"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"{lock} cannot be opened: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(descriptor)
-        raise StoreUnavailable(
-            f"{path} is in use by another penstock process (pid {holder}); stop it first,"
-            " or choose another home"
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return Leadership(descriptor)
-
-
 class Database:
     """A store that is open. Close it; it holds connections, and perhaps the right to write."""
 
@@ -104,7 +68,7 @@ class Database:
         driver = self._writing.dialect.loaded_dbapi
         self.driver_error: type[Exception] = driver.Error
         self._errors = (driver.Error, DBAPIError)
-        self._checkpoints = _Checkpoints(self.path) if self.kind == "sqlite" else None
+        self._checkpoints = Checkpoints(self.path) if self.kind == "sqlite" else None
 
     @property
     def address(self) -> str:
@@ -262,52 +226,13 @@ class Database:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -16384")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_VALVE}")
+            connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
             if not writes:
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise
         return connection
-
-
-class _Checkpoints:
-    """Copies the log of a SQLite store into its file, on a thread and a connection of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._wanted = threading.Event()
-        self._closed = False
-        self._commits = 0
-        self._thread: threading.Thread | None = None
-
-    def committed(self) -> None:
-        """Count one commit; every so often there is work."""
-        self._commits += 1
-        if self._commits % CHECKPOINT_EVERY == 0:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
-                self._thread.start()
-            self._wanted.set()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._closed = True
-        self._wanted.set()
-        if self._thread is not None:
-            self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
-        try:
-            while self._wanted.wait() and not self._closed:
-                self._wanted.clear()
-                try:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                except sqlite3.Error:
-                    # The next write meets the same trouble and has somebody to tell.
-                    continue
-        finally:
-            connection.close()
 
 
 def open_store(
