@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -90,6 +90,15 @@ class Expressions(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GitHook:
+    """How deliveries for one Git source are verified."""
+
+    secrets: Sequence[str]
+    forge: str = "auto"
+    allow_sha1: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
     """What the routes are given."""
 
@@ -102,4 +111,5 @@ class WebContext:
     expressions: Expressions
     encrypt: Callable[[str], str] | None = None
     runner_alive: Callable[[], bool] = field(default=lambda: True)
+    git_hooks: Mapping[str, GitHook] = field(default_factory=dict)
     followers: int = 250

@@ -109,25 +109,41 @@ class FlowSetRoutes:
         sources = sources_of(request)
         parsed = [self._library.validated(source) for source in sources]
         _check_names(parsed, namespace)
+        groups: dict[str, list[tuple[Parsed, str]]] = {} if namespace is None else {namespace: []}
+        for one, source in zip(parsed, sources, strict=True):
+            assert one.flow is not None  # noqa: S101 - a checked source has a flow
+            groups.setdefault(one.flow.namespace, []).append((one, source))
+        gone: list[Json] = []
+        saved: list[Json] = []
+        for name, members in groups.items():
+            self._replace_one(name, members, gone, saved, delete=delete)
+        return json_answer(gone + saved)
+
+    def _replace_one(
+        self,
+        namespace: str,
+        members: Sequence[tuple[Parsed, str]],
+        gone: list[Json],
+        saved: list[Json],
+        *,
+        delete: bool,
+    ) -> None:
+        """Have core write one namespace; what is gone and what was saved is added to the lists."""
         answer = self._context.client.call(
             "flow.replace_namespace",
             timeout=120,
             namespace=namespace,
-            sources=sources,
+            sources=[source for _, source in members],
             delete=delete,
             saved_by=actor(self._context),
             via="api",
         )
-        gone = [self._gone(item["namespace"], item["id"]) for item in answer["deleted"]]
-        saved = [
-            saved_to_json(one, source, told)
-            for one, source, told in zip(parsed, sources, answer["saved"], strict=True)
-        ]
-        return json_answer([item for item in gone if item is not None] + saved)
-
-    def _gone(self, namespace: str, flow_id: str) -> Json | None:
-        known = self._library.find(namespace, flow_id, deleted=True)
-        return None if known is None else flow_to_json(known, source=True)
+        for removed_from, flow_id in answer["deleted"]:
+            known = self._library.find(removed_from, flow_id, deleted=True)
+            if known is not None:
+                gone.append(flow_to_json(known, source=True))
+        for (parsed, source), told in zip(members, answer["saved"], strict=True):
+            saved.append(saved_to_json(parsed, source, told))
 
     def _save(self, source: str) -> None:
         save(self._context, self._library.validated(source), source, mode="upsert")

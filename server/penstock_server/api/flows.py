@@ -31,6 +31,7 @@ class FlowRoutes:
         """Save a new flow."""
         source = source_of(request)
         parsed = self._library.validated(source)
+        _check_new(self._library, parsed)
         answer = save(self._context, parsed, source, mode="create")
         return json_answer(saved_to_json(parsed, source, answer))
 
@@ -220,6 +221,14 @@ def _replaced(data: object, task_id: str, task: Json) -> object:
     if isinstance(data, list):
         return [_replaced(item, task_id, task) for item in data]
     return data
+
+
+def _check_new(library: Library, parsed: Parsed) -> None:
+    """Tell early what core would tell; core decides."""
+    flow = parsed.flow
+    if flow is not None and library.find(flow.namespace, flow.id) is not None:
+        error = {"path": "flow.id", "message": "Flow id already exists"}
+        raise invalid_entity("flow.id: Flow id already exists", [error])
 
 
 def _check_same_name(parsed: Parsed, namespace: str, flow_id: str) -> None:

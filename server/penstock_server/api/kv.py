@@ -7,6 +7,7 @@ from datetime import timedelta
 import isodate
 from flask import Blueprint, Response, request
 
+from penstock_runner.flow import durations
 from penstock_runner.tasks import keyvalues
 from penstock_runner.tasks.ion import BadItem, read_value
 from penstock_server.api import routing
@@ -15,7 +16,7 @@ from penstock_server.api.context import WebContext
 from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.routing import delete, get, put
 from penstock_server.api.sources import json_of
-from penstock_server.core.shapes import Json, iso, without_nulls
+from penstock_server.core.shapes import iso, without_nulls
 from penstock_server.store import queries
 
 MAX_VALUE = 4 * 1024 * 1024
@@ -79,7 +80,7 @@ class KvRoutes:
             key=key,
             value=entry.value,
             kind=entry.type,
-            ttl=None if entry.expires is None else (entry.expires - now).total_seconds(),
+            ttl=None if entry.expires is None else durations.to_iso(entry.expires - now),
         )
         return empty(200)
 
@@ -101,8 +102,7 @@ class KvRoutes:
         return json_answer({"keys": [key for key in keys if self._removed(namespace, key)]})
 
     def _removed(self, namespace: str, key: str) -> bool:
-        answer: Json = self._context.client.call("kv.delete", namespace=namespace, key=key)
-        return bool(answer.get("deleted"))
+        return bool(self._context.client.call("kv.delete", namespace=namespace, key=key))
 
 
 def blueprint(context: WebContext) -> Blueprint:

@@ -64,6 +64,7 @@ class WebhookRoutes:
             namespace=namespace,
             flow_id=flow_id,
             trigger_id=trigger.id,
+            trigger={"id": trigger.id, "type": trigger.type},
             variables={
                 "body": read_body(raw),
                 "headers": self._headers(),

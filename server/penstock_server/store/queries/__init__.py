@@ -47,6 +47,7 @@ from penstock_server.store.queries.lines import (
 from penstock_server.store.queries.states import (
     SyncRun,
     TriggerRecord,
+    delivery_seen,
     kv_entries,
     kv_entry,
     kv_namespaces,
@@ -73,6 +74,7 @@ __all__ = [
     "all_flows",
     "daily_counts",
     "daily_log_counts",
+    "delivery_seen",
     "execution",
     "execution_states",
     "execution_version",

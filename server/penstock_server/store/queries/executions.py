@@ -19,7 +19,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from penstock_runner.engine.state import Execution, RunKey, TaskRun
+from penstock_runner.engine.state import TERMINAL, Execution, RunKey, TaskRun
 from penstock_server.store import bodies
 from penstock_server.store.queries.conditions import (
     Condition,
@@ -156,6 +156,15 @@ def latest_executions(
         if (newest := connection.scalar(query)) is not None:
             ids.append(newest)
     return list(load_executions(connection, ids).values())
+
+
+def unended_children(connection: Connection, ids: Collection[str]) -> list[str]:
+    """Executions that these started and that have not ended."""
+    chosen = select(executions.c.id).where(
+        executions.c.trigger_execution_id.in_(ids),
+        executions.c.state.not_in([state.value for state in TERMINAL]),
+    )
+    return list(connection.scalars(chosen))
 
 
 def state_counts(connection: Connection, wanted: ExecutionFilter) -> dict[str, int]:

@@ -34,6 +34,7 @@ from penstock_server.store.schema import (
     sync_items,
     sync_runs,
     triggers,
+    webhook_deliveries,
 )
 
 
@@ -169,6 +170,15 @@ def sync_run(connection: Connection, run_id: str) -> SyncRun | None:
         select(sync_items).where(sync_items.c.run_id == run_id).order_by(sync_items.c.place)
     )
     return SyncRun(values=values_of(row), items=tuple(values_of(item) for item in items))
+
+
+def delivery_seen(connection: Connection, source_id: str, delivery_id: str) -> bool:
+    """Whether a webhook delivery came before."""
+    query = select(webhook_deliveries.c.delivery_id).where(
+        webhook_deliveries.c.source_id == source_id,
+        webhook_deliveries.c.delivery_id == delivery_id,
+    )
+    return connection.scalar(query) is not None
 
 
 def runners_seen_since(connection: Connection, moment: datetime) -> int:
