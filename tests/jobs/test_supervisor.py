@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.jobs.harness import alive, commands, gone, job, runner
+from tests.jobs.harness import DEADLINE, alive, commands, gone, job, runner
 
-from penstock_runner.jobs.settings import Limits, pick_environment
+from penstock_runner.jobs.settings import Limits, RunAs, pick_environment
 from penstock_runner.tasks.storage import LocalStorage
 
 SETSID = "setsid sh -c 'echo $$ > {0}; exec sleep 600' & while ! test -s {0}; do :; done"
@@ -121,7 +124,7 @@ def test_what_a_successful_command_leaves_behind_is_killed_with_a_warning(
         assert gone(pid_in(note))
     assert report["state"] == "SUCCESS"
     warnings = [line[3] for line in core.lines(wanted) if line[2] == "WARN"]
-    assert warnings == ["1 processes that the command left behind were killed"]
+    assert warnings == ["1 process was left behind by the command and killed"]
 
 
 def test_a_process_that_hides_its_session_and_environment_goes_with_its_job(
@@ -565,3 +568,35 @@ def test_killing_a_working_directory_kills_the_task_that_runs(tmp_path: Path) ->
         report = core.report(wanted)
     assert report["state"] == "KILLED"
     assert states(report) == [("one", "KILLED")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run jobs as another user")
+def test_jobs_run_as_the_user_of_the_runner() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        wanted = commands(
+            "id -u", "cat in.txt > out.txt", inputFiles={"in.txt": "x"}, outputFiles=["*"]
+        )
+        with runner(folder, run_as=RunAs(user=65534, group=65534)) as core:
+            report = core.do(wanted)
+            assert core.texts(wanted) == ["65534"]
+            assert list((folder / "work").iterdir()) == []
+    assert sorted(report["outputs"]["outputFiles"]) == ["in.txt", "out.txt"]
+
+
+def test_a_core_that_reads_late_loses_no_line(tmp_path: Path) -> None:
+    wanted = commands("seq 1 300000")
+    stopped = tmp_path / "stopped"
+    other = commands(f"touch {stopped}; sleep 600", key="other")
+    with runner(tmp_path) as core:
+        core.start(wanted)
+        core.start(other)
+        until = time.monotonic() + DEADLINE
+        while not stopped.exists():
+            assert time.monotonic() < until
+            select.select([], [], [], 0.02)
+        core.cancel(other)
+        assert core.report(other)["state"] == "KILLED"
+        core.report(wanted)
+        assert core.texts(wanted) == [str(n) for n in range(1, 300001)]

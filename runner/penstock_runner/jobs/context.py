@@ -320,9 +320,8 @@ class JobContext:
         self._read_output_file(output)
         self._annotations.extend(output.annotations)
         if ended.left_over:
-            self.log(
-                Level.WARN, f"{ended.left_over} processes that the command left behind were killed"
-            )
+            were = "process was" if ended.left_over == 1 else "processes were"
+            self.log(Level.WARN, f"{ended.left_over} {were} left behind by the command and killed")
         if output.faults:
             raise TaskFailed(output.faults[0], outputs={"exitCode": ended.exit_code})
         return ProcessEnd(

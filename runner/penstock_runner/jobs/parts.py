@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -66,6 +66,12 @@ def default_parts(settings: RunnerSettings, now: Callable[[], datetime]) -> Part
     from penstock_runner.tasks.registry import Registry
     from penstock_runner.tasks.storage import LocalStorage
 
+    settings = replace(
+        settings,
+        home=settings.home.absolute(),
+        workspaces=settings.workspaces.absolute(),
+        storage=settings.storage.absolute(),
+    )
     return Parts(
         settings=settings,
         now=now,

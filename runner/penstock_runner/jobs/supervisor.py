@@ -76,9 +76,10 @@ class Supervisor:
 
     def _prepare(self) -> None:
         descendants.become_subreaper()
-        self._settings.workspaces.mkdir(mode=0o700, parents=True, exist_ok=True)
         strays.kill_strays(self._settings.workspaces)
         sweep(self._settings.workspaces)
+        if self._settings.run_as is not None:
+            self._settings.workspaces.chmod(0o711)  # its user must reach its own folder
         self._sweep_containers()
         for module in WARM:
             with contextlib.suppress(ModuleNotFoundError):
