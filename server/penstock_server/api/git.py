@@ -1,0 +1,312 @@
+"""Git sources: their status, looking now, what runs did, webhooks of forges, pushed deploys."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from datetime import datetime
+from html import escape
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic.alias_generators import to_camel
+
+from penstock_server.api import parameters, routing
+from penstock_server.api.actors import actor
+from penstock_server.api.answers import json_answer, paged
+from penstock_server.api.context import GitHook, WebContext
+from penstock_server.api.problems import Problem, illegal_argument, not_found
+from penstock_server.api.routing import get, post
+from penstock_server.api.sources import json_of
+from penstock_server.core.shapes import Json, iso, without_nulls
+from penstock_server.store import queries
+from penstock_server.sync.webhooks import (
+    LARGEST_BODY,
+    Ignored,
+    Ping,
+    Push,
+    Rejected,
+    ignored_reason,
+    read_push,
+)
+
+SYNC_SECONDS = 300.0
+HIDDEN = frozenset({"config", "config_digest"})
+MAX_FILES = 20_000
+MAX_UNPACKED = 64 * 1024 * 1024
+COLOURS = {"Synced": "#2a7a3f", "Failed": "#a33", "Blocked": "#a33", "Syncing": "#2a5a9a"}
+
+Verdict = Push | Ping | Ignored | Rejected
+
+
+class GitRoutes:
+    """The routes below `/git`."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        # An unknown source is verified too, against a secret nobody has: it takes as long.
+        self._nobody = GitHook(secrets=(secrets.token_hex(32),))
+
+    @get("/sources")
+    def sources(self) -> Response:
+        """All sources with their status."""
+        with self._context.database.read() as connection:
+            return json_answer([row_to_json(row) for row in queries.sources(connection)])
+
+    @get("/sources/<source_id>")
+    def source(self, source_id: str) -> Response:
+        """One source with its status."""
+        return json_answer(row_to_json(self._row(source_id)))
+
+    @get("/sources/<source_id>/badge.svg")
+    def badge(self, source_id: str) -> Response:
+        """The status as a small picture."""
+        answer = Response(drawn(self._row(source_id)["status"]), mimetype="image/svg+xml")
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+    @get("/sources/<source_id>/runs")
+    def runs(self, source_id: str) -> Response:
+        """What was done, newest first, one page."""
+        self._row(source_id)
+        paging = parameters.paging(request.args)
+        with self._context.database.read() as connection:
+            found, total = queries.runs_of_source(connection, source_id, paging)
+        return paged([row_to_json(run.values) for run in found], total)
+
+    @get("/runs/<run_id>")
+    def run(self, run_id: str) -> Response:
+        """One run with its items."""
+        with self._context.database.read() as connection:
+            found = queries.sync_run(connection, run_id)
+        if found is None:
+            raise not_found(f"there is no run '{run_id}'")
+        items = [row_to_json(item) for item in found.items]
+        return json_answer({**row_to_json(found.values), "items": items})
+
+    @post("/sources/<source_id>/sync")
+    def sync(self, source_id: str) -> Response:
+        """Look now and apply what is found; with `wait` the answer is the finished run."""
+        self._row(source_id)
+        body = _options()
+        wait = body.get("wait") is True
+        answer = self._context.client.call(
+            "git.sync",
+            timeout=SYNC_SECONDS,
+            source=source_id,
+            wait=wait,
+            dry_run=body.get("dryRun") is True,
+            confirm=body.get("confirm"),
+            actor=actor(self._context),
+        )
+        return json_answer(answer, HTTPStatus.OK if wait else HTTPStatus.ACCEPTED)
+
+    @post("/sources/<source_id>/refresh")
+    def refresh(self, source_id: str) -> Response:
+        """Look now, apply nothing."""
+        self._row(source_id)
+        answer = self._context.client.call(
+            "git.sync",
+            timeout=SYNC_SECONDS,
+            source=source_id,
+            wait=False,
+            dry_run=True,
+            actor=actor(self._context),
+        )
+        return json_answer(answer, HTTPStatus.ACCEPTED)
+
+    @post("/webhooks/<source_id>")
+    def webhook(self, source_id: str) -> Response:
+        """A forge says that something was pushed."""
+        hook = self._context.git_hooks.get(source_id, self._nobody)
+        return self._heard(source_id, self._verdict(hook, _raw_body()))
+
+    @post("/webhook")
+    def any_webhook(self) -> Response:
+        """The same, for whichever sources the signature fits."""
+        raw = _raw_body()
+        hooks = self._context.git_hooks or {"": self._nobody}
+        verdicts = {name: self._verdict(hook, raw) for name, hook in hooks.items()}
+        fitting = {n: v for n, v in verdicts.items() if not isinstance(v, Rejected)}
+        answers = [self._heard(name, verdict) for name, verdict in fitting.items()]
+        return answers[0] if answers else self._heard("", next(iter(verdicts.values())))
+
+    @post("/apply")
+    def apply(self) -> Response:
+        """Deploy the files of a request as a commit of a source."""
+        body, files = _deployed()
+        answer = self._context.client.call(
+            "git.apply",
+            timeout=SYNC_SECONDS,
+            source=str(body.get("source") or "ci"),
+            files=files,
+            commit=body.get("commit"),
+            ref=body.get("ref"),
+            repository=body.get("repository"),
+            actor=str(body.get("actor") or actor(self._context)),
+            prune=parameters.flag(request.args, "prune", default=False),
+            dry_run=parameters.flag(request.args, "dryRun", default=False),
+            strict=parameters.flag(request.args, "strict", default=False),
+        )
+        return json_answer(answer)
+
+    def _row(self, source_id: str) -> dict[str, Any]:
+        with self._context.database.read() as connection:
+            row = queries.source(connection, source_id)
+        if row is None:
+            raise not_found(f"there is no Git source '{source_id}'")
+        return row
+
+    def _verdict(self, hook: GitHook, raw: bytes) -> Verdict:
+        return read_push(
+            dict(request.headers.items()),
+            raw,
+            hook.secrets,
+            hook.forge,
+            now=self._context.clock.now(),
+            allow_sha1=hook.allow_sha1,
+        )
+
+    def _heard(self, source_id: str, verdict: Verdict) -> Response:
+        match verdict:
+            case Rejected():
+                raise Problem(verdict.status, f"{verdict.code}: {verdict.reason}")
+            case Ping():
+                return json_answer({"pong": True})
+            case Ignored():
+                return _accepted(verdict.delivery_id, ignored=verdict.reason)
+            case Push():
+                return self._pushed(source_id, verdict)
+
+    def _pushed(self, source_id: str, push: Push) -> Response:
+        with self._context.database.read() as connection:
+            row = queries.source(connection, source_id)
+            seen = bool(push.delivery_id) and queries.delivery_seen(
+                connection, source_id, push.delivery_id
+            )
+        if seen:
+            return _accepted(push.delivery_id, duplicate=True)
+        if row is not None:
+            reason = ignored_reason(push, row["ref_kind"], row["ref"], None)
+            if reason is not None:
+                return _accepted(push.delivery_id, ignored=reason)
+        answer = self._context.client.call(
+            "git.hint",
+            source=source_id,
+            delivery_id=push.delivery_id or None,
+            forge=push.forge,
+            event=push.event,
+            verdict="queued",
+        )
+        if isinstance(answer, dict) and answer.get("duplicate"):
+            return _accepted(push.delivery_id, duplicate=True)
+        return _accepted(push.delivery_id, queued=True)
+
+
+def blueprint(context: WebContext) -> Blueprint:
+    """The routes below `/git`."""
+    return routing.blueprint("git", "/git", GitRoutes(context))
+
+
+def row_to_json(row: Mapping[str, Any]) -> Json:
+    """A row with the names that clients see; settings are not shown, they may hold secrets."""
+    return without_nulls(
+        {
+            to_camel(name): iso(value) if isinstance(value, datetime) else value
+            for name, value in row.items()
+            if name not in HIDDEN
+        }
+    )
+
+
+def drawn(status: str) -> str:
+    """A badge."""
+    colour = COLOURS.get(status, "#666")
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="120" height="20" role="img">'
+        '<rect width="40" height="20" fill="#444"/>'
+        f'<rect x="40" width="80" height="20" fill="{colour}"/>'
+        '<g fill="#fff" font-family="sans-serif" font-size="11" text-anchor="middle">'
+        f'<text x="20" y="14">flows</text><text x="80" y="14">{escape(status)}</text>'
+        "</g></svg>"
+    )
+
+
+def unpacked(raw: bytes) -> dict[str, str]:
+    """The YAML files of a tar.gz or a zip, by path; what is too much is refused."""
+    try:
+        found = _zipped(raw) if zipfile.is_zipfile(io.BytesIO(raw)) else _tarred(raw)
+    except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, EOFError, OSError):
+        raise illegal_argument("archive must be a tar.gz or zip file") from None
+    return {path: content.decode("utf-8", "replace") for path, content in found.items()}
+
+
+def _zipped(raw: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with zipfile.ZipFile(io.BytesIO(raw)) as packed:
+        infos = [info for info in packed.infolist() if _wanted(info.filename)]
+        _check_size(len(infos), sum(info.file_size for info in infos))
+        for info in infos:
+            found[info.filename.removeprefix("./")] = packed.read(info)
+    return found
+
+
+def _tarred(raw: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    size = 0
+    with tarfile.open(fileobj=io.BytesIO(raw), mode="r:*") as packed:
+        for member in packed:
+            if not member.isfile() or not _wanted(member.name):
+                continue
+            size += member.size
+            _check_size(len(found) + 1, size)
+            content = packed.extractfile(member)
+            if content is not None:
+                found[member.name.removeprefix("./")] = content.read()
+    return found
+
+
+def _wanted(name: str) -> bool:
+    return name.lower().endswith((".yaml", ".yml"))
+
+
+def _check_size(files: int, size: int) -> None:
+    if files > MAX_FILES or size > MAX_UNPACKED:
+        raise Problem(413, "the archive holds too much: split it")
+
+
+def _deployed() -> tuple[Json, dict[str, str]]:
+    """What a deploy says of itself, and its files by path."""
+    archive = request.files.get("archive")
+    if archive is not None:
+        return dict(request.form.items()), unpacked(archive.stream.read())
+    body = json_of(request)
+    files = body.get("files") if isinstance(body, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()):
+        raise illegal_argument("give files as a map from path to text, or the part archive")
+    _check_size(len(files), sum(len(text) for text in files.values()))
+    return body, files
+
+
+def _options() -> Json:
+    if not request.get_data(cache=True):
+        return {}
+    body = json_of(request)
+    if not isinstance(body, dict):
+        raise Problem(422, "options are a JSON object", reason="Invalid json mapping")
+    return body
+
+
+def _accepted(delivery_id: str, **more: Any) -> Response:
+    return json_answer({"delivery": delivery_id, **more}, HTTPStatus.ACCEPTED)
+
+
+def _raw_body() -> bytes:
+    """The body as it came; a larger one than any forge sends is not read."""
+    if (request.content_length or 0) > LARGEST_BODY:
+        raise Problem(413, "the body is larger than 26 MiB")
+    return request.get_data(cache=False, parse_form_data=False)
