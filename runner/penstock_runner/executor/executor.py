@@ -33,6 +33,7 @@ from penstock_runner.executor.store import (
     Batch,
     ExecutionWrite,
     JobRow,
+    KvWrite,
     MailRow,
     Store,
     TimerRow,
@@ -62,6 +63,7 @@ class Transact:
 
     writes: Sequence[Write] = ()
     starts: Sequence[Start] = ()
+    kv: Sequence[KvWrite] = ()
     done: Done | None = None
     wait: bool = False
 
@@ -122,6 +124,7 @@ class Working:
 
     touched: dict[str, Live] = field(default_factory=dict)
     writes: list[Write] = field(default_factory=list)
+    kv: list[KvWrite] = field(default_factory=list)
     jobs_assigned: list[JobRow] = field(default_factory=list)
     jobs_ended: list[tuple[str, str, int]] = field(default_factory=list)
     timers_ended: list[tuple[str, str, int, str]] = field(default_factory=list)
@@ -206,6 +209,12 @@ class Executor:
     ) -> None:
         """Queue writes and starts for one transaction: all of it or nothing."""
         self._queue.append(Transact(writes=writes, starts=starts, done=done))
+
+    def change_values(
+        self, changes: Sequence[KvWrite], done: Callable[[Exception | None], None]
+    ) -> None:
+        """Queue changes of the key-value store; `done` is called after the commit."""
+        self._queue.append(Transact(kv=changes, done=lambda outcome: done(outcome.error)))
 
     def start_and_wait(self, start: Start, done: Done) -> None:
         """Start an execution; `done` is called when it has ended."""
@@ -350,6 +359,9 @@ class Executor:
             self._answer_failure(message, refused)
             return
         self._working.writes.extend(message.writes)
+        for change in message.kv:
+            self.values.change(change)
+            self._working.kv.append(change)
         created = tuple(live.base for live in made) + tuple(existing)
         for live in made:
             self._guarded(live, message, partial(self._begin, live))
@@ -780,7 +792,7 @@ class Executor:
         try:
             if batch:
                 self.store.write(batch)
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the batch is not written
             self._undo(working, fault)
             return
         finally:
@@ -794,6 +806,7 @@ class Executor:
     def _batch_of(self, working: Working) -> Batch:
         batch = Batch(
             writes=working.writes,
+            kv=working.kv,
             jobs_assigned=working.jobs_assigned,
             jobs_ended=working.jobs_ended,
             timers_ended=working.timers_ended,
@@ -852,8 +865,9 @@ class Executor:
 
     def _undo(self, working: Working, fault: Exception) -> None:
         """The batch was not written: forget what it decided, and try its messages one at a time."""
-        log.error("the store did not take a batch: %s", fault, exc_info=fault)
-        self.trouble = f"the store does not take writes: {fault}"
+        if not isinstance(fault, Refused):
+            log.error("the store did not take a batch: %s", fault, exc_info=fault)
+            self.trouble = f"the store does not take writes: {fault}"
         for live in working.touched.values():
             for row in live.part.jobs:
                 self.dispatch.free((row.execution_id, row.key, row.attempt))
@@ -869,14 +883,16 @@ class Executor:
             self._one_by_one = len(working.handled)
             self._requeue_steps(working)
             return
+        self._requeue_steps(working)
         for message in working.handled:
             done = getattr(message, "done", None)
             if done is not None:
                 _carefully(partial(done, Outcome(error=fault)))
             else:
                 self._queue.appendleft(message)
-        self._requeue_steps(working)
-        self._paused_until = self._now() + PAUSE_AFTER_FAILURE
+                self._paused_until = self._now() + PAUSE_AFTER_FAILURE
+        if not working.handled:
+            self._paused_until = self._now() + PAUSE_AFTER_FAILURE
 
     def _requeue_steps(self, working: Working) -> None:
         told = {getattr(m, "execution_id", None) for m in working.handled}

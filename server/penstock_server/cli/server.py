@@ -1,0 +1,153 @@
+"""`penstock server`: the whole service on this machine.
+
+The command starts itself again with a clean environment before anything else happens: secrets travel to
+the new process in memory, so no process of the service carries them in its environment.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from penstock_server.config import BadSettings, Told, read_env_file, read_settings
+
+HANDED_OVER = "PENSTOCK_HANDED_OVER"
+KEPT = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COVERAGE_PROCESS_START",
+)
+
+
+@click.command(
+    epilog="Examples:  penstock server   penstock server --port 9000 --home /var/lib/penstock"
+)
+@click.option("--host", help="Address to listen on (PENSTOCK_HOST, 127.0.0.1).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port (PENSTOCK_PORT, 8080).")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    help="Folder of the service (PENSTOCK_HOME, .penstock).",
+)
+@click.option("--database-url", help="Store (PENSTOCK_DATABASE_URL, SQLite in the home).")
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="File of NAME=value lines, SECRET_* among them.",
+)
+@click.option(
+    "--examples",
+    is_flag=True,
+    default=None,
+    help="Offer a local Git repository with example flows.",
+)
+@click.option(
+    "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
+def command(env_file: Path | None, log_level: str, **options: Any) -> None:
+    """Run the service until Ctrl-C."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(given.get("home"), Path):
+        given["home"] = str(given["home"])
+    if HANDED_OVER not in os.environ:  # noqa: TID251 - the clean start
+        _start_clean(env_file)
+    environment = _handed_over()
+    logging.basicConfig(
+        level=log_level,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        told = read_settings(given, environment=environment)
+    except BadSettings as bad:
+        _refuse(bad.faults)
+    for note in told.notes:
+        click.echo(f"penstock: {note}", err=True)
+    sys.exit(_serve(told))
+
+
+def _serve(told: Told) -> int:
+    from penstock_server.app import CannotStart, serve
+    from penstock_server.store.faults import StoreUnavailable
+
+    try:
+        return serve(told, _say_ready)
+    except (CannotStart, StoreUnavailable) as reason:
+        _refuse([str(reason)])
+
+
+def _say_ready(told: Told, port: int) -> None:
+    settings = told.settings
+    url = settings.url or f"http://{settings.host}:{port}"
+    lines = [f"Penstock is running: {url}"]
+    lines.extend(f"  {line}" for line in _next_steps(told))
+    lines.append("  Ctrl-C stops it; what runs is taken up again at the next start.")
+    click.echo("\n".join(lines))
+    sys.stdout.flush()
+
+
+def _next_steps(told: Told) -> list[str]:
+    sources = [str(source.get("id")) for source in told.settings.git.sources]
+    if not sources and not told.settings.examples:
+        return [
+            "No Git source yet: add one under `git.sources` in penstock.yaml, or try --examples."
+        ]
+    steps: list[str] = []
+    if told.settings.examples:
+        home = told.settings.home
+        steps.append(f"Push flows to it:   git clone {home}/examples.git && cd examples")
+        steps.append("Then edit a flow, git commit, git push: it is live in two seconds.")
+    if sources:
+        steps.append(f"Git sources: {', '.join(sources)}")
+    return steps
+
+
+def _refuse(faults: list[str]) -> NoReturn:
+    for fault in faults:
+        click.echo(f"penstock: {fault}", err=True)
+    sys.exit(2)
+
+
+def _start_clean(env_file: Path | None) -> None:
+    environment = dict(os.environ)  # noqa: TID251 - the clean start
+    if env_file is not None:
+        try:
+            environment.update(read_env_file(env_file))
+        except BadSettings as bad:
+            _refuse(bad.faults)
+    memory = os.memfd_create("penstock", 0)
+    os.write(memory, json.dumps(environment).encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    clean = {name: environment[name] for name in KEPT if name in environment}
+    clean[HANDED_OVER] = str(memory)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.set_inheritable(memory, True)  # noqa: FBT003 - the standard library's own signature
+    os.execve(sys.executable, [sys.executable, "-m", "penstock_server", *sys.argv[1:]], clean)
+
+
+def _handed_over() -> Mapping[str, str]:
+    memory = int(os.environ.pop(HANDED_OVER))  # noqa: TID251 - the clean start
+    with os.fdopen(memory, "rb") as stream:
+        environment: Mapping[str, str] = json.loads(stream.read())
+    return environment

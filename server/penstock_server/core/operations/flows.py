@@ -1,0 +1,160 @@
+"""Operations on flows: save, delete, switch on and off. Texts were checked by whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock_runner.executor.messages import Refused
+from penstock_runner.executor.store import Write
+from penstock_runner.flow.model import Flow
+from penstock_runner.flow.parse import parse_flow
+from penstock_server.core.room import Answer, Operation, Room
+from penstock_server.store import flows as stored_flows
+from penstock_server.store.engine import Tx
+
+Arguments = Mapping[str, Any]
+Saved = dict[str, Any]
+
+
+def save(room: Room, a: Arguments, answer: Answer) -> None:
+    """Store the text of a flow as its latest revision."""
+    flow = _parsed(a["source"])
+    saved: Saved = {}
+    name = (flow.namespace, flow.id)
+    write = _saving(room, flow, a, saved)
+    room.write(answer, [write], changed_flows=[name], value=lambda: saved)
+
+
+def _parsed(source: str) -> Flow:
+    parsed = parse_flow(source)
+    if parsed.flow is None:
+        raise Refused(f"Invalid entity: {'; '.join(str(fault) for fault in parsed.faults)}")
+    return parsed.flow
+
+
+def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved) -> Write:
+    def write(tx: Tx) -> None:
+        before = stored_flows.head(tx.connection, flow.namespace, flow.id)
+        _check(flow, before, a)
+        head = stored_flows.save_revision(
+            tx.connection,
+            stored_flows.Save(
+                namespace=flow.namespace,
+                id=flow.id,
+                source=a["source"],
+                disabled=flow.disabled,
+                description=flow.description,
+                labels=dict(flow.labels),
+                by=a.get("saved_by"),
+                via=a.get("via", "api"),
+            ),
+            now=room.clock.now(),
+        )
+        room.scheduler.flow_saved(tx, flow, room.clock.now())
+        saved.update(namespace=head.namespace, id=head.id, revision=head.revision)
+
+    return write
+
+
+def _check(flow: Flow, before: stored_flows.Head | None, a: Arguments) -> None:
+    exists = before is not None and not before.deleted
+    mode = a.get("mode", "upsert")
+    if mode == "create" and exists:
+        raise Refused("Flow id already exists")
+    if mode == "update":
+        if a.get("id") not in (None, flow.id):
+            raise Refused("Illegal flow id update")
+        if a.get("namespace") not in (None, flow.namespace):
+            raise Refused("Illegal namespace update")
+        if not exists:
+            raise Refused("Not Found", status=404)
+    if before is None:
+        return
+    if exists and before.managed_by is not None and a.get("via", "api") in ("api", "ui"):
+        raise Refused(
+            f"MANAGED_BY_GIT: {flow.namespace}.{flow.id} is kept in step with the Git source "
+            f"'{before.managed_by}': change the file there and push it",
+            status=409,
+        )
+    expected = a.get("expected_revision")
+    if expected is not None and exists and before.revision != expected:
+        raise Refused(
+            f"{flow.namespace}.{flow.id} is at revision {before.revision}, not {expected}: "
+            "somebody has saved it since you read it",
+            status=409,
+        )
+
+
+def delete(room: Room, a: Arguments, answer: Answer) -> None:
+    """Delete a flow; its history stays."""
+    namespace, flow_id = a["namespace"], a["id"]
+
+    def write(tx: Tx) -> None:
+        now = room.clock.now()
+        before = stored_flows.head(tx.connection, namespace, flow_id)
+        if before is None or before.deleted:
+            raise Refused("Not Found", status=404)
+        if before.managed_by is not None and a.get("via", "api") in ("api", "ui"):
+            raise Refused(
+                f"MANAGED_BY_GIT: {namespace}.{flow_id} is kept in step with the Git source "
+                f"'{before.managed_by}': delete the file there and push it",
+                status=409,
+            )
+        stored_flows.mark_deleted(tx.connection, [(namespace, flow_id)], now=now, by=a.get("by"))
+        room.scheduler.flow_deleted(tx, namespace, flow_id)
+
+    room.write(answer, [write], changed_flows=[(namespace, flow_id)])
+
+
+def disable(room: Room, a: Arguments, answer: Answer) -> None:
+    """Switch a flow off or on without touching its text."""
+    namespace, flow_id = a["namespace"], a["id"]
+
+    def write(tx: Tx) -> None:
+        now = room.clock.now()
+        override = stored_flows.Override(disabled=bool(a["disabled"]), by=a.get("by"), at=now)
+        if not stored_flows.set_override(tx.connection, namespace, flow_id, override, now=now):
+            raise Refused("Not Found", status=404)
+
+    room.write(answer, [write], changed_flows=[(namespace, flow_id)])
+
+
+def replace_namespace(room: Room, a: Arguments, answer: Answer) -> None:
+    """Store all flows of a namespace in one transaction; with `delete` the others go."""
+    parsed = [_parsed(source) for source in a["sources"]]
+    saved: list[Saved] = []
+    writes: list[Write] = []
+    for flow, source in zip(parsed, a["sources"], strict=True):
+        one: Saved = {}
+        saved.append(one)
+        writes.append(
+            _saving(room, flow, {**a, "source": source, "mode": "upsert", "id": None}, one)
+        )
+    names = [(flow.namespace, flow.id) for flow in parsed]
+    gone: list[tuple[str, str]] = []
+
+    def remove(tx: Tx) -> None:
+        heads = stored_flows.list_heads(tx.connection, namespace=a["namespace"])
+        extra = [(h.namespace, h.id) for h in heads if (h.namespace, h.id) not in names]
+        gone.extend(extra)
+        stored_flows.mark_deleted(tx.connection, extra, now=room.clock.now(), by=a.get("saved_by"))
+        for namespace, flow_id in extra:
+            room.scheduler.flow_deleted(tx, namespace, flow_id)
+
+    if a.get("delete"):
+        writes.append(remove)
+    room.write(
+        answer,
+        writes,
+        changed_flows=names,
+        value=lambda: {"saved": saved, "deleted": [list(name) for name in gone]},
+    )
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "flow.save": save,
+    "flow.delete": delete,
+    "flow.disable": disable,
+    "flow.replace_namespace": replace_namespace,
+}

@@ -1,0 +1,61 @@
+"""Operations that tasks ask for while they run on a runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import State
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.messages import Outcome, Refused
+from penstock_server.core.room import Answer, Operation, Room
+
+ERROR_LINES = 100
+
+Arguments = Mapping[str, Any]
+
+
+def error_lines(room: Room, a: Arguments, answer: Answer) -> None:
+    """The ERROR lines of an execution, for `errorLogs()`."""
+    rows = room.store.error_lines(a["execution_id"], ERROR_LINES)
+    answer.ok(
+        [
+            {
+                "taskId": row.task_id,
+                "taskRunId": row.taskrun_id,
+                "message": row.message,
+                "level": row.level,
+                "timestamp": row.at.isoformat(),
+            }
+            for row in rows
+        ]
+    )
+
+
+def resume(room: Room, a: Arguments, answer: Answer) -> None:
+    """Resume a paused execution for the task that asks."""
+
+    def make(live: Live, at: datetime) -> Sequence[e.Event]:
+        if live.state is not State.PAUSED:
+            raise Refused("The execution is not paused")
+        paused = [run for run in live.fold.runs.values() if run.state is State.PAUSED]
+        key = min(paused, key=lambda run: run.order).key if paused else None
+        return (e.Resumed(at=at, key=key, outputs=a.get("inputs")),)
+
+    def done(outcome: Outcome) -> None:
+        if outcome.error is None:
+            answer.ok()
+        elif isinstance(outcome.error, Refused) and outcome.error.status == 404:
+            answer.refuse(f"No execution found for execution id {a['execution_id']}", 404)
+        else:
+            answer.fail(outcome.error)
+
+    room.executor.tell_when(a["execution_id"], make, done)
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "logs.errors": error_lines,
+    "executions.resume": resume,
+}

@@ -1,0 +1,142 @@
+"""The core process, put together: store, executor, scheduler, sync, and the loop over them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from penstock_runner.engine.state import Execution
+from penstock_runner.executor.executor import Executor
+from penstock_runner.executor.flows import Flows
+from penstock_runner.executor.inline import Surroundings
+from penstock_runner.executor.store import Write
+from penstock_runner.expressions.environment import Expressions
+from penstock_runner.flow.defaults import Default
+from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.storage import LocalStorage
+from penstock_server.clock import Clock
+from penstock_server.config import Told
+from penstock_server.core.address import socket_path
+from penstock_server.core.followers import Followers
+from penstock_server.core.loop import CoreLoop, listen
+from penstock_server.core.room import Room
+from penstock_server.scheduler.triggers import Scheduler
+from penstock_server.store.engine import Database, open_store
+from penstock_server.store.executions import SqlStore
+from penstock_server.sync.configuration import git_settings
+from penstock_server.sync.service import SyncService
+
+
+def run(told: Told, clock: Clock, registry: Registry) -> None:
+    """Serve until SIGTERM; the store belongs to this process alone while it runs."""
+    settings = told.settings
+    database = open_store(settings.database, durability=settings.durability)
+    database.lead()
+    followers = Followers()
+    loop: CoreLoop | None = None
+
+    def send_to_git(message: dict[str, Any]) -> None:
+        if loop is not None:
+            loop.send_to_git(message)
+
+    room = make_room(told, clock, registry, database, followers, send_to_git)
+    loop = CoreLoop(room, listen(socket_path(settings.home)), followers)
+    running = loop
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        running.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        loop.run()
+    finally:
+        database.close()
+
+
+def make_room(
+    told: Told,
+    clock: Clock,
+    registry: Registry,
+    database: Database,
+    followers: Followers,
+    send_to_git: Callable[[dict[str, Any]], None],
+) -> Room:
+    """The parts of core over an open store."""
+    settings = told.settings
+    store = SqlStore(database)
+    storage = LocalStorage(Path(settings.storage_root))
+    expressions = Expressions(
+        recursive=settings.recursive_rendering, default_zone=settings.timezone
+    )
+    flows = Flows(store.flow, global_defaults(settings.plugin_defaults))
+    around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
+    hooks: list[Scheduler] = []
+
+    def on_end(execution: Execution) -> Sequence[Write]:
+        return [write for hook in hooks for write in hook.execution_ended(execution)]
+
+    executor = Executor(
+        store=store,
+        flows=flows,
+        registry=registry,
+        around=around,
+        now=clock.now,
+        listener=followers,
+        constants={
+            "envs": dict(told.envs),
+            "globals": dict(settings.globals),
+            "kestra": {"url": settings.public_url, "environment": settings.environment},
+        },
+        on_end=on_end,
+    )
+    scheduler = Scheduler(
+        database=database,
+        starter=executor,
+        clock=clock,
+        flows=lambda namespace, flow_id: flows.get(namespace, flow_id).flow,
+        expressions=expressions,
+        secrets=told.secrets,
+    )
+    hooks.append(scheduler)
+    sync = SyncService(
+        database=database,
+        starter=executor,
+        clock=clock,
+        send=send_to_git,
+        triggers=scheduler,
+        settings=git_settings(settings.git.model_dump()),
+        secrets=lambda name: told.secrets.get(name.upper()),
+        on_flows_changed=flows.forget,
+        version=version("penstock"),
+    )
+    return Room(
+        settings=settings,
+        clock=clock,
+        database=database,
+        store=store,
+        flows=flows,
+        executor=executor,
+        scheduler=scheduler,
+        sync=sync,
+        registry=registry,
+        expressions=expressions,
+        storage=storage,
+    )
+
+
+def global_defaults(listed: Sequence[Mapping[str, object]]) -> list[Default]:
+    """The defaults of the configuration as the language takes them."""
+    return [
+        Default(
+            type=str(one["type"]),
+            values=dict(one.get("values") or {}),  # type: ignore[call-overload]
+            forced=bool(one.get("forced")),
+        )
+        for one in listed
+        if one.get("type")
+    ]
