@@ -49,10 +49,23 @@ def test_an_undefined_part_is_named(expression: str, name: str) -> None:
         ("{{ Inputs.x }}", "Did you mean `inputs`?"),
         ("{{ outputs.my-task.uri }}", "A key with a hyphen needs brackets: ['my-task']."),
         ("{{ inputs.Name }}", "Did you mean `name`?"),
+        ("{{ text.a }}", "fromJson() makes a map or list of JSON"),
+        ("{{ inputs.name.a }}", "Unable to find `a`"),
+        ("{{ nothing.a }}", "Unable to find `nothing`"),
+        ("{{ inputs.null.a }}", "What it is read from is null."),
+        ("{{ 1 | uper }}", "Filter [uper] does not exist. Did you mean `upper`?"),
+        ("{{ 1 is emty }}", "Test [emty] does not exist. Did you mean `empty`?"),
+        ("{{ secrets('a') }}", "Macro [secrets] does not exist. Did you mean `secret`?"),
     ],
 )
 def test_a_near_miss_is_named_with_the_right_spelling(source: str, hint: str) -> None:
-    variables = {"inputs": {"name": 1}, "outputs": {"my-task": {"uri": "u"}}, "task": {"uri": 1}}
+    variables: dict[str, object] = {
+        "inputs": {"name": 1, "null": None},
+        "outputs": {"my-task": {"uri": "u"}},
+        "task": {"uri": 1},
+        "text": '{"a": 1}',
+        "nothing": None,
+    }
     assert hint in failure(source, **variables)
 
 

@@ -67,7 +67,9 @@ def _other(target: object, key: str) -> object:
         getter = _GETTERS.get(type(target).__name__, {}).get(key)
         if getter is not None:
             return getter(target)
-    raise UndefinedVariable(key)
+    json = isinstance(target, str) and target.lstrip().startswith(("{", "["))
+    hint = "It is read from a text: fromJson() makes a map or list of JSON." if json else ""
+    raise UndefinedVariable(key, hint)
 
 
 def call(target: object, name: str, arguments: list[object]) -> object:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock_runner.expressions.access import call
 from penstock_runner.expressions.callee import Callee, places
 from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.functions.table import functions
 from penstock_runner.expressions.scope import Frame
 
 Evaluate = Callable[[Frame], object]
@@ -70,6 +71,18 @@ def failing(message: str, offset: int) -> Evaluate:
     return evaluate
 
 
+def missing(what: str, name: str, known: Iterable[str], offset: int) -> Evaluate:
+    """The call of a filter, test or function that does not exist."""
+    return failing(f"{what} [{name}] does not exist.{_near(name, known)}", offset)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name[:40], known, n=1, cutoff=0.75)
+    return f" Did you mean `{near[0]}`?" if near else ""
+
+
 def macro_call(
     name: str, args: Sequence[Evaluate], named: Mapping[str, Evaluate], offset: int
 ) -> Evaluate:
@@ -78,7 +91,8 @@ def macro_call(
     def evaluate(frame: Frame) -> object:
         macro = frame.macros.get(name)
         if macro is None:
-            raise ExpressionFailed(f"Function or Macro [{name}] does not exist.", offset)
+            hint = _near(name, functions())
+            raise ExpressionFailed(f"Function or Macro [{name}] does not exist.{hint}", offset)
         positional = [arg(frame) for arg in args]
         try:
             return macro(frame, positional, {key: value(frame) for key, value in named.items()})

@@ -79,6 +79,13 @@ def _name(node: nodes.Name) -> Evaluate:
     return evaluate
 
 
+def _of_null(root: str | None, key: str, offset: int) -> UndefinedVariable:
+    """The error for a part of null: a root variable is named itself, else the part."""
+    if root is not None:
+        return UndefinedVariable(root, "It is null.", offset)
+    return UndefinedVariable(key, "What it is read from is null.", offset)
+
+
 def _getattr(node: nodes.Getattr) -> Evaluate:
     target, key, offset = expression(node.node), node.attr, node.lineno
     root = node.node.name if isinstance(node.node, nodes.Name) else None
@@ -88,7 +95,7 @@ def _getattr(node: nodes.Getattr) -> Evaluate:
         if type(value) is dict and key in value:
             return value[key]
         if value is None:
-            raise UndefinedVariable(root or key, "It is null.", offset)
+            raise _of_null(root, key, offset)
         try:
             return attribute(value, key)
         except ExpressionFailed as error:
@@ -106,7 +113,7 @@ def _getitem(node: nodes.Getitem) -> Evaluate:
         if type(value) is dict and type(wanted) is str and wanted in value:
             return value[wanted]
         if value is None:
-            raise UndefinedVariable(root or plain(wanted), "It is null.", offset)
+            raise _of_null(root, plain(wanted), offset)
         try:
             return item(value, wanted)
         except ExpressionFailed as error:
@@ -298,7 +305,7 @@ def filtering(node: nodes.Filter, value: Evaluate) -> Evaluate:
     """A filter applied to a value that is compiled already."""
     callee = filters().get(node.name)
     if callee is None:
-        return calls.failing(f"Filter [{node.name}] does not exist.", node.lineno)
+        return calls.missing("Filter", node.name, filters(), node.lineno)
     return _calling(callee, "filter", node, value, pure=pure_use(node, callee))
 
 
@@ -308,7 +315,7 @@ def _test(node: nodes.Test) -> Evaluate:
         return lambda frame: guarded(value)(frame) is not None
     callee = TESTS.get(node.name)
     if callee is None:
-        return calls.failing(f"Test [{node.name}] does not exist.", node.lineno)
+        return calls.missing("Test", node.name, TESTS, node.lineno)
     return _calling(callee, "test", node, value, pure=True)
 
 
