@@ -25,6 +25,7 @@ from penstock_server.store.engine import (
     open_store,
 )
 from penstock_server.store.executions import SqlStore
+from penstock_server.store.faults import reason
 
 ROOT = os.geteuid() == 0
 
@@ -135,6 +136,16 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with refused("a.db", "cannot be opened"):
         open_store(f"sqlite:///{tmp_path}/a.db")
+
+
+def test_a_file_that_may_not_be_written_is_said(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path}/a.db").close()
+    with closing(sqlite3.connect(f"file:{tmp_path}/a.db?mode=ro", uri=True)) as file:
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            file.execute("CREATE TABLE a (b)")
+    said = reason(caught.value, "a.db")
+    assert said is not None
+    assert "read-only" in said
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
@@ -297,7 +308,8 @@ def test_a_log_that_may_not_grow_is_one_clear_error(tmp_path: Path) -> None:
         "from tests.executor.test_store_contract import created, execution\n"
         "from penstock_server.store import migrations\n"
         "from penstock_server.store.engine import StoreUnavailable, open_store\n"
-        "from penstock_server.store.executions import SqlStore\n"
+        "from penstock_server.store.executions import SqlStore
+from penstock_server.store.faults import reason\n"
         f"database = open_store('sqlite:///{tmp_path}/a.db')\n"
         "migrations.upgrade(database)\n"
         "store = SqlStore(database)\n"

@@ -142,8 +142,9 @@ class SqliteHot:
 class PostgresHot:
     """Hot statements in a pipeline of psycopg: errors come when it ends."""
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, *, limit: int = JSON_LIMIT) -> None:
         self._raw = raw
+        self._limit = limit
 
     def insert(self, table: str, rows: Rows) -> None:
         """Add rows; one that exists is an error."""
@@ -167,7 +168,7 @@ class PostgresHot:
 
     def _run(self, sql: str, rows: Rows) -> None:
         text = orjson.dumps(rows)
-        if len(text) > JSON_LIMIT and len(rows) > 1:
+        if len(text) > self._limit and len(rows) > 1:
             half = len(rows) // 2
             self._run(sql, rows[:half])
             self._run(sql, rows[half:])
