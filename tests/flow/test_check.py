@@ -197,9 +197,9 @@ def test_system_labels_are_reserved() -> None:
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ("{id: a, type: STRING, validator: '('}", "a: invalid pattern [(]"),
+        ("{id: a, type: STRING, validator: '('}", "invalid pattern [(]"),
         ("{id: a, type: FILE, defaults: x}", "no `defaults` can be set for inputs of type 'FILE'"),
-        ("{id: a, type: ARRAY}", "a: 'itemType' must not be null"),
+        ("{id: a, type: ARRAY}", "'itemType' must not be null"),
         ("{id: a, type: ARRAY, itemType: ARRAY}", "a: `itemType` cannot be `ARRAY`"),
         ("{id: a, type: SELECT}", "you must define `values` or `expression`"),
         (

@@ -18,11 +18,12 @@ from pydantic import BaseModel, ValidationError
 from penstock_runner.flow.binding import Binder
 from penstock_runner.flow.catalogue import Catalogue, TypeInfo
 from penstock_runner.flow.cycles import in_circles
+from penstock_runner.flow.document import Document, pointer_of
 from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity
 from penstock_runner.flow.flow_rules import flow_faults, property_names
 from penstock_runner.flow.labels import offending, read_labels
 from penstock_runner.flow.literals import is_template
-from penstock_runner.flow.parse import Parsed
+from penstock_runner.flow.parse import Parsed, flow_name
 from penstock_runner.flow.retries import reasons as retry_reasons
 from penstock_runner.flow.sites import Site, nested, task_sites, trigger_sites
 from penstock_runner.flow.trigger_rules import (
@@ -45,7 +46,6 @@ from penstock_runner.flow.types import (
 )
 from penstock_runner.flow.violations import joined_message
 from penstock_runner.flow.wording import describe, unknown_property
-from penstock_runner.flow.yaml import Document, pointer_of
 
 __all__ = ["check", "joined_message"]
 
@@ -59,7 +59,7 @@ def check(parsed: Parsed, catalogue: Catalogue) -> tuple[Fault, ...]:
     if not isinstance(data, Mapping) or any(f.code.startswith("YAML_") for f in parsed.errors):
         return ()
     checker = _Checker(parsed, data, catalogue)
-    name = f"{data.get('namespace')}.{data.get('id')}"
+    name = flow_name(data)
     told = {(fault.code, fault.pointer) for fault in parsed.faults}
     return tuple(
         replace(fault, flow=name)

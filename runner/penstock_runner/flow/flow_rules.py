@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.flow.document import Document, pointer_of
 from penstock_runner.flow.faults import Fault
 from penstock_runner.flow.input_rules import dependency_findings, input_findings
 from penstock_runner.flow.labels import READ_ONLY, offending, read_labels
@@ -20,7 +21,6 @@ from penstock_runner.flow.types import (
     SUBFLOW,
     canonical,
 )
-from penstock_runner.flow.yaml import Document, pointer_of
 
 
 def flow_faults(
@@ -44,6 +44,14 @@ def flow_faults(
     yield from _sla(document, data.get("sla"))
     for name in ("pluginDefaults", "taskDefaults"):
         yield from _defaults(document, data.get(name), name, catalogue)
+
+
+def identity_faults(previous: Mapping[str, object], parsed: Parsed) -> Iterator[Fault]:
+    """What an update may not change: the id and the namespace of the flow that it replaces."""
+    data = parsed.document.data
+    for name, what in (("id", "flow id"), ("namespace", "namespace")):
+        if isinstance(data, Mapping) and data.get(name) != previous.get(name):
+            yield parsed.document.fault("BAD_VALUE", f"Illegal {what} update", f"/{name}")
 
 
 def _named(data: Mapping[str, object], name: str) -> list[tuple[str, str]]:

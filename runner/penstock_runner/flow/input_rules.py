@@ -12,11 +12,15 @@ from penstock_runner.flow.types import INPUT_OPTIONS
 
 
 def input_findings(data: Mapping[str, object]) -> Iterator[Finding]:
-    """What is wrong with one input, its name in front as the language says it."""
+    """What is wrong with one input; its name is in front where the whole input is meant."""
     name = data.get("id", data.get("name"))
     for where, message in _wrong(data):
-        code = "MISSING_PROPERTY" if "must not be null" in message else "BAD_VALUE"
-        yield where, code, f"{name}: {message}"
+        if message.endswith("must not be null"):
+            yield where, "MISSING_PROPERTY", message
+        elif where == ("validator",):
+            yield where, "BAD_VALUE", message
+        else:
+            yield where, "BAD_VALUE", f"{name}: {message}"
 
 
 def _wrong(data: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from penstock_runner.flow.binding import Binder
 from penstock_runner.flow.defaults import Default, apply_defaults, read_defaults
+from penstock_runner.flow.document import Document
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.model import Flow
-from penstock_runner.flow.yaml import Document, load_documents
+from penstock_runner.flow.yaml import load_documents
 
 _REVISION_LINE = re.compile(r"^revision:[^\n]*(?:\n|\Z)", re.MULTILINE)
 
@@ -101,7 +102,7 @@ def _parse(
         return Parsed(document=document, faults=tuple(binder.faults), strict=strict)
     effective_data = apply_defaults(data, read_defaults(data), global_defaults)
     effective, faults = _effective(document, data, effective_data, flow, binder.faults)
-    name = f"{data.get('namespace')}.{data.get('id')}"
+    name = flow_name(data)
     in_order = sorted(faults, key=lambda fault: (fault.line, fault.column))
     blocked = any(fault.severity is Severity.ERROR for fault in in_order)
     return Parsed(
@@ -112,6 +113,11 @@ def _parse(
         effective_data=effective_data,
         strict=strict,
     )
+
+
+def flow_name(data: Mapping[str, object]) -> str:
+    """The full name of a flow as far as its data tells it."""
+    return ".".join(str(data[part]) for part in ("namespace", "id") if data.get(part))
 
 
 def _effective(

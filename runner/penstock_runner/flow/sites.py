@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from penstock_runner.flow.document import pointer_of
 from penstock_runner.flow.types import FLOWABLES, Flowable, canonical
-from penstock_runner.flow.yaml import pointer_of
 
 _PARTS = ("tasks", "errors", "finally", "afterExecution")
 

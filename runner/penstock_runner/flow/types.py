@@ -116,6 +116,38 @@ def replaced_by(name: str) -> str | None:
     return "" if name in _DEPRECATED else None
 
 
+# Properties that went out of use, by the kinds that had them, with the way out.
+_OLD_PROPERTIES: tuple[tuple[str, Mapping[str, str]], ...] = (
+    (
+        "io.kestra.plugin.scripts.",
+        dict.fromkeys(("docker", "runner", "dockerOptions"), "write 'taskRunner'"),
+    ),
+    (
+        "io.kestra.plugin.jdbc.",
+        {
+            "store": "write 'fetchType: STORE'",
+            "fetch": "write 'fetchType: FETCH'",
+            "fetchOne": "write 'fetchType: FETCH_ONE'",
+        },
+    ),
+    (
+        CORE + "trigger.Schedule",
+        {"scheduleConditions": "write 'conditions'", "backfill": "start a backfill of the trigger"},
+    ),
+    (CORE + "flow.Subflow", {"outputs": "declare outputs in the flow that is called"}),
+    (CORE + "flow.Pause", {"tasks": "put them after the task"}),
+)
+
+
+@lru_cache(maxsize=4096)
+def old_properties(kind: str) -> Mapping[str, str]:
+    """The properties of a kind that went out of use, with the way out."""
+    for prefix, names in _OLD_PROPERTIES:
+        if kind.startswith(prefix):
+            return names
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flowable:
     """The properties of a type that orders other tasks.

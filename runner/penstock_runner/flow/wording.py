@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import cast
 
+from penstock_runner.flow.document import Document, pointer_of
 from penstock_runner.flow.faults import Fault
 from penstock_runner.flow.suggestions import did_you_mean
-from penstock_runner.flow.yaml import Document, pointer_of
 
 _WRONG_TYPE = ("_type", "_parsing", "model_attributes_type")
 _CODES = {

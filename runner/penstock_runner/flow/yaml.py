@@ -10,15 +10,16 @@ pointer.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import yaml as pyyaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from penstock_runner.flow import scalars
+from penstock_runner.flow.document import Document, placed, pointer_of, span_of
 from penstock_runner.flow.faults import MAX_FAULTS, Fault
-from penstock_runner.flow.positions import Span, line_and_column, locate, offset_of
+from penstock_runner.flow.positions import Span, line_and_column
 
 try:
     from yaml._yaml import CParser as _Composer
@@ -40,6 +41,8 @@ except ImportError:  # pragma: no cover - only where PyYAML was built without li
             Composer.__init__(self)
 
     FAST = False
+
+__all__ = ["Document", "decode", "load_documents", "placed", "pointer_of"]
 
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 200_000
@@ -93,81 +96,6 @@ class _Loader(_Composer):  # type: ignore[misc, valid-type, unused-ignore]
         self.depth -= 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """One YAML document: its plain data, its faults, and where everything was written."""
-
-    data: object = None
-    faults: tuple[Fault, ...] = ()
-    path: str = ""
-    text: str = field(default="", repr=False)
-    source: str = field(default="", repr=False)
-    node: Node | None = field(default=None, repr=False)
-
-    def place(self, pointer: str) -> Span:
-        """Where the value at a JSON pointer is; the nearest one above when there is none."""
-        _, node = self._find(pointer)
-        return _span(node) if node is not None else Span()
-
-    def key_place(self, pointer: str) -> Span:
-        """Where the key is that leads to a JSON pointer; the value itself in a list."""
-        key, node = self._find(pointer)
-        return _span(key or node) if node is not None else Span()
-
-    def has(self, pointer: str) -> bool:
-        """Whether something is written at this pointer."""
-        node = self.node
-        for token in _tokens(pointer):
-            pair = _child(node, token)
-            if pair is None:
-                return False
-            node = pair[1]
-        return node is not None
-
-    def place_in(self, pointer: str, line: int, column: int) -> Span:
-        """Where a line and column (from 1) of a scalar's value are in the file."""
-        _, node = self._find(pointer)
-        if not isinstance(node, ScalarNode):
-            return self.place(pointer)
-        offset = offset_of(node.value, line, column)
-        start, end = node.start_mark.index, node.end_mark.index
-        raw = self.text[start:end]
-        index = start + locate(raw, node.style or "", node.value, offset)
-        at = line_and_column(self.text, index)
-        return Span(line=at[0], column=at[1], end_line=at[0], end_column=at[1] + 1)
-
-    def fault(self, code: str, message: str, pointer: str, *, key: bool = False) -> Fault:
-        """A fault at a pointer, placed at its value or at its key."""
-        span = self.key_place(pointer) if key else self.place(pointer)
-        return placed(Fault(code=code, message=message, path=self.path, pointer=pointer), span)
-
-    def _find(self, pointer: str) -> tuple[Node | None, Node | None]:
-        key: Node | None = None
-        node = self.node
-        for token in _tokens(pointer):
-            pair = _child(node, token)
-            if pair is None:
-                break
-            key, node = pair
-        return key, node
-
-
-def placed(fault: Fault, span: Span) -> Fault:
-    """The fault at a span."""
-    return replace(
-        fault,
-        line=span.line,
-        column=span.column,
-        end_line=span.end_line,
-        end_column=span.end_column,
-    )
-
-
-def pointer_of(*tokens: str | int) -> str:
-    """A JSON pointer to a path of keys and indexes."""
-    return "".join("/" + str(t).replace("~", "~0").replace("/", "~1") for t in tokens)
-
-
 def decode(data: bytes, path: str) -> str | Fault:
     """The text of a file, or the fault that says where it stops being UTF-8."""
     try:
@@ -195,7 +123,7 @@ def load_documents(text: str, path: str = "") -> list[Document]:
     except pyyaml.YAMLError as error:
         documents.append(Document(faults=(_syntax(error, text, path),), path=path, text=text))
     except _Refused as refusal:
-        at = _span(loader.parent) if loader is not None and loader.parent is not None else Span()
+        at = span_of(loader.parent) if loader is not None and loader.parent is not None else Span()
         fault = placed(Fault(code=refusal.code, message=str(refusal), path=path), at)
         documents.append(Document(faults=(fault,), path=path, text=text))
     return _with_sources(documents, text)
@@ -279,7 +207,7 @@ class _Walk:
 
     def at(self) -> Span:
         """The place of the node that was being built."""
-        return _span(self._node) if self._node is not None else Span()
+        return span_of(self._node) if self._node is not None else Span()
 
     def build(self, node: Node) -> object:
         """The data of a node; `_size` and `_depth` are afterwards those of what was built."""
@@ -363,7 +291,7 @@ class _Walk:
 
     def _twice(self, mapping: MappingNode, key: ScalarNode) -> None:
         first = next(k for k, _ in mapping.value if k.value == key.value)
-        where = _span(first)
+        where = span_of(first)
         message = f"Duplicate field '{key.value}', first given at {where.line}:{where.column}"
         self._fault("YAML_DUPLICATE_KEY", message, key)
 
@@ -386,37 +314,4 @@ class _Walk:
     def _fault(self, code: str, message: str, node: Node) -> None:
         if len(self.faults) >= MAX_FAULTS:
             return
-        self.faults.append(placed(Fault(code=code, message=message), _span(node)))
-
-
-def _span(node: Node) -> Span:
-    start, end = node.start_mark, node.end_mark or node.start_mark
-    return Span(
-        line=start.line + 1,
-        column=start.column + 1,
-        end_line=end.line + 1,
-        end_column=end.column + 1,
-    )
-
-
-def _tokens(pointer: str) -> list[str]:
-    return [t.replace("~1", "/").replace("~0", "~") for t in pointer.split("/")[1:]]
-
-
-def _child(node: Node | None, token: str) -> tuple[Node | None, Node] | None:
-    """The key and value nodes of one step down; the key of a list item is None."""
-    if isinstance(node, SequenceNode):
-        index = int(token) if token.isdecimal() else -1
-        return (None, node.value[index]) if 0 <= index < len(node.value) else None
-    if not isinstance(node, MappingNode):
-        return None
-    for key, value in node.value:
-        if isinstance(key, ScalarNode) and key.value == token:
-            return key, value
-    for key, value in node.value:
-        if isinstance(key, ScalarNode) and key.value == "<<":
-            bases = value.value if isinstance(value, SequenceNode) else [value]
-            for base in bases:
-                if found := _child(base, token):
-                    return found
-    return None
+        self.faults.append(placed(Fault(code=code, message=message), span_of(node)))

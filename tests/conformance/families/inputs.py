@@ -36,7 +36,12 @@ def run(case: Case, context: Context) -> Outcome:
         found = file_extension(inputs, case["file_input"])
         return outcome(Matcher(now=context.now).mismatch(expected["extension"], found))
     with tempfile.TemporaryDirectory() as folder:
-        given = _given(case, context, Path(folder))
+        return _resolving(case, context, Path(folder), inputs)
+
+
+def _resolving(case: Case, context: Context, folder: Path, inputs: tuple[Input, ...]) -> Outcome:
+    expected = case["expect"]
+    given = _given(case, context, folder)
     resolved = resolve(
         inputs,
         given,
@@ -44,6 +49,12 @@ def run(case: Case, context: Context) -> Outcome:
         encrypt=_encryption(case),
         collect="resolved" in expected or "options" in expected,
     )
+    if wanted := expected.get("same_content"):
+        local = Placeholders(context=context, folder=folder).fill(wanted)
+        for name, path in local.items():
+            stored = str(resolved.values.get(name)).removeprefix("kestra://")
+            if Path(stored).read_bytes() != Path(path).read_bytes():
+                return failed(f"the file of {name} has another content")
     return outcome(_mismatch(expected, resolved, context))
 
 
@@ -123,7 +134,7 @@ def _mismatch(expected: dict[str, Any], resolved: Resolved, context: Context) ->
                 got = {one.input.id: one.options for one in resolved.inputs}
                 reason = matcher.mismatch(wanted, got)
             case "same_content":
-                reason = None if not errors else "; ".join(errors)
+                reason = "; ".join(errors)
             case _:
                 raise ValueError(f"unknown expectation {key}")
         if reason:

@@ -12,6 +12,7 @@ from tests.conformance.matchers import Matcher
 
 from penstock_runner.flow.check import check
 from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.flow_rules import identity_faults
 from penstock_runner.flow.literals import (
     date_format_reason,
     json_reason,
@@ -34,9 +35,20 @@ def run(case: Case, context: Context) -> Outcome:
         return outcome(_mismatch(case["expect"], found, context))
     parsed = parse_flow(_text(case, context), case.get("flow", ""), strict=case.get("strict", True))
     faults = (*parsed.faults, *check(parsed, Registry()))
+    if "update_of" in case:
+        faults = (*faults, *identity_faults(_previous(case, context), parsed))
     expected = case["expect"]
     reason = _mismatch(expected, violations(faults, parsed.document.data), context)
     return outcome(reason or _more(expected, parsed, faults, context))
+
+
+def _previous(case: Case, context: Context) -> dict[str, Any]:
+    before = case["update_of"]
+    if isinstance(before, dict):
+        return before
+    data = parse_flow(context.flow_path(before).read_text(encoding="utf-8")).document.data
+    assert isinstance(data, dict)
+    return data
 
 
 def _text(case: Case, context: Context) -> str:
