@@ -9,6 +9,7 @@ import pytest
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.keyvalues import (
     check_key,
+    check_namespace,
     expired,
     make_entry,
     read_text,
@@ -84,6 +85,19 @@ def test_a_second_write_keeps_the_first_date_unless_the_value_had_ended() -> Non
     assert make_entry("k", 2, None, None, later, first).created == NOON
     much_later = NOON + timedelta(hours=1)
     assert make_entry("k", 2, None, None, much_later, first).created == much_later
+
+
+@pytest.mark.parametrize(
+    ("namespace", "caller"),
+    [("io.own", "io.own"), ("io", "io.own"), ("io.other", "io.own"), ("io.other", None)],
+)
+def test_own_namespaces_and_those_that_exist_are_open(namespace: str, caller: str | None) -> None:
+    assert check_namespace(namespace, caller, ["io.other.deep"]) == namespace
+
+
+def test_a_namespace_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TaskFailed, match=r"The namespace 'io\.own\.x' does not exist"):
+        check_namespace("io.own.x", "io.own", ["io.own.xy"])
 
 
 def test_a_request_body_says_what_the_value_is() -> None:

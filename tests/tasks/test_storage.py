@@ -145,6 +145,14 @@ def test_addresses(built: str, expected: str) -> None:
     assert built == expected
 
 
+def test_a_namespace_file_is_known_by_path_or_address() -> None:
+    for written in ("./sub/a.txt", "/sub/a.txt", "kestra:///io/test/_files/sub/a.txt"):
+        assert places.path_in_namespace("io.test", written) == "sub/a.txt"
+    for written in ("file:///io/test/_files/a", "kestra:///io/other/_files/a"):
+        with pytest.raises(BadAddress, match=r"not a file of the namespace 'io\.test'"):
+            places.path_in_namespace("io.test", written)
+
+
 def test_the_execution_of_an_address_is_known() -> None:
     assert places.execution_of("kestra:///n/f/executions/x1/tasks/t") == "x1"
     assert places.execution_of("kestra:///n/_files/a") is None

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Outputs, RunContext, TaskFailed, TaskProperties, task
+from penstock_runner.tasks.states import StateMissing, States
 
 STATE = "tasks-states"
 
@@ -18,20 +18,25 @@ class _State(TaskProperties):
     by_namespace: Annotated[bool, Field(alias="namespace")] = False
     taskrun_value: bool = True
 
-    def _key(self, ctx: RunContext) -> str:
+    def _states(self, ctx: RunContext) -> States:
+        return States(ctx.kv(), None if self.by_namespace else ctx.flow_id)
+
+    def _parts(self, ctx: RunContext) -> tuple[str, str, str | None]:
+        """Name of the store, of the state, and the value of the loop it is apart for."""
         run = ctx.variables.get("taskrun")
         value = run.get("value") if self.taskrun_value and isinstance(run, Mapping) else None
-        flow_id = None if self.by_namespace else ctx.flow_id
-        return places.state_key(flow_id, STATE, self.name, None if value is None else str(value))
+        return STATE, self.name, None if value is None else str(value)
 
     def _read(self, ctx: RunContext) -> Mapping[str, object] | None:
-        entry = ctx.kv().get(self._key(ctx))
-        if entry is None:
+        try:
+            stored = self._states(ctx).get(*self._parts(ctx))
+        except StateMissing:
             return None
-        return entry.value if isinstance(entry.value, Mapping) else {}
+        return stored if isinstance(stored, Mapping) else {}
 
     def _missing(self, ctx: RunContext) -> TaskFailed:
-        return TaskFailed(f"Unable to find the state file '{self._key(ctx)}'")
+        key = self._states(ctx).key(*self._parts(ctx))
+        return TaskFailed(f"Unable to find the state file '{key}'")
 
 
 @task("io.kestra.plugin.core.state.Set")
@@ -43,8 +48,8 @@ class Set(_State):
     def run(self, ctx: RunContext) -> Outputs:
         """Merge and store."""
         data = merged(self._read(ctx) or {}, self.data or {})
-        ctx.kv().put(self._key(ctx), data)
-        return {"count": len(data), "key": self._key(ctx)}
+        key = self._states(ctx).put(*self._parts(ctx), data)
+        return {"count": len(data), "key": key}
 
 
 @task("io.kestra.plugin.core.state.Get")
@@ -69,7 +74,7 @@ class Delete(_State):
 
     def run(self, ctx: RunContext) -> Outputs:
         """Delete the map."""
-        deleted = ctx.kv().delete(self._key(ctx))
+        deleted = self._states(ctx).delete(*self._parts(ctx))
         if not deleted and self.error_on_missing:
             raise self._missing(ctx)
         return {"deleted": deleted}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from penstock_runner.flow import durations
@@ -50,6 +50,19 @@ def check_key(key: str | None) -> str:
             "underscores (_), and hyphens (-) only."
         )
     return key
+
+
+def check_namespace(namespace: str, caller: str | None, existing: Iterable[str]) -> str:
+    """The namespace, when a flow of `caller` may use its keys.
+
+    Its own and those above it always; any other must exist: a flow is in it or below it, or it
+    holds keys (`existing` are the namespaces of flows and of keys).
+    """
+    if caller is not None and caller.startswith(namespace):
+        return namespace
+    if any(known == namespace or known.startswith(f"{namespace}.") for known in existing):
+        return namespace
+    raise TaskFailed(f"Cannot access the KV store. The namespace '{namespace}' does not exist.")
 
 
 def make_entry(  # noqa: PLR0917 - the parts of one write, in the order of the entry

@@ -10,6 +10,7 @@ import re
 from pathlib import PurePosixPath
 
 from penstock_runner.tasks.hashing import murmur3_128
+from penstock_runner.tasks.storage import BadAddress
 
 SCHEME = "kestra://"
 
@@ -67,12 +68,16 @@ def input_file(
     return f"{below}/inputs/{input_id}/{PurePosixPath(file_name).name}"
 
 
+def trigger_prefix(namespace: str, flow_id: str, execution_id: str, trigger_id: str) -> str:
+    """Where the files that a trigger brought are."""
+    return f"{execution_prefix(namespace, flow_id, execution_id)}/trigger/{slug(trigger_id)}"
+
+
 def trigger_file(
     namespace: str, flow_id: str, execution_id: str, trigger_id: str, name: str
 ) -> str:
     """One file that a trigger brought."""
-    below = execution_prefix(namespace, flow_id, execution_id)
-    return f"{below}/trigger/{slug(trigger_id)}/{name}"
+    return f"{trigger_prefix(namespace, flow_id, execution_id, trigger_id)}/{name}"
 
 
 def cache_file(namespace: str, flow_id: str, task_id: str, value: str | None = None) -> str:
@@ -89,6 +94,16 @@ def namespace_files(namespace: str) -> str:
 def namespace_file(namespace: str, path: str) -> str:
     """One file of a namespace."""
     return f"{namespace_files(namespace)}/{path.removeprefix('./').lstrip('/')}"
+
+
+def path_in_namespace(namespace: str, uri: str) -> str:
+    """The path of a namespace file from its address, or from its path in the namespace."""
+    if "://" not in uri:
+        return uri.removeprefix("./").lstrip("/")
+    top = f"{namespace_files(namespace)}/"
+    if not uri.startswith(top):
+        raise BadAddress(f"'{uri}' is not a file of the namespace '{namespace}'")
+    return uri.removeprefix(top)
 
 
 def state_key(flow_id: str | None, state: str, name: str | None, value: str | None) -> str:
