@@ -25,7 +25,7 @@ def attribute(target: object, key: str) -> object:
         try:
             return target[key]
         except KeyError:
-            raise UndefinedVariable(key, _key_hint(target, key)) from None
+            raise UndefinedVariable(key, lambda: _key_hint(target, key)) from None
     return _other(target, key)
 
 
@@ -50,7 +50,7 @@ def _map_item(target: Mapping[object, object], key: object) -> object:
             pass
     text = printed(key)
     if isinstance(key, str):
-        raise UndefinedVariable(key, _key_hint(target, key))
+        raise UndefinedVariable(key, lambda: _key_hint(target, key))
     if key is None:
         raise UndefinedVariable("null", "The key is null.")
     if any(isinstance(known, str) for known in target):

@@ -131,10 +131,9 @@ def _wrapping(
         try:
             one, two = left(frame), right(frame)
         except UndefinedVariable as error:
-            hint = f". {error.hint}" if error.hint else ""
-            raise ExpressionFailed(
-                f"Could not perform {doing}: {error.message}{hint}", offset
-            ) from error
+            hint = error.hint
+            said = f"{error.message}. {hint}" if hint else error.message
+            raise ExpressionFailed(f"Could not perform {doing}: {said}", offset) from error
         try:
             return compute(one, two)
         except ExpressionFailed as error:

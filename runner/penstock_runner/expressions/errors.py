@@ -6,6 +6,7 @@ way up: the part of the template that failed gives the offset, the template its 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 SHOWN = 300
@@ -47,17 +48,25 @@ class ExpressionFailed(Exception):
 class UndefinedVariable(ExpressionFailed):
     """A variable, key or index that is not there; `??` and `is defined` catch this one only."""
 
-    def __init__(self, name: str, hint: str = "", offset: int | None = None) -> None:
+    def __init__(
+        self, name: str, hint: str | Callable[[], str] = "", offset: int | None = None
+    ) -> None:
         super().__init__(f"Unable to find `{name}`", offset)
         self.name = name
-        self.hint = hint
+        self._hint = hint
+
+    @property
+    def hint(self) -> str:
+        """What was probably meant; looked for only when asked, as most are caught by `??`."""
+        return self._hint if isinstance(self._hint, str) else self._hint()
 
     def __str__(self) -> str:
         text = self.message
         if self.source is not None:
             shown = _shown(self.source, self.offset)
             text += f" used in the expression `{shown}` at line {self.line}"
-        return f"{text}. {self.hint}" if self.hint else text
+        hint = self.hint
+        return f"{text}. {hint}" if hint else text
 
 
 class ExpressionSyntax(ExpressionFailed):

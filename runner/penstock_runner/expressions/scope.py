@@ -82,7 +82,8 @@ class Frame:
         try:
             return self.variables[name]
         except KeyError:
-            raise UndefinedVariable(name, root_hint(name, self.variables)) from None
+            variables = self.variables
+            raise UndefinedVariable(name, lambda: root_hint(name, variables)) from None
 
     def assign(self, name: str, value: object) -> None:
         """Set a name where it already is, else in the innermost scope."""
