@@ -308,8 +308,7 @@ def test_a_log_that_may_not_grow_is_one_clear_error(tmp_path: Path) -> None:
         "from tests.executor.test_store_contract import created, execution\n"
         "from penstock_server.store import migrations\n"
         "from penstock_server.store.engine import StoreUnavailable, open_store\n"
-        "from penstock_server.store.executions import SqlStore
-from penstock_server.store.faults import reason\n"
+        "from penstock_server.store.executions import SqlStore\n"
         f"database = open_store('sqlite:///{tmp_path}/a.db')\n"
         "migrations.upgrade(database)\n"
         "store = SqlStore(database)\n"
