@@ -149,13 +149,7 @@ def _pull(client: Any, settings: DockerSettings) -> None:
         with contextlib.suppress(docker.errors.ImageNotFound):
             client.images.get(settings.image)
             return
-    name, _, tag = settings.image.partition("@")[0].rpartition(":")
-    tagged = bool(name) and "/" not in tag
-    client.images.pull(
-        settings.image,
-        tag=None if tagged or "@" in settings.image else "latest",
-        auth_config=dict(settings.credentials) or None,
-    )
+    client.images.pull(settings.image, auth_config=dict(settings.credentials) or None)
 
 
 def _creation(command: Command, settings: DockerSettings) -> dict[str, Any]:
