@@ -140,9 +140,11 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_may_not_be_written_is_said(tmp_path: Path) -> None:
     open_store(f"sqlite:///{tmp_path}/a.db").close()
-    with closing(sqlite3.connect(f"file:{tmp_path}/a.db?mode=ro", uri=True)) as file:
-        with pytest.raises(sqlite3.OperationalError) as caught:
-            file.execute("CREATE TABLE a (b)")
+    with (
+        closing(sqlite3.connect(f"file:{tmp_path}/a.db?mode=ro", uri=True)) as file,
+        pytest.raises(sqlite3.OperationalError) as caught,
+    ):
+        file.execute("CREATE TABLE a (b)")
     said = reason(caught.value, "a.db")
     assert said is not None
     assert "read-only" in said
