@@ -18,16 +18,18 @@ from penstock_runner.executor.ids import ExecutionIds
 from penstock_runner.executor.store import Batch, ExecutionWrite, KvWrite, LogRow
 from penstock_runner.expressions.environment import Expressions as Language
 from penstock_runner.expressions.environment import NoServices
+from penstock_runner.flow import durations
 from penstock_runner.flow.labels import of_execution
 from penstock_runner.flow.parse import parse_flow
+from penstock_runner.tasks import keyvalues
 from penstock_runner.tasks.api import KvEntry
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.api import routes
-from penstock_server.api.context import BasicAuth, WebContext
+from penstock_server.api.context import BasicAuth, GitHook, WebContext
 from penstock_server.core.client import CoreGone, CoreRefused, Following
 from penstock_server.core.shapes import execution_to_json
-from penstock_server.store import flows, queries
+from penstock_server.store import flows, queries, schema
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
 from penstock_server.store.schema import metadata
@@ -231,30 +233,80 @@ class PromptCore:
     # -- the rest ---------------------------------------------------------------------------------
 
     def kv_put(
-        self, *, namespace: str, key: str, value: Any, kind: str, ttl: float | None = None
-    ) -> dict[str, Any]:
-        now = self.clock.now()
-        entry = KvEntry(
-            key=key,
-            value=value,
-            type=kind,
-            created=now,
-            updated=now,
-            expires=None if ttl is None else now + timedelta(seconds=ttl),
-        )
+        self, *, namespace: str, key: str, value: Any, kind: str, ttl: str | None = None
+    ) -> None:
+        wanted = None if ttl is None else durations.parse(ttl)
+        entry = keyvalues.make_entry(key, value, kind, wanted, self.clock.now(), None)
         self.write_kv(namespace, key, entry)
-        return {}
 
-    def kv_delete(self, *, namespace: str, key: str) -> dict[str, Any]:
+    def kv_delete(self, *, namespace: str, key: str) -> bool:
         with self.database.read() as connection:
             there = queries.kv_entry(connection, namespace, key) is not None
         self.write_kv(namespace, key, None)
-        return {"deleted": there}
+        return there
 
     def write_kv(self, namespace: str, key: str, entry: KvEntry | None) -> None:
         batch = Batch()
         batch.kv.append(KvWrite(namespace=namespace, key=key, entry=entry))
         self.store.write(batch)
+
+    def flow_replace_namespace(
+        self, *, namespace: str, sources: list[str], delete: bool, **_: Any
+    ) -> dict[str, Any]:
+        parsed = [parse_flow(source).flow for source in sources]
+        kept = {flow.id for flow in parsed if flow is not None}
+        with self.database.read() as connection:
+            wanted = queries.FlowFilter(namespace=namespace, exact_namespace=True)
+            there = [record.stored.id for record in queries.all_flows(connection, wanted)]
+        gone = [[namespace, name] for name in there if name not in kept] if delete else []
+        for _namespace, name in gone:
+            self.flow_delete(namespace=namespace, id=name)
+        saved = [
+            self.flow_save(source=source, mode="upsert", namespace=namespace, id=flow.id, via="api")
+            for source, flow in zip(sources, parsed, strict=True)
+            if flow is not None
+        ]
+        return {"saved": saved, "deleted": gone}
+
+    def webhook_fire(
+        self, *, namespace: str, flow_id: str, trigger: dict[str, Any], variables: Any, **_: Any
+    ) -> dict[str, Any]:
+        return self.execution_start(
+            namespace=namespace,
+            flow_id=flow_id,
+            revision=1,
+            inputs={},
+            labels=[],
+            trigger={**trigger, "variables": variables},
+        )
+
+    def trigger_set(
+        self, *, namespace: str, flow_id: str, trigger_id: str, disabled: bool, **_: Any
+    ) -> None:
+        self._change_trigger(trigger_id, disabled=disabled)
+
+    def trigger_unlock(self, *, namespace: str, flow_id: str, trigger_id: str) -> None:
+        self._change_trigger(trigger_id, execution_id=None)
+
+    def backfill_pause(self, *, namespace: str, flow_id: str, trigger_id: str) -> None:
+        self._change_trigger(trigger_id, backfill={"start": "x", "paused": True})
+
+    def _change_trigger(self, trigger_id: str, **changes: Any) -> None:
+        with self.database.begin() as tx:
+            tx.connection.execute(
+                schema.triggers.update()
+                .where(schema.triggers.c.trigger_id == trigger_id)
+                .values(**changes)
+            )
+
+    def git_hint(self, **_: Any) -> dict[str, Any]:
+        return {"queued": True}
+
+    def git_sync(self, *, wait: bool, **_: Any) -> dict[str, Any]:
+        return {"phase": "Succeeded"} if wait else {"queued": True}
+
+    def git_apply(self, *, files: dict[str, str], **_: Any) -> dict[str, Any]:
+        return {"saved": sorted(files)}
 
     def logs_delete(self, *, execution_id: str | None = None, **_: Any) -> dict[str, Any]:
         with self.database.begin() as tx:
@@ -273,6 +325,21 @@ class Web:
     clock: HandClock
     storage: LocalStorage
     context: WebContext
+
+    def trigger(self, trigger_id: str, **values: Any) -> None:
+        """Store the state of a trigger of team.greet."""
+        row = {
+            "namespace": "team",
+            "flow_id": "greet",
+            "trigger_id": trigger_id,
+            "type": "io.kestra.plugin.core.trigger.Schedule",
+            "digest": "",
+            "disabled": False,
+            "updated_at": NOON,
+            **values,
+        }
+        with self.database.begin() as tx:
+            tx.connection.execute(schema.triggers.insert(), [row])
 
     def save(self, source: str) -> dict[str, Any]:
         """Save a flow through the API."""
@@ -305,7 +372,13 @@ class Web:
         self.core.store.write(batch)
 
 
-def build(tmp_path: Path, *, followers: int = 3, **settings: Any) -> Web:
+def build(
+    tmp_path: Path,
+    *,
+    followers: int = 3,
+    git_hooks: Mapping[str, GitHook] | None = None,
+    **settings: Any,
+) -> Web:
     """A web process over a fresh store."""
     database = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="relaxed")
     with database.begin() as tx:
@@ -322,6 +395,7 @@ def build(tmp_path: Path, *, followers: int = 3, **settings: Any) -> Web:
         clock=clock,
         expressions=TextExpressions(),
         followers=followers,
+        git_hooks=git_hooks or {},
     )
     app = Flask("test")
     routes.install(app, context)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import isodate
+import orjson
 from flask import Blueprint, Response, request
 
 from penstock_runner.flow import durations
@@ -71,7 +73,7 @@ class KvRoutes:
         text = raw.decode("utf-8", "replace")
         now = self._context.clock.now()
         try:
-            entry = keyvalues.make_entry(key, read_value(text), None, _ttl(), now, None)
+            entry = keyvalues.make_entry(key, read(text), None, _ttl(), now, None)
         except (BadItem, keyvalues.BadValue):
             raise illegal_argument(f"Invalid JSON value for: {key}") from None
         self._context.client.call(
@@ -118,6 +120,21 @@ def check_key(key: str) -> None:
         raise illegal_argument(str(bad)) from None
     if len(key) > MAX_KEY:
         raise illegal_argument(f"Key must have at most {MAX_KEY} characters")
+
+
+def read(text: str) -> object:
+    """The value of a JSON or Ion text; what cannot be kept is refused, a bare word too."""
+    value = read_value(text)
+    bare = isinstance(value, str) and text.strip()[:1] not in {'"', "'"}
+    if value is None or bare:
+        raise BadItem("a text needs quotes, and null is no value")
+    try:
+        # What is not finite comes back as null from the one, more than 64 bits fail in the other.
+        json.dumps(value, default=str, allow_nan=False)
+        orjson.dumps(value, default=str)
+    except (TypeError, ValueError) as error:
+        raise BadItem("the value cannot be kept") from error
+    return value
 
 
 def _ttl() -> timedelta | None:

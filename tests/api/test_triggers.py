@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import hmac
+
+import pytest
+from tests.api.building import Web
+
+from penstock_server.api.webhooks import read_body, signed
+
+HOOK = """id: greet
+namespace: team
+tasks:
+  - {id: hello, type: io.kestra.plugin.core.log.Log, message: hi}
+triggers:
+  - {id: hook, type: io.kestra.plugin.core.trigger.Webhook, key: "{{ flow.id }}-key"}
+"""
+PATH = "/api/v1/executions/webhook/team/greet/greet-key"
+
+
+def test_a_webhook_starts_its_flow_with_what_was_sent(web: Web) -> None:
+    web.save(HOOK)
+    answer = web.client.put(f"{PATH}?a=1&a=2", json=[{"a": 1}], headers={"X-Mine": "m"})
+    assert answer.status_code == 200
+    variables = answer.json["trigger"]["variables"]
+    assert variables["body"] == [{"a": 1}]
+    assert variables["parameters"] == {"a": ["1", "2"]}
+    assert variables["headers"]["X-Mine"] == ["m"]
+    assert web.client.get(PATH).json["trigger"]["variables"]["body"] is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        (b"", None),
+        (b"bla", "bla"),
+        (b'{\\"a\\":1}', '{\\"a\\":1}'),
+        (b'{"a": 1}', {"a": 1}),
+        (b"[1]", [1]),
+        (b"7", "7"),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_a_body_is_a_map_a_list_or_text(raw: bytes, body: object) -> None:
+    assert read_body(raw) == body
+
+
+def test_a_webhook_that_is_not_there_is_404(web: Web) -> None:
+    missing = web.client.post(PATH)
+    assert (missing.status_code, missing.json["message"]) == (404, "Not Found: Flow not found")
+    web.save(HOOK)
+    wrong = web.client.post(PATH + "x")
+    assert (wrong.status_code, wrong.json["message"]) == (404, "Not Found: Webhook not found")
+
+
+def test_a_disabled_flow_or_trigger_does_not_answer(web: Web) -> None:
+    web.save(HOOK.replace('-key"}', '-key", disabled: true}'))
+    assert web.client.post(PATH).status_code == 409
+    web.core.flow_disable(namespace="team", id="greet", disabled=True)
+    answer = web.client.post(PATH)
+    assert answer.status_code == 409
+    assert "Cannot execute a disabled flow" in answer.json["message"]
+
+
+def test_a_signature_that_is_asked_for_is_checked(web: Web) -> None:
+    with web.app.test_request_context(
+        headers={"X-Hub-Signature-256": "sha256=" + hmac.digest(b"s3cret", b"body", "sha256").hex()}
+    ):
+        assert signed({"forge": "github"}, "s3cret", b"body")
+        assert not signed({"forge": "github"}, "s3cret", b"other")
+        assert not signed({"forge": "github"}, "wrong", b"body")
+        assert not signed({"header": "X-Hub-Signature-256", "algorithm": "md5"}, "s", b"body")
+
+
+def test_triggers_are_listed_with_their_definition(web: Web) -> None:
+    web.save(HOOK)
+    web.trigger("hook")
+    web.trigger("other", execution_id="x1")
+    found = web.client.get("/api/v1/triggers/search").json
+    assert found["total"] == 2
+    assert found["results"][0]["abstractTrigger"]["id"] == "hook"
+    assert found["results"][1]["triggerContext"]["executionId"] == "x1"
+    assert web.client.get("/api/v1/triggers/team/greet?q=oth").json["total"] == 1
+    assert web.client.get("/api/v1/triggers/search?page=0").status_code == 422
+
+
+def test_only_a_locked_trigger_is_unlocked(web: Web) -> None:
+    web.trigger("t1", execution_id="x1")
+    unlock = "/api/v1/triggers/team/greet/t1/unlock"
+    assert "executionId" not in web.client.post(unlock).json
+    again = web.client.post(unlock)
+    assert again.status_code == 409
+    assert again.json["message"] == "Illegal state: Trigger is not locked"
+    assert web.client.post("/api/v1/triggers/team/greet/t9/unlock").status_code == 404
+    body = [{"namespace": "team", "flowId": "greet", "triggerId": "t1"}]
+    assert web.client.post("/api/v1/triggers/unlock/by-triggers", json=body).json == {"count": 0}
+
+
+def test_triggers_are_switched(web: Web) -> None:
+    web.save(HOOK)
+    web.trigger("hook")
+    web.trigger("t2", disabled=True)
+    name = {"namespace": "team", "flowId": "greet", "triggerId": "hook"}
+    assert web.client.put("/api/v1/triggers", json={**name, "disabled": True}).json["disabled"]
+    both = {"triggers": [name, {**name, "triggerId": "t2"}], "disabled": False}
+    switch = "/api/v1/triggers/set-disabled"
+    assert web.client.post(f"{switch}/by-triggers", json=both).json == {"count": 2}
+    query = f"{switch}/by-query?namespace=team&disabled=true"
+    assert web.client.post(query).json == {"count": 2}
+    missing = web.client.put("/api/v1/triggers", json={**name, "triggerId": "t9"})
+    assert missing.status_code == 404
+    assert "Flow greet has no trigger t9" in missing.json["message"]
+    for bad in ([], {"triggers": [1], "disabled": True}, {"triggers": [], "disabled": "x"}):
+        assert web.client.post(f"{switch}/by-triggers", json=bad).status_code == 422
+
+
+def test_a_backfill_must_be_there_to_be_paused(web: Web) -> None:
+    web.trigger("t1")
+    web.trigger("t2", backfill={"start": "x"})
+    name = {"namespace": "team", "flowId": "greet", "triggerId": "t1"}
+    answer = web.client.put("/api/v1/triggers/backfill/pause", json=name)
+    assert answer.status_code == 400
+    assert "No backfill found" in answer.json["message"]
+    query = "/api/v1/triggers/backfill/pause/by-query?namespace=team"
+    assert web.client.post(query).json == {"count": 1}
+    assert web.client.post(query.replace("pause", "dance")).status_code == 404
