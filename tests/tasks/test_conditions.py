@@ -114,6 +114,9 @@ def test_conditions_on_executions(kind: str, properties: dict[str, object], expe
 def test_outputs_count_when_there_are_some() -> None:
     assert holds("ExecutionOutputs", execution(), {"a": 1}, expression="true")
     assert not holds("ExecutionOutputs", execution(), {"a": 1}, expression="false")
+    assert not holds("ExecutionOutputs", execution(), expression="{{ trigger.outputs.a }}")
+    with pytest.raises(TaskFailed, match="expression: Unable to find"):
+        holds("ExecutionOutputs", execution(), {"a": 1}, expression="{{ trigger.outputs.a }}")
 
 
 SUNDAY = {"type": "io.kestra.plugin.core.condition.DayWeek", "dayOfWeek": "SUNDAY"}

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from penstock_runner.engine.state import Execution, State
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.tasks.api import Raw, TaskFailed, TaskProperties, task
 from penstock_runner.tasks.binding import Render, bind
 from penstock_runner.tasks.core_execution import read_labels
@@ -30,12 +31,13 @@ _DAYS: Sequence[str] = Day.__args__  # type: ignore[attr-defined]
 class Situation:
     """What conditions are asked about: the flow of the trigger, and perhaps an execution.
 
-    `each` evaluates a condition that is written inside another one.
+    `each` evaluates a condition that is written inside another one, `text` renders a template.
     """
 
     namespace: str
     flow_id: str
     each: Callable[[Plain], bool]
+    text: Callable[[str], str | None]
     execution: Execution | None = None
     outputs: Mapping[str, Any] = field(default_factory=dict)
 
@@ -72,10 +74,17 @@ def evaluate(
         condition: Condition = bind(load(str(one["type"])), own, render)
         return condition.holds(situation)
 
+    def text(template: str) -> str | None:
+        try:
+            return render.text(template)
+        except ExpressionFailed as error:
+            raise TaskFailed(f"expression: {error}") from error
+
     situation = Situation(
         namespace=namespace,
         flow_id=flow_id,
         each=each,
+        text=text,
         execution=execution,
         outputs=outputs or {},
     )
@@ -190,11 +199,11 @@ class Expression(Condition):
 class ExecutionOutputs(Condition):
     """The execution has outputs, and an expression over them is true."""
 
-    expression: str
+    expression: Annotated[str, Raw()]
 
     def holds(self, situation: Situation) -> bool:
-        """Look at the outputs and the text."""
-        return bool(situation.outputs) and _true(self.expression)
+        """Look at the outputs, and only then at the text, which may need them."""
+        return bool(situation.outputs) and _true(situation.text(self.expression) or "")
 
 
 @task("io.kestra.plugin.core.condition.Not", kind="condition")
