@@ -128,6 +128,7 @@ class Context:
         self.changed: dict[str, object | None] = {}
         self.ended: State | None = None
         self.stops: list[Callable[[], None]] = []
+        self.stopped_at_once = False
         self.calls: list[tuple[str, dict[str, object]]] = []
         self.answers: dict[str, Any] = {}
         self._folder = folder / "workspace"
@@ -169,6 +170,8 @@ class Context:
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         self.stops.append(stop)
+        if self.stopped_at_once:
+            stop()
 
     def call(self, operation: str, **arguments: object) -> Any:
         self.calls.append((operation, arguments))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.tasks.context import NOON, Context, run
+from tests.tasks.context import NOON, REGISTRY, Context, run
 
 from penstock_runner.engine.state import State
 from penstock_runner.expressions.errors import KeyExpired
-from penstock_runner.tasks.api import TaskFailed
+from penstock_runner.tasks.api import Cancelled, TaskFailed
 
 
 @pytest.fixture
@@ -101,6 +102,17 @@ def test_assert_names_the_conditions_that_do_not_hold(ctx: Context) -> None:
 def test_exit_asks_for_a_state(ctx: Context) -> None:
     run(ctx, "execution.Exit", state="CANCELED")
     assert ctx.ended is State.CANCELLED
+
+
+def test_sleep_waits_and_can_be_cancelled(ctx: Context) -> None:
+    sleep = "io.kestra.plugin.core.flow.Sleep"
+    assert run(ctx, sleep, duration="PT0.001S") == {}
+    assert ctx.lines == [("INFO", "Waiting for PT0.001S")]
+    task: Any = REGISTRY.load(sleep).model_validate({"duration": 60})
+    assert (task.timer, task.delay()) == (True, timedelta(seconds=60))
+    ctx.stopped_at_once = True
+    with pytest.raises(Cancelled):
+        task.run(ctx)
 
 
 def test_variables_are_set_and_unset(ctx: Context) -> None:
