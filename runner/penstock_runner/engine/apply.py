@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import attempts, ends, gates, kills, loops, pauses, restarts, subflows
+from penstock_runner.engine import (
+    attempts,
+    batches,
+    directories,
+    ends,
+    gates,
+    kills,
+    loops,
+    pauses,
+    restarts,
+    slas,
+    subflows,
+)
 from penstock_runner.engine import events as e
 from penstock_runner.engine.draft import WAITING, Draft
+from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.groups import ROOT
 from penstock_runner.engine.plan import TASKS
 from penstock_runner.engine.state import State
@@ -24,14 +37,14 @@ def apply(draft: Draft, event: e.Event) -> None:  # noqa: C901, PLR0912 - one li
             _start(draft)
         case e.Queued():
             _queue(draft, event)
+        case e.ChildrenReported():
+            directories.reported(draft, event)
         case e.JobLost():
             attempts.lost(draft, event)
         case e.TimerFired():
             _timer(draft, event)
-        case e.SubflowStarted():
-            subflows.begun(draft, event)
-        case e.SubflowEnded():
-            subflows.ended(draft, event)
+        case e.SubflowStarted() | e.SubflowEnded():
+            _child(draft, event)
         case e.LabelsSet():
             draft.update(labels={**draft.head.labels, **event.labels})
         case e.VariablesSet():
@@ -63,6 +76,7 @@ def _start(draft: Draft) -> None:
         return
     if draft.state is State.QUEUED:
         draft.set_state(State.RUNNING)
+    slas.promise(draft)
     draft.note(stage=TASKS)
     draft.dirty.append(draft.open_group(None, draft.plan.root, TASKS))
 
@@ -76,6 +90,17 @@ def _queue(draft: Draft, event: e.Queued) -> None:
         ends.conclude(draft, event.state)
     else:
         draft.set_state(State.QUEUED)
+        slas.promise(draft)
+
+
+def _child(draft: Draft, event: e.SubflowStarted | e.SubflowEnded) -> None:
+    run = draft.runs.get(event.key)
+    if run is not None and draft.node(run).role is Role.BATCHES:
+        batches.moved(draft, event)
+    elif isinstance(event, e.SubflowStarted):
+        subflows.begun(draft, event)
+    else:
+        subflows.ended(draft, event)
 
 
 def _timer(draft: Draft, event: e.TimerFired) -> None:
@@ -86,6 +111,8 @@ def _timer(draft: Draft, event: e.TimerFired) -> None:
             attempts.overdue(draft, event)
         case "loop":
             loops.due(draft, event)
+        case promise if promise.startswith(slas.PURPOSE):
+            slas.overdue(draft, event)
         case "pause":
             run = None if event.key is None else draft.runs.get(event.key)
             if run is not None and pauses.timer(draft, event, run) is State.CANCELLED:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from penstock_runner.engine import commands as c
+from penstock_runner.engine import directories
 from penstock_runner.engine import events as e
 from penstock_runner.engine.cuts import give_way
 from penstock_runner.engine.draft import WAITING, Draft, sent, started
@@ -131,6 +132,8 @@ def conclude(
         return
     if state is State.SUCCESS and node.retry is not None and node.retry.warning_on_retry:
         state = State.WARNING if _tries(run) > 1 else state
+    if node.role is Role.DIRECTORY and directories.goes_on(draft, run, state, changes):
+        return
     draft.end(run, allowed(node.task, state, exit_code), **changes)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from penstock_runner.engine import batches, pauses, subflows
 from penstock_runner.engine import commands as c
-from penstock_runner.engine import pauses, subflows
 from penstock_runner.engine.draft import WAITING, Draft
 from penstock_runner.engine.flowables.api import Role, Undecidable
 from penstock_runner.engine.groups import Group
@@ -63,7 +63,7 @@ def launch(draft: Draft, run: TaskRun, node: Node) -> None:
         case Role.SUBFLOW:
             subflows.start(draft, run, node)
         case Role.BATCHES:
-            subflows.start(draft, run, node)
+            batches.start(draft, run, node)
 
 
 def send(draft: Draft, run: TaskRun) -> None:

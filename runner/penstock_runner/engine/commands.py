@@ -67,7 +67,7 @@ class StartSubflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillSubflow:
-    """Kill a child execution."""
+    """Kill a child execution; with an empty `execution_id`, all children of the task run."""
 
     key: RunKey
     execution_id: str

@@ -35,6 +35,7 @@ class Draft:
         self.paused: set[RunKey] = set()
         self.held: set[RunKey] = set()
         self.touched = False
+        self.stale = False
         self.at: datetime = execution.history[-1][1]
         last = max((run.order for run in self.runs.values()), default=-1)
         # What was removed had its places, too: a stored execution goes on counting like this one.
@@ -161,6 +162,7 @@ class Draft:
         run = self.move(run, *states, **changes)
         self.groups.pop(run.key, None)
         self.held.discard(run.key)
+        self.stale = True
         group = self.groups.get(run.parent or ROOT)
         if group is not None and run.key in group.children:
             del group.children[run.key]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from penstock_runner.engine.state import RunKey, State
+from penstock_runner.engine.state import History, RunKey, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,27 @@ class JobEnded:
     error: str | None = None
     reason: str | None = None
     exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildEnd:
+    """How one task of a working directory ended; `attempt_state` is before its allowances."""
+
+    task_id: str
+    history: History
+    attempt_state: State
+    outputs: Mapping[str, object] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildrenReported:
+    """What the tasks of a working directory came to; told before the job's own end."""
+
+    at: datetime
+    key: RunKey
+    attempt: int
+    children: tuple[ChildEnd, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +222,7 @@ Event = (
     | Evaluated
     | JobStarted
     | JobEnded
+    | ChildrenReported
     | JobLost
     | TimerFired
     | SubflowStarted

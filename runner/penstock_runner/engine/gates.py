@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import ends, loops, pauses, subflows
+from penstock_runner.engine import batches, ends, loops, pauses, slas, subflows
 from penstock_runner.engine import events as e
 from penstock_runner.engine.begin import decide, fail, launch
 from penstock_runner.engine.draft import Draft
@@ -34,11 +34,16 @@ def answered(draft: Draft, event: e.Evaluated) -> None:
         pauses.hold(draft, run, node, event.values)
     elif node.role is Role.SUBFLOW:
         subflows.request(draft, run, node, event.values)
+    elif node.role is Role.BATCHES:
+        batches.open_all(draft, run, node, event.values)
     else:
         decide(draft, run, node, event.values)
 
 
 def _of_flow(draft: Draft, event: e.Evaluated) -> None:
+    if event.purpose.startswith(slas.PURPOSE):
+        slas.answered(draft, event)
+        return
     if draft.fact("gate") != event.purpose:
         return
     draft.note(gate=None)

@@ -45,6 +45,8 @@ def _place(draft: Draft, run: TaskRun) -> None:
 
 def _count(draft: Draft, group: Group, runs: list[TaskRun]) -> None:
     group.enter(group.stage)
+    if group.key in draft.runs and "ended" in draft.runs[group.key].facts:
+        group.tallies[TASKS] = {State(str(draft.runs[group.key].facts["ended"])): 1}
     begun: dict[int, bool] = {}
     for run in runs:
         node, over = draft.node(run), run.state.terminal

@@ -56,11 +56,11 @@ def stop_leaf(draft: Draft, run: TaskRun) -> None:
     role = draft.node(run).role
     if run.state is State.KILLING or (run.state is State.RUNNING and started(run)):
         run = draft.move(run, State.KILLING)
-        if role is not Role.SUBFLOW:
+        if role not in (Role.SUBFLOW, Role.BATCHES):
             draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
             return
-        if draft.fact("cascade") and run.child_execution is not None:
-            draft.command(c.KillSubflow(key=run.key, execution_id=run.child_execution))
+        if draft.fact("cascade"):
+            draft.command(c.KillSubflow(key=run.key, execution_id=run.child_execution or ""))
             return
         attempts.close(draft, run, State.KILLED)
         return

@@ -16,7 +16,7 @@ from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.index import index
 from penstock_runner.engine.orders import InSequence
 from penstock_runner.engine.pauses import wake
-from penstock_runner.engine.plan import TASKS, Node
+from penstock_runner.engine.plan import FINALLY, TASKS, Node
 from penstock_runner.engine.state import State, TaskRun
 
 _AGAIN = frozenset({State.FAILED, State.PAUSED})
@@ -24,13 +24,18 @@ _OPEN_AGAIN = frozenset({State.CREATED, State.RUNNING, State.RESTARTED})
 
 
 def restart(draft: Draft) -> None:
-    """Run again what failed, was paused, or was cut off by a failure."""
+    """Run again what failed, was paused, or was cut off by a failure.
+
+    When only a `finally` failed, the cleaning up is what runs again.
+    """
     if not (draft.state.terminal or draft.state is State.PAUSED) or _between(draft):
         return
-    again = [run for run in draft.runs.values() if restartable(run) and not _aside(draft, run)]
-    if not again:
+    found = [run for run in draft.runs.values() if restartable(run)]
+    again = [run for run in found if not _aside(draft, run)]
+    cleanups = [run for run in found if draft.node(run).stage == FINALLY]
+    if not again and not cleanups:
         return
-    for run in again:
+    for run in again or cleanups:
         _reopen_around(draft, run)
     for run in again:
         if run.key in draft.runs:
@@ -100,8 +105,11 @@ def _again(draft: Draft, run: TaskRun) -> None:
         _forget_aside(draft, run, node)
         draft.move(run, State.RUNNING, facts={**facts, "stage": TASKS})
         return
-    for lower in list(tree.below(draft, run, node)) if node.role is Role.DIRECTORY else ():
-        draft.remove(lower.key)
+    if node.role is Role.DIRECTORY:
+        facts = {name: fact for name, fact in facts.items() if name not in ("stage", "ended")}
+        for branch in node.branches:
+            for child in list(tree.children(draft, run, node, branch)):
+                tree.set_back(draft, child)
     going_on = node.role in (Role.GROUP, Role.PAUSE)
     state = State.RUNNING if going_on else State.RESTARTED
     draft.move(run, state, facts={**facts, "held": True})

@@ -30,7 +30,7 @@ def _delay(retry: Retry, tries: int, seed: str) -> timedelta:
         case "constant":
             return interval
         case "exponential":
-            # Linear, and 0 before the first retry: that is what the language promises under this name.
+            # Linear, and 0 before the first retry: the language calls that exponential.
             factor = int(retry.delay_factor) if retry.delay_factor is not None else 2
             grown = interval * factor * (tries - 1)
             return grown if retry.max_interval is None else min(grown, retry.max_interval)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import ends, loops, pauses
+from penstock_runner.engine import ends, loops, pauses, slas
 from penstock_runner.engine.begin import begin, launch, open_ready
 from penstock_runner.engine.cuts import close_cut, cut
 from penstock_runner.engine.draft import WAITING, Draft
@@ -27,7 +27,7 @@ def settle(draft: Draft) -> None:
         if not draft.dirty:
             # Groups first: what one of them leaves behind must not start again.
             if not draft.held or draft.state is State.PAUSED:
-                return
+                break
             _release(draft)
             continue
         group = draft.dirty.popleft()
@@ -36,6 +36,9 @@ def settle(draft: Draft) -> None:
         rounds += 1
         if rounds > 4 * (len(draft.runs) + len(draft.dirty) + 16):
             raise EndlessRules(f"execution '{draft.head.id}' does not settle at '{group.key}'")
+    if draft.stale:
+        draft.stale = False
+        slas.look(draft)
 
 
 def _release(draft: Draft) -> None:

@@ -1,0 +1,110 @@
+"""ForEachItem's middle part: one child execution for each batch, all at once, counted by state.
+
+What each child came to is one letter in a text, so that a report costs the same whatever their
+number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock_runner.engine import attempts, subflows
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.draft import WAITING, Draft
+from penstock_runner.engine.plan import Node
+from penstock_runner.engine.state import RunKey, State, TaskRun
+from penstock_runner.engine.truth import truthy
+
+_LETTERS = {
+    State.CREATED: "c",
+    State.RUNNING: "r",
+    State.SUCCESS: "S",
+    State.WARNING: "W",
+    State.FAILED: "F",
+    State.KILLED: "K",
+    State.CANCELLED: "X",
+    State.RETRIED: "T",
+}
+_STATES = {letter: state for state, letter in _LETTERS.items()}
+
+
+def start(draft: Draft, run: TaskRun, node: Node) -> None:
+    """Ask for the batches, and for the properties that are the same for all children."""
+    draft.ask(run, "batches", questions(draft, run, node))
+
+
+def questions(draft: Draft, run: TaskRun, node: Node) -> Mapping[str, object]:
+    """What must be known before the children are; `splits` is the list of the batches' files."""
+    # `inputs` differ from batch to batch, so they travel as written.
+    asked = {name: value for name, value in subflows.said(node.task).items() if name != "inputs"}
+    split = draft.runs.get(RunKey(run.key.replace("_items", "_split", 1)))
+    outputs = split.outputs if split is not None and split.outputs is not None else {}
+    return {**asked, "splits": outputs.get("splits")}
+
+
+def open_all(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object]) -> None:
+    """Ask for all children; `values["batches"]` holds the URI of each batch."""
+    found = values.get("batches")
+    files = [str(uri) for uri in found] if isinstance(found, list | tuple) else []
+    if not files:
+        draft.end(run, State.SUCCESS)
+        return
+    waits = truthy(values.get("wait", True))
+    transmits = truthy(values.get("transmitFailed", True))
+    facts = {**run.facts, "wait": waits, "transmit": transmits, "batches": "c" * len(files)}
+    outputs = {"numberOfBatches": len(files), "iterations": {State.CREATED.value: len(files)}}
+    run = draft.move(run, attempt=run.attempt + 1)
+    run = attempts.start(draft, run, facts=facts, outputs=outputs)
+    same = {name: value for name, value in values.items() if name not in ("batches", "splits")}
+    for index, uri in enumerate(files):
+        request = {
+            **same,
+            "wait": waits,
+            "inputs": node.task.properties.get("inputs"),
+            "items": uri,
+            "iteration": index + 1,
+        }
+        draft.command(
+            c.StartSubflow(key=run.key, attempt=run.attempt, request=request, index=index)
+        )
+
+
+def moved(draft: Draft, event: e.SubflowStarted | e.SubflowEnded) -> None:
+    """A child exists or has changed; when all have ended, so has the task run."""
+    run = attempts.current(draft, event.key, event.attempt)
+    letters = "" if run is None else str(run.facts.get("batches", ""))
+    if run is None or run.state in WAITING or not 0 <= event.index < len(letters):
+        return
+    before = _STATES[letters[event.index]]
+    after = event.state if isinstance(event, e.SubflowEnded) else State.RUNNING
+    if isinstance(event, e.SubflowStarted) and not run.facts.get("wait", True):
+        after = State.SUCCESS
+    if before.terminal or after is before or after not in _LETTERS:
+        return
+    letters = letters[: event.index] + _LETTERS[after] + letters[event.index + 1 :]
+    counts = _counts(run, len(letters))
+    counts[before.value] -= 1
+    counts[after.value] = counts.get(after.value, 0) + 1
+    shown = dict(counts)
+    if not run.facts.get("wait", True):
+        shown.pop(State.CREATED.value)
+    shown.setdefault(State.RUNNING.value, 0)
+    outputs = {**(run.outputs or {}), "iterations": shown}
+    facts = {**run.facts, "batches": letters, "counts": counts}
+    run = draft.move(run, facts=facts, outputs=outputs)
+    if sum(count for name, count in counts.items() if State(name).terminal) == len(letters):
+        attempts.conclude(draft, run, _result(run, counts), outputs=outputs)
+
+
+def _counts(run: TaskRun, total: int) -> dict[str, int]:
+    seen = run.facts.get("counts")
+    return dict(seen) if isinstance(seen, Mapping) else {State.CREATED.value: total}
+
+
+def _result(run: TaskRun, counts: Mapping[str, int]) -> State:
+    if run.facts.get("transmit", True):
+        for state in (State.FAILED, State.KILLED, State.WARNING):
+            if counts.get(state.value):
+                return state
+    return State.SUCCESS

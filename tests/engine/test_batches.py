@@ -1,0 +1,85 @@
+"""ForEachItem: a split, a child for each batch, a merge."""
+
+from __future__ import annotations
+
+from tests.engine.story import NOON, World, flow, group, job
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import RunKey, State
+from penstock_runner.flow.model import Task
+
+ITEMS = RunKey("each_items")
+
+
+def each(allow_failure: bool = False, **properties: object) -> Task:
+    said = {"items": "{{ inputs.file }}", "namespace": "team", "flowId": "child", **properties}
+    said["inputs"] = {"uri": "{{ taskrun.items }}"}
+    return group("each", "ForEachItem", properties=said, allow_failure=allow_failure)
+
+
+def world_of(*uris: str, **more: object) -> World:
+    answer = {"namespace": "team", "flowId": "child", "batches": list(uris), **more}
+    made = flow(each(**more), job("after"))
+    return World(made, answers={"each_items:batches": answer}).start().run()
+
+
+def ended(index: int, state: State) -> e.SubflowEnded:
+    return e.SubflowEnded(
+        at=NOON, key=ITEMS, attempt=1, execution_id=f"c{index}", state=state, index=index
+    )
+
+
+def begun(index: int) -> e.SubflowStarted:
+    return e.SubflowStarted(at=NOON, key=ITEMS, attempt=1, execution_id=f"c{index}", index=index)
+
+
+def test_one_child_is_started_for_each_batch() -> None:
+    world = world_of("u0", "u1")
+    first, second = world.asked(c.StartSubflow)
+    assert (first.index, second.index) == (0, 1)
+    assert second.request["items"] == "u1"
+    assert second.request["iteration"] == 2
+    assert second.request["inputs"] == {"uri": "{{ taskrun.items }}"}
+    assert world.fold.run(ITEMS).outputs == {"numberOfBatches": 2, "iterations": {"CREATED": 2}}
+
+
+def test_all_children_are_waited_for_and_counted() -> None:
+    world = world_of("u0", "u1")
+    for index in (0, 1):
+        world.tell(begun(index)).tell(ended(index, State.SUCCESS)).tell(ended(0, State.FAILED))
+    world.run()
+    assert world.fold.run(ITEMS).outputs == {
+        "numberOfBatches": 2,
+        "iterations": {"CREATED": 0, "RUNNING": 0, "SUCCESS": 2},
+    }
+    assert list(world.states()) == ["each", "each_split", "each_items", "each_merge", "after"]
+    assert world.state is State.SUCCESS
+
+
+def test_a_failed_child_fails_the_items_when_all_have_ended_and_nothing_is_merged() -> None:
+    world = world_of("u0", "u1", transmitFailed=True)
+    world.tell(ended(0, State.FAILED))
+    assert world.state is State.RUNNING
+    world.tell(ended(1, State.SUCCESS)).run()
+    assert "each_merge" not in world.states()
+    assert world.state is State.FAILED
+
+
+def test_without_waiting_the_children_only_have_to_exist() -> None:
+    world = world_of("u0", "u1", wait=False).tell(begun(0)).tell(begun(1)).run()
+    assert world.fold.run(ITEMS).outputs["iterations"] == {"RUNNING": 0, "SUCCESS": 2}
+    assert world.state is State.SUCCESS
+
+
+def test_an_empty_file_has_no_batches() -> None:
+    world = world_of()
+    assert world.history("each_items") == "CREATED SUCCESS"
+    assert world.states()["each_merge"] == "SUCCESS"
+
+
+def test_a_kill_ends_all_children() -> None:
+    world = world_of("u0", "u1").tell(e.KillRequested(at=NOON))
+    assert world.asked(c.KillSubflow) == [c.KillSubflow(key=ITEMS, execution_id="")]
+    world.tell(ended(0, State.KILLED)).tell(ended(1, State.KILLED))
+    assert world.ends() == [State.KILLED]
