@@ -61,6 +61,7 @@ def test_recursive_rendering_is_a_setting() -> None:
         "{{ a }}end"
     )
     assert RECURSIVE.render_typed("{{ a }}", variables, World()) == "end"
+    assert RECURSIVE.render_deep({"{{ a }}": ["{{ a }}"]}, variables, World()) == {"end": ["end"]}
     with pytest.raises(ExpressionFailed, match=r"Function or Macro \[render\] does not exist"):
         RECURSIVE.render("{{ render(a) }}", variables, World())
 
@@ -123,11 +124,23 @@ def test_a_source_that_is_no_template_is_pure_because_it_fails_at_once() -> None
 def test_raw_blocks_may_stand_beside_any_text() -> None:
     assert EXPRESSIONS.render("raw {{ 1 }}", {}, World()) == "raw 1"
     marked = "\ue0f0" + "7\ue0f0"
-    assert EXPRESSIONS.render("{% raw %}x{% endraw %}{{ m }}", {"m": marked}, World()) == (
-        f"x{marked}"
+    assert EXPRESSIONS.render("{% raw %}x{% endraw %}{{ m }}\ue0f0", {"m": marked}, World()) == (
+        f"x{marked}\ue0f0"
     )
-    with pytest.raises(ExpressionFailed, match="U\\+E0F0"):
-        EXPRESSIONS.compile("{% raw %}x{% endraw %}\ue0f0")
+    every = "".join(map(chr, range(0xE0F0, 0xE120)))
+    with pytest.raises(ExpressionFailed, match="Too many private characters"):
+        EXPRESSIONS.compile("{% raw %}x{% endraw %}" + every)
+
+
+def test_raw_blocks_are_left_alone_however_often_a_text_is_rendered() -> None:
+    variables = {
+        "a": "{% raw %}{{ a }}{% endraw %}{{ b }}",
+        "b": "{{ c }}{% raw %}{{ b }}{% endraw %}",
+        "c": "end",
+    }
+    assert EXPRESSIONS.render("{{ render(a) }}", variables, World()) == "{{ a }}end{{ b }}"
+    assert EXPRESSIONS.render("{{ renderOnce(b) }}", variables, World()) == "end{{ b }}"
+    assert RECURSIVE.render("{{ a }}", variables, World()) == "{{ a }}end{{ b }}"
 
 
 def test_an_error_that_nobody_foresaw_is_an_expression_that_failed() -> None:
@@ -200,6 +213,7 @@ def test_the_truth_of_a_text(text: str | None, true: bool) -> None:
         "{% set l = [1] %}{% for i in 1..40 %}{% set l = [l, l] %}{% endfor %}{{ '' ~ l }}",
         "{% set l = [1] %}{% for i in 1..40 %}{% set l = [l, l] %}{% endfor %}{{ l | toIon }}",
         "{% set l = [1] %}{% for i in 1..40 %}{% set l = [l, l] %}{% endfor %}{{ l | yaml }}",
+        "{% set l = ['x'] %}{% for i in 1..40 %}{% set l = [l, l] %}{% endfor %}{{ render(l) }}",
         "{% set n = 2 %}{% for i in 1..99 %}{% set n = n * n %}{% endfor %}",
         "{{ 'a' | nindent(99999999999) }}",
         "{{ 'aaaaaaaaaa' | replace({'a': b}) | replace({'b': b}) | replace({'b': b}) }}",

@@ -12,8 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from penstock_runner.expressions import limits
-from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax, RenderLimit
+from penstock_runner.expressions import nested
+from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax
 from penstock_runner.expressions.scope import Frame
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ PURE_TEXT = 64 * 1024
 """Longer texts are not rendered inside the executor's step."""
 _SMALL = 8 * 1024
 _RAW = re.compile(r"\{%-?\s*(raw|verbatim)\s*-?%\}(.*?)\{%-?\s*end\1\s*-?%\}", re.DOTALL)
-_MARK = "\ue0f0"
-_MARKED = re.compile(f"{_MARK}(\\d+){_MARK}")
+_MARKS = [chr(code) for code in range(0xE0F0, 0xE120)]
+"""Private characters, of which a template takes one that is not in its source."""
 
 
 class Services(Protocol):
@@ -112,6 +112,7 @@ class Template:
 
     __slots__ = (
         "_expressions",
+        "_mark",
         "_program",
         "_raw",
         "filters",
@@ -125,7 +126,8 @@ class Template:
         self.source = source
         self._expressions = expressions
         self._program: Program | None = None
-        self._raw: list[str] = []
+        self._raw: tuple[str, ...] = ()
+        self._mark = ""
         self.functions: frozenset[str] = frozenset()
         self.filters: frozenset[str] = frozenset()
         self.roots: frozenset[str] = frozenset()
@@ -147,36 +149,35 @@ class Template:
         """The source with `{% raw %}` blocks taken out; marks stand for them until the end."""
         if "raw" not in self.source and "verbatim" not in self.source:
             return self.source
-        if _MARK in self.source:
-            raise ExpressionSyntax(
-                "The character U+E0F0 cannot stand beside raw", 1, 1, self.source
-            )
+        mark = next((mark for mark in _MARKS if mark not in self.source), None)
+        if mark is None:
+            raise ExpressionSyntax("Too many private characters beside raw", 1, 1, self.source)
+        blocks: list[str] = []
 
         def taken(match: re.Match[str]) -> str:
-            self._raw.append(match[2])
-            return f"{_MARK}{len(self._raw) - 1}{_MARK}"
+            blocks.append(match[2])
+            return f"{mark}{len(blocks) - 1}{mark}"
 
-        return _RAW.sub(taken, self.source)
+        text = _RAW.sub(taken, self.source)
+        self._raw, self._mark = tuple(blocks), mark
+        return text
+
+    @property
+    def has_raw(self) -> bool:
+        """Whether the source has blocks that are not to be rendered."""
+        return bool(self._raw)
 
     def render(
         self, variables: Mapping[str, object], services: Services, *, inline: bool = False
     ) -> str | None:
         """The template as text; `inline` refuses what may not run in the executor's step."""
-        frame = Frame(variables, services, self._expressions, inline=inline)
-        return self.render_in(frame)
-
-    def render_in(self, frame: Frame) -> str:
-        """The template as text, as a part of another rendering."""
         if self._program is None:
             return self.source
+        frame = Frame(variables, services, self._expressions, inline=inline)
         text = self._program.text(frame)
         if self._expressions.recursive:
-            text = self._expressions.again(text, frame)
-        return self._with_raw(text)
-
-    def once_in(self, frame: Frame) -> str:
-        """One pass over the template, whatever the setting."""
-        return self.source if self._program is None else self._with_raw(self._program.text(frame))
+            text = nested.again(text, frame)
+        return self.with_raw(text) if self._raw else text
 
     def render_typed(
         self, variables: Mapping[str, object], services: Services, *, inline: bool = False
@@ -186,22 +187,21 @@ class Template:
             return self.source or None
         frame = Frame(variables, services, self._expressions, inline=inline)
         value = self._program.typed(frame)
-        if isinstance(value, str):
-            if self._expressions.recursive:
-                value = self._expressions.again(value, frame)
-            return self._with_raw(value)
-        return value
+        if not isinstance(value, str):
+            return value
+        if self._expressions.recursive:
+            value = nested.again(value, frame)
+        return self.with_raw(value)
 
-    def _with_raw(self, text: str) -> str:
-        if not self._raw or _MARK not in text:
-            return text
-        blocks = self._raw
+    def marked(self, frame: Frame) -> str:
+        """One pass over the template, with marks where its raw blocks will be put back."""
+        return self.source if self._program is None else self._program.text(frame)
 
-        def restored(match: re.Match[str]) -> str:
-            index = int(match[1][:9])
-            return blocks[index] if index < len(blocks) else match[0]
-
-        return _MARKED.sub(restored, text)
+    def with_raw(self, text: str) -> str:
+        """The text with the raw blocks of this template put back."""
+        for index, block in enumerate(self._raw):
+            text = text.replace(f"{self._mark}{index}{self._mark}", block)
+        return text
 
 
 class Expressions:
@@ -255,68 +255,8 @@ class Expressions:
         """Every text in maps and lists rendered, keys too; other scalars as they are."""
         if isinstance(value, str):
             return self.render(value, variables, services, inline=inline)
-        return self.deep_in(value, Frame(variables, services, self, inline=inline))
-
-    def deep_in(self, value: object, frame: Frame, *, recursive: bool = False) -> object:
-        """As `render_deep`, as a part of another rendering."""
-        if isinstance(value, str):
-            return self.text_in(value, frame, recursive=recursive)
-        if isinstance(value, Mapping):
-            rendered: dict[object, object] = {}
-            for key, item in value.items():
-                name = (
-                    self.text_in(key, frame, recursive=recursive) if isinstance(key, str) else key
-                )
-                if name not in rendered:
-                    rendered[name] = self.deep_in(item, frame, recursive=recursive)
-            return rendered
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [self.deep_in(item, frame, recursive=recursive) for item in value]
-        return value
-
-    def text_in(self, source: str, frame: Frame, *, recursive: bool) -> str:
-        """A text rendered within another rendering, again until it stays the same if asked."""
-        if "{" not in source:
-            return source
-        inner = Frame(
-            frame.all_variables(), frame.services, self, inline=frame.inline, parent=frame
-        )
-        if inner.nesting > limits.NESTING:
-            raise RenderLimit("Too many rendering attempts")
-        inner.rerendered += _tags(source)
-        text = self._measured(source, inner)
-        if recursive and text != source:
-            text = self.again(text, inner)
-        frame.rerendered = inner.rerendered
-        return text
-
-    def again(self, text: str, frame: Frame) -> str:
-        """A rendered text rendered again until it stays the same."""
-        for _ in range(limits.ROUNDS):
-            if "{" not in text:
-                return text
-            frame.rerendered += _tags(text)
-            rendered = self._measured(text, frame)
-            if rendered == text:
-                return text
-            text = rendered
-        raise RenderLimit("Too many rendering attempts")
-
-    def _measured(self, source: str, frame: Frame) -> str:
-        if frame.rerendered > limits.RERENDERED:
-            raise RenderLimit(
-                f"Texts with more than {limits.RERENDERED:,} expressions in all were rendered again"
-            )
-        template = self.compile(source)
-        inner = Frame(frame.variables, frame.services, self, inline=frame.inline, parent=frame)
-        inner.nesting = frame.nesting
-        text = template.once_in(inner)
-        frame.rerendered = inner.rerendered
-        return text
-
-
-def _tags(text: str) -> int:
-    return text.count("{{") + text.count("{%")
+        frame = Frame(variables, services, self, inline=inline)
+        return nested.deep(value, frame, recursive=self.recursive)
 
 
 def is_pure(value: object, expressions: Expressions) -> bool:

@@ -6,7 +6,7 @@ from penstock_runner.expressions.errors import RenderLimit
 
 TEXT = 16 * 1024 * 1024
 """Characters of one rendered text, and of any text made on the way."""
-ITEMS = 1_000_000
+ITEMS = 500_000
 """Items of one list, and steps of all loops of one rendering."""
 RANGE = 100_000
 """Items of one range."""

@@ -105,10 +105,10 @@ class Frame:
         return merged
 
     def step(self) -> None:
-        """Count one turn of a loop."""
+        """Count one turn of a loop, or one value rendered deeply."""
         self.steps += 1
         if self.steps > limits.ITEMS:
-            raise RenderLimit(f"The loops of the template take more than {limits.ITEMS:,} turns")
+            raise RenderLimit(f"The template takes more than {limits.ITEMS:,} steps")
 
     def refuse_inline(self, what: str) -> None:
         """Stop when this rendering may only use what is quick and pure."""

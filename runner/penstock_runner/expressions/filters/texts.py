@@ -112,12 +112,19 @@ def _swap(old: str, new: str, content: str) -> str:
     return content.replace(old, new)
 
 
-def _each_scalar(value: object, change: Callable[[str], str]) -> object:
+def _each_scalar(
+    value: object, change: Callable[[str], str], budget: limits.Budget | None = None
+) -> object:
+    spent = budget or limits.Budget()
     if isinstance(value, Mapping):
-        return {key: _each_scalar(item, change) for key, item in value.items()}
+        return {key: _each_scalar(item, change, spent) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_each_scalar(item, change) for item in value]
-    return None if value is None else change(printed(value))
+        return [_each_scalar(item, change, spent) for item in value]
+    if value is None:
+        return None
+    changed = change(printed(value))
+    spent.spend(len(changed))
+    return changed
 
 
 @offer(TEXTS, "escapeChar", "type", required=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from penstock_runner.expressions import nested
 from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.errors import ExpressionFailed, NotInline, UndefinedVariable
 from penstock_runner.expressions.operators import truth
@@ -30,7 +31,7 @@ def _rendered(frame: Frame, value: object, *, recursive: bool) -> object:
     if isinstance(value, str) and len(value) > 64 * 1024 and "{" in value and frame.inline:
         raise NotInline("A text of more than 64 KiB cannot be rendered in the executor's step")
     try:
-        return frame.expressions.deep_in(value, frame, recursive=recursive)
+        return nested.deep(value, frame, recursive=recursive)
     except UndefinedVariable as error:
         # `??` around render() does not catch what is undefined inside the rendered text
         raise ExpressionFailed(str(error)) from error
