@@ -88,7 +88,7 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
         tell_address(settings.home, f"http://{settings.host}:{port}")
     clock = SystemClock()
     registry = Registry()
-    registry.names()
+    _warm(registry)
     if not FAST:
         log.warning("PyYAML has no libyaml here: flow files are read seven times slower")
     children = [
@@ -106,6 +106,13 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
     ]
     processes = Processes(children)
     return processes.run(lambda: _await_ready(told, port, processes, on_ready))
+
+
+def _warm(registry: Registry) -> None:
+    """Import what every execution needs before the processes are forked."""
+    for name in registry.names("task"):
+        if registry.is_inline(name) or registry.is_flowable(name):
+            registry.load(name)
 
 
 def _prepare_home(home: Path) -> None:

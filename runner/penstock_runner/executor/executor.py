@@ -83,6 +83,7 @@ class Lines:
 
     job: JobId
     lines: Sequence[Sequence[Any]]
+    task_id: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -243,9 +244,9 @@ class Executor:
         """A runner reports the end of a job."""
         self._queue.append(Reported(report=report))
 
-    def lines(self, job: JobId, lines: Sequence[Sequence[Any]]) -> None:
-        """A runner sends log lines of a job."""
-        self._queue.append(Lines(job=job, lines=lines))
+    def lines(self, job: JobId, lines: Sequence[Sequence[Any]], task_id: str | None = None) -> None:
+        """A runner sends log lines of a job, or of one task of a WorkingDirectory."""
+        self._queue.append(Lines(job=job, lines=lines, task_id=task_id))
 
     def started(self, job: JobId) -> None:
         """A runner has begun a job."""
@@ -363,15 +364,13 @@ class Executor:
             self.values.change(change)
             self._working.kv.append(change)
         created = tuple(live.base for live in made) + tuple(existing)
+        done = message.done
+        if done is not None and message.wait and made:
+            made[0].waiters.append(lambda execution: done(Outcome(executions=(execution,))))
+        elif done is not None:
+            self._working.after.append(lambda: done(Outcome(executions=created)))
         for live in made:
             self._guarded(live, message, partial(self._begin, live))
-        if message.done is None:
-            return
-        done = message.done
-        if message.wait and made:
-            made[0].waiters.append(lambda execution: done(Outcome(executions=(execution,))))
-        else:
-            self._working.after.append(lambda: done(Outcome(executions=created)))
 
     def _known_start(self, start: Start) -> Execution | None:
         if start.idempotency_key is None:
@@ -441,9 +440,9 @@ class Executor:
     def _lines(self, message: Lines) -> None:
         live = self._get(message.job[0])
         if live is not None:
-            self._guarded(
-                live, message, lambda: self._reports.keep_lines(live, message.job, message.lines)
-            )
+            keep = self._reports.keep_lines
+            act = partial(keep, live, message.job, message.lines, message.task_id)
+            self._guarded(live, message, act)
 
     def _reported(self, message: Reported) -> None:
         report = message.report

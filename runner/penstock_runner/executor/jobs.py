@@ -29,7 +29,11 @@ def task_job(live: Live, row: JobRow) -> Job:
     """The job of one attempt of a task run."""
     task = live.loaded.plan.task(row.task_id)
     variables = live.variables(RunKey(row.key))
-    return _job(live, row, plain_task(task), variables)
+    plain = plain_task(task)
+    place = row.key.removeprefix(task.id)
+    for child in plain.get("branches", {}).get("tasks", ()):
+        child["taskrunId"] = taskrun_id(live.id, RunKey(f"{child['id']}{place}"))
+    return _job(live, row, plain, variables)
 
 
 def evaluation_job(live: Live, row: JobRow, asked: c.Evaluate) -> Job:

@@ -17,11 +17,23 @@ from penstock_runner.jobs.protocol import JobId, Report
 class ReportReader:
     """Turns messages about jobs into rows and events; what came before is not taken twice."""
 
-    def keep_lines(self, live: Live, job: JobId, lines: Sequence[Sequence[Any]]) -> None:
-        """Add the log lines of a job that are not stored yet."""
+    def keep_lines(
+        self,
+        live: Live,
+        job: JobId,
+        lines: Sequence[Sequence[Any]],
+        child_id: str | None = None,
+    ) -> None:
+        """Add the log lines of a job that are not stored yet.
+
+        `child_id` names the task of a WorkingDirectory that said them.
+        """
         _, key, attempt = job
         run_key = RunKey(key.split("?", 1)[0])
         run = live.fold.runs.get(run_key)
+        task_id = child_id or (run.task_id if run else None)
+        if run and child_id:
+            run_key = RunKey(child_id + run_key.removeprefix(run.task_id))
         seen = live.line_seen.get((key, attempt), 0)
         if live.lines is None:
             raise RuntimeError("the number of the last line was not read")
@@ -35,12 +47,12 @@ class ReportReader:
                 LogRow(
                     execution_id=live.id,
                     n=live.lines,
-                    at=datetime.fromisoformat(at) if isinstance(at, str) else at,
+                    at=instant(at),
                     level=level,
                     message=message,
                     namespace=live.base.namespace,
                     flow_id=live.base.flow_id,
-                    task_id=run.task_id if run else None,
+                    task_id=task_id,
                     taskrun_id=taskrun_id(live.id, run_key) if run else None,
                     attempt=attempt - 1 if run else None,
                     stream=rest[0] if rest else "",
@@ -69,6 +81,8 @@ class ReportReader:
             )
             for metric in report.metrics
         )
+        if report.children:
+            yield _children(report, key, at)
         exit_state: State | None = None
         for effect in report.effects:
             if "labels" in effect:
@@ -89,3 +103,22 @@ class ReportReader:
         )
         if exit_state is not None:
             yield e.ExitRequested(at=at, key=key, state=exit_state)
+
+
+def _children(report: Report, key: RunKey, at: datetime) -> e.ChildrenReported:
+    ends = tuple(
+        e.ChildEnd(
+            task_id=child["task_id"],
+            history=tuple((State(state), instant(when)) for state, when in child["history"]),
+            attempt_state=State(child["attempt_state"]),
+            outputs=child.get("outputs"),
+            reason=child.get("reason"),
+        )
+        for child in report.children
+    )
+    return e.ChildrenReported(at=at, key=key, attempt=report.attempt, children=ends)
+
+
+def instant(value: str | datetime) -> datetime:
+    """An instant of a message, which is text when it came over a socket."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -167,7 +167,7 @@ class CoreLoop:
             case "call":
                 self._call(peer, message)
             case "logs":
-                executor.lines(_job(message), message["lines"])
+                executor.lines(_job(message), message["lines"], message.get("task_id"))
             case "started":
                 executor.started(_job(message))
             case "report":
