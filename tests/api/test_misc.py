@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.api.building import NOON, Web
+from tests.api.building import NOON, Web, run
 
 from penstock_runner.engine.state import Execution, State
 from penstock_runner.executor.store import Batch, MetricRow
@@ -122,3 +122,48 @@ def test_numbers_that_json_libraries_dislike_do_not_break_an_answer(web: Web) ->
     )
     answer = web.client.get("/api/v1/executions/big")
     assert answer.json["outputs"]["n"] == 2**80
+
+
+def test_types_are_listed_with_their_schemas(web: Web) -> None:
+    groups = {one["name"]: one for one in web.client.get("/api/v1/plugins").json}
+    name = "io.kestra.plugin.core.log.Log"
+    assert name in groups["io.kestra.plugin.core.log"]["tasks"]
+    schema = web.client.get(f"/api/v1/plugins/{name}").json["schema"]["properties"]
+    assert "message" in schema["properties"]
+    assert web.client.get("/api/v1/plugins/io.nobody.Nothing").status_code == 404
+    flow = web.client.get("/api/v1/plugins/schemas/flow").json
+    assert "tasks" in flow["properties"]
+    assert web.client.get("/api/v1/plugins/schemas/task").status_code == 200
+    assert web.client.get("/api/v1/plugins/schemas/nothing").status_code == 404
+    assert "STRING" in [one["type"] for one in web.client.get("/api/v1/plugins/inputs").json]
+
+
+def test_an_expression_is_evaluated_as_a_task_run_sees_it(web: Web) -> None:
+    web.save(
+        "id: greet\nnamespace: team\ntasks:\n"
+        "  - {id: t, type: io.kestra.plugin.core.debug.Return, format: x}\n"
+    )
+    one = run("t", State.CREATED, State.SUCCESS, outputs={"value": "v"})
+    history = ((State.CREATED, NOON), (State.SUCCESS, NOON))
+    web.core.put(
+        Execution(
+            id="x1",
+            namespace="team",
+            flow_id="greet",
+            flow_revision=1,
+            history=history,
+            runs={one.key: one},
+        )
+    )
+    shown = web.client.get("/api/v1/executions/x1").json["taskRunList"][0]["id"]
+    path = f"/api/v1/executions/x1/eval/{shown}"
+
+    def told(text: str) -> dict[str, str]:
+        return dict(web.client.post(path, data=text, content_type="text/plain").json)
+
+    assert told("plain text") == {"result": "plain text"}
+    assert told("{{ taskrun.id }}") == {"result": shown}
+    assert told("{{ outputs.t.value }}") == {"result": "v"}
+    assert told("{{ secret('X') }}") == {"result": "******"}
+    assert "Unable to find `missing`" in told("{{ missing }}")["error"]
+    assert web.client.post("/api/v1/executions/x1/eval/none", data="x").status_code == 422

@@ -123,3 +123,20 @@ def test_a_backfill_must_be_there_to_be_paused(web: Web) -> None:
     query = "/api/v1/triggers/backfill/pause/by-query?namespace=team"
     assert web.client.post(query).json == {"count": 1}
     assert web.client.post(query.replace("pause", "dance")).status_code == 404
+
+
+def test_a_webhook_whose_conditions_do_not_hold_starts_nothing(web: Web) -> None:
+    condition = (
+        "    conditions:\n"
+        "      - type: io.kestra.plugin.core.condition.Expression\n"
+        "        expression: \"{{ trigger.body.hello == 'world' }}\"\n"
+    )
+    web.save(
+        HOOK.split("triggers:", maxsplit=1)[0]
+        + "triggers:\n  - id: hook\n    type: io.kestra.plugin.core.trigger.Webhook\n"
+        + "    key: greet-key\n"
+        + condition
+    )
+    assert web.client.post(PATH, json={"hello": "world"}).status_code == 200
+    assert web.client.post(PATH, json={"hello": "webhook"}).status_code == 204
+    assert web.client.post(PATH).status_code == 204

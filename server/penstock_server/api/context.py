@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.flow.catalogue import Catalogue, TypeKind
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.core.client import Following
@@ -74,6 +74,14 @@ class Database(Protocol):
         ...
 
 
+class Types(Catalogue, Protocol):
+    """A catalogue that can be listed."""
+
+    def names(self, kind: TypeKind | None = None) -> list[str]:
+        """The present names of all types, sorted."""
+        ...
+
+
 class Expressions(Protocol):
     """Renders expressions for the API: webhook keys, choices of inputs, evaluation.
 
@@ -105,7 +113,7 @@ class WebContext:
     client: Core
     database: Database
     storage: Storage
-    registry: Catalogue
+    registry: Types
     settings: Settings
     clock: Clock
     expressions: Expressions

@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.model import Flow, Trigger
+from penstock_runner.flow.types import canonical
 from penstock_server.api import routing
 from penstock_server.api.answers import empty
 from penstock_server.api.context import WebContext
@@ -57,6 +58,13 @@ class WebhookRoutes:
         trigger = self._trigger(flow, key)
         raw = _raw_body()
         self._check_signature(flow, trigger, raw)
+        variables = {
+            "body": read_body(raw),
+            "headers": self._headers(),
+            "parameters": dict(request.args.lists()),
+        }
+        if not self._conditions_hold(flow, trigger, variables):
+            return empty()
         wait = trigger.properties.get("wait") is True
         answer: Json = self._context.client.call(
             "webhook.fire",
@@ -65,11 +73,7 @@ class WebhookRoutes:
             flow_id=flow_id,
             trigger_id=trigger.id,
             trigger={"id": trigger.id, "type": trigger.type},
-            variables={
-                "body": read_body(raw),
-                "headers": self._headers(),
-                "parameters": dict(request.args.lists()),
-            },
+            variables=variables,
             wait=wait,
         )
         execution = answer.get("execution")
@@ -99,15 +103,33 @@ class WebhookRoutes:
         """A property as text; what cannot be rendered equals nothing."""
         if not isinstance(text, str):
             return None if text is None else str(text)
-        variables = {
-            "flow": {"id": flow.id, "namespace": flow.namespace},
-            "labels": dict(flow.labels),
-            "vars": dict(flow.variables),
-        }
         try:
-            return self._context.expressions.render(text, variables)
+            return self._context.expressions.render(text, _variables(flow))
         except ExpressionFailed:
             return None
+
+    def _conditions_hold(self, flow: Flow, trigger: Trigger, sent: Mapping[str, Any]) -> bool:
+        seen = {**_variables(flow), "trigger": sent}
+        return all(self._holds(condition, seen) for condition in trigger.conditions)
+
+    def _holds(self, condition: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+        """One condition; one that cannot be evaluated does not hold."""
+        kind = canonical(str(condition.get("type", "")))
+        nested = condition.get("conditions")
+        parts = [part for part in nested or () if isinstance(part, Mapping)]
+        match kind.removeprefix("io.kestra.plugin.core.condition."):
+            case "Expression":
+                try:
+                    text = self._context.expressions.render(str(condition["expression"]), seen)
+                except (ExpressionFailed, KeyError):
+                    return False
+                return bool(text and text.strip()) and str(text).strip() != "false"
+            case "Not":
+                return not any(self._holds(part, seen) for part in parts)
+            case "Or":
+                return any(self._holds(part, seen) for part in parts)
+            case name:
+                raise conflict(f"invalid webhook: conditions of type {name} are not supported")
 
     def _check_signature(self, flow: Flow, trigger: Trigger, raw: bytes) -> None:
         wanted = trigger.properties.get("signature")
@@ -130,6 +152,15 @@ class WebhookRoutes:
 def blueprint(context: WebContext, library: Library) -> Blueprint:
     """The three methods of one address."""
     return routing.blueprint("webhooks", "/executions", WebhookRoutes(context, library))
+
+
+def _variables(flow: Flow) -> dict[str, Any]:
+    """What expressions of a webhook trigger see of its flow."""
+    return {
+        "flow": {"id": flow.id, "namespace": flow.namespace},
+        "labels": dict(flow.labels),
+        "vars": dict(flow.variables),
+    }
 
 
 def read_body(raw: bytes) -> Any:
