@@ -17,6 +17,7 @@ from penstock_runner.flow.types import canonical
 LOG = "io.kestra.plugin.core.log.Log"
 RETURN = "io.kestra.plugin.core.debug.Return"
 SHELL = "io.kestra.plugin.scripts.shell.Commands"
+FOR_EACH = "io.kestra.plugin.core.flow.ForEach"
 PROCESS = "io.kestra.plugin.core.runner.Process"
 
 
@@ -48,14 +49,21 @@ class Process(_Properties):
     pass
 
 
+class ForEach(_Properties):
+    values: object
+    concurrency_limit: int = 1
+
+
 class Shelf:
-    """Knows four types, and one more by name only."""
+    """Knows a few types, and one family by name only."""
 
     def find(self, name: str) -> TypeInfo | None:
         present = canonical(name)
         known: dict[str, type[BaseModel]] = {LOG: Log, RETURN: Return, SHELL: Shell}
         if present in known:
             return TypeInfo(name=present, kind="task", properties=known[present])
+        if present == FOR_EACH:
+            return TypeInfo(name=present, kind="task", properties=ForEach, flowable=True)
         if present == PROCESS:
             return TypeInfo(name=present, kind="taskrunner", properties=Process)
         if present.startswith("io.kestra.plugin.aws."):

@@ -154,6 +154,12 @@ def test_flowables_have_their_own_rules(tasks: str, message: str) -> None:
     assert message in only(flow_text(tasks))[2]
 
 
+def test_own_properties_of_a_flowable_are_judged_too() -> None:
+    loop = "- {id: f, type: io.kestra.plugin.core.flow.ForEach, values: [1], concurrencyLimit: "
+    assert only(flow_text(loop + "many}"))[0] == "WRONG_TYPE"
+    assert told(flow_text(loop + "'{{ 2 }}'}")) == []
+
+
 def dag(*edges: tuple[str, str]) -> str:
     nodes = "".join(
         f"    - task: {{id: {name}, type: {LOG}, message: x}}\n      dependsOn: [{wanted}]\n"

@@ -252,7 +252,12 @@ class _Checker:
 
     def _flowable(self, site: Site) -> Iterator[Fault]:
         spec = FLOWABLES[site.kind]
-        yield from self._required(site, sorted(spec.required))
+        info = self.catalogue.find(site.type)
+        if info is None or info.properties is None:
+            yield from self._required(site, sorted(spec.required))
+        else:
+            own = {k: v for k, v in site.effective.items() if k in spec.own and v is not None}
+            yield from self._validated(info.properties, own, site.pointer)
         for name in sorted(spec.required_lists):
             if not site.effective.get(name):
                 message = f"'{name}' must not be empty"
