@@ -131,11 +131,12 @@ def test_count_keeps_the_counts_that_its_expression_wants(ctx: Context) -> None:
     counted = [{"namespace": "a", "flowId": f"f{n}", "count": n} for n in (1, 2)]
     ctx.answers["executions.count"] = counted
     flows = [{"namespace": "a", "flowId": "f1"}, {"namespace": "a", "flowId": "f2"}]
-    outputs = run(ctx, "execution.Count", flows=flows, expression="{{ count % 2 == 0 }}")
+    asked = {"startDate": "2026-01-01T00:00:00Z", "expression": "{{ count % 2 == 0 }}"}
+    outputs = run(ctx, "execution.Count", flows=flows, **asked)
     assert outputs == {"results": [counted[1]], "total": 2}
     assert ctx.calls[0][1]["flows"] == flows
     with pytest.raises(TaskFailed, match="You must provide a list of flows or namespaces"):
-        run(ctx, "execution.Count", expression="true")
+        run(ctx, "execution.Count", **asked)
 
 
 def test_purges_and_resume_are_the_servers(ctx: Context) -> None:
@@ -169,6 +170,14 @@ def test_a_value_is_written_typed_and_read_back(ctx: Context) -> None:
     assert run(ctx, "kv.Delete", key="k") == {"deleted": True}
     assert run(ctx, "kv.Delete", key="k") == {"deleted": False}
     assert run(ctx, "kv.Get", key="k") == {"value": None}
+
+
+def test_nothing_is_a_value_too(ctx: Context) -> None:
+    ctx.variables["none"] = None
+    run(ctx, "kv.Set", key="k", value="{{ none }}")
+    assert ctx.kv().entries["k"].value is None
+    with pytest.raises(TaskFailed, match="`value` is required"):
+        run(ctx, "kv.Set", key="k")
 
 
 def test_a_value_ends_with_its_time(ctx: Context) -> None:

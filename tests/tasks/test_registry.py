@@ -82,6 +82,12 @@ def test_every_type_can_be_imported_and_says_what_it_is_for() -> None:
         assert cls.task_type.name == name
 
 
+def test_every_type_has_a_json_schema() -> None:
+    for name in REGISTRY.names():
+        schema = REGISTRY.load(name).model_json_schema(by_alias=True)
+        assert schema["type"] == "object", name
+
+
 def test_every_runnable_type_has_a_run_method() -> None:
     engine = {"io.kestra.plugin.core.flow.Subflow", "io.kestra.plugin.core.flow.Template"}
     for name in REGISTRY.names("task"):

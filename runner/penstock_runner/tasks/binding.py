@@ -65,7 +65,9 @@ def bind(cls: type[M], properties: Mapping[str, Any], render: Render) -> M:
             spellings = {name, field.alias}
             if not any(values.get(str(spelling)) is not None for spelling in spellings):
                 values[name] = _rendered(name, field, field.default, render)
-    return validated(cls, {name: value for name, value in values.items() if value is not None})
+    # What was written but came out as nothing counts as left out, unless it has to be given.
+    kept = {n: v for n, v in values.items() if v is not None or fields[n].is_required()}
+    return validated(cls, kept)
 
 
 def validated(cls: type[M], values: Mapping[str, Any]) -> M:

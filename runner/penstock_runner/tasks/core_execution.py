@@ -142,7 +142,7 @@ class Count(TaskProperties):
     flows: tuple[CountedFlow, ...] | None = None
     namespaces: tuple[str, ...] | None = None
     states: tuple[State, ...] | None = None
-    start_date: datetime | None = None
+    start_date: datetime
     end_date: datetime | None = None
     expression: Annotated[str, Raw()]
 
