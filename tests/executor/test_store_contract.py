@@ -337,6 +337,14 @@ class StoreContract:
         store.write(Batch(mail_ended=[m.id for m in waiting]))
         assert [m.body for m in store.mail(10)] == bodies[2:]
 
+    def test_the_number_of_a_mail_is_never_used_again(self, store: Store) -> None:
+        mail = MailRow(execution_id=execution().id, body={})
+        store.write(Batch(mail=[mail]))
+        [first] = store.mail(9)
+        store.write(Batch(mail=[mail], mail_ended=[first.id]))
+        [second] = store.mail(9)
+        assert second.id > first.id
+
     def test_log_lines_are_numbered_and_stored_once(self, store: Store) -> None:
         one = execution(1)
         assert store.last_line(one.id) == 0

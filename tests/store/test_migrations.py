@@ -34,6 +34,9 @@ def empty(request: pytest.FixtureRequest, store_url: str, tmp_path: Path) -> Ite
 
 def described(connection: Connection) -> dict[str, object]:
     """All that a database says of its tables."""
+    if connection.dialect.name == "sqlite":
+        made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master")
+        return {name: "".join((sql or "").split()) for name, sql in made}
     seen = inspect(connection)
     return {
         table: (

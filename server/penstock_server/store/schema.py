@@ -251,6 +251,7 @@ mailbox = Table(
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("execution_id", ascii_ordered(22), nullable=False),
     Column("body", Json, nullable=False),
+    sqlite_autoincrement=True,  # who has read a number must not meet it again
 )
 
 logs = Table(
@@ -461,6 +462,7 @@ outbox = Table(
     Column("next_at", Instant, nullable=False),
     Column("tries", Integer, nullable=False, default=0),
     Index("ix_outbox_next_at", "next_at"),
+    sqlite_autoincrement=True,
 )
 
 push_fires = Table(

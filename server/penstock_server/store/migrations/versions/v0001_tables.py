@@ -227,6 +227,7 @@ def upgrade() -> None:
         sa.Column("execution_id", ascii_ordered(22), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mailbox")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "manifests",
@@ -273,6 +274,7 @@ def upgrade() -> None:
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_outbox_next_at", "outbox", ["next_at"], unique=False)
     op.create_table(
