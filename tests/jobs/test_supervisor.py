@@ -423,6 +423,34 @@ def test_a_job_that_only_renders_gives_the_values(tmp_path: Path) -> None:
     assert (report["state"], report["outputs"]) == ("SUCCESS", {"values": [1, 2], "text": "n=1"})
 
 
+def test_an_expression_that_takes_too_long_is_ended_with_its_worker(tmp_path: Path) -> None:
+    wanted = job(
+        {"type": "", "kind": "", "properties": {}},
+        evaluate={
+            "purpose": "condition",
+            "expressions": {"condition": "{{ [1] | jq('[range(1e12)] | length') }}"},
+        },
+    )
+    with runner(tmp_path, limits=Limits(evaluate=0.2)) as core:
+        report = core.do(wanted)
+        assert core.do(commands("true", key="next"))["state"] == "SUCCESS"
+    assert (report["state"], report["reason"]) == ("FAILED", "timeout")
+
+
+def test_a_job_that_comes_while_the_runner_drains_is_given_back(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    wanted = commands("echo begun", f"while ! test -e {go}; do sleep 0.02; done")
+    late = commands("true", key="late")
+    with runner(tmp_path) as core:
+        core.start(wanted)
+        core.line("begun")
+        core.send({"type": "drain"})
+        report = core.do(late)
+        go.touch()
+        core.report(wanted)
+    assert (report["state"], report["reason"]) == ("FAILED", "runner-lost")
+
+
 def test_an_expression_that_fails_fails_its_job(tmp_path: Path) -> None:
     wanted = job(
         {"type": "", "kind": "", "properties": {}},

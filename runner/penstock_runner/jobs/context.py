@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
-from penstock_runner.jobs import files, utterances
+from penstock_runner.jobs import files, running, utterances
 from penstock_runner.jobs.calls import RemoteKeyValues
 from penstock_runner.jobs.environment import Earlier, job_environment
 from penstock_runner.jobs.logs import LogBook
@@ -22,7 +22,7 @@ from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.services import JobServices
 from penstock_runner.jobs.settings import DEFAULT_PATH
 from penstock_runner.jobs.workspace import Workspace
-from penstock_runner.taskrunners import choice, process
+from penstock_runner.taskrunners import choice
 from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
@@ -313,11 +313,29 @@ class JobContext:
             metric=self.metric,
         )
         try:
+            chosen = self._chosen(spec.task_runner)
+            if chosen.note and not self._told_about_runner:
+                self._told_about_runner = True
+                self.log(Level.WARN, chosen.note)
+            command = self._command(spec, chosen)
             with self._outside.shielded():
-                ended = self._run(spec, output)
+                ended = running.run(
+                    command,
+                    chosen,
+                    image=spec.container_image,
+                    settings=self._parts.settings,
+                    outside=self._outside,
+                    sink=output,
+                )
         except SetupFailed as failed:
             raise TaskFailed(str(failed), reason="setup") from None
-        self._read_output_file(output)
+        return self._told(ended, output)
+
+    def _told(self, ended: Ended, output: JobOutput) -> ProcessEnd:
+        """What the process said beside its lines, for the task and for the log."""
+        running.read_output_file(
+            self._folders, output, log=self.log, limit=self._parts.settings.limits.output_bytes
+        )
         self._annotations.extend(output.annotations)
         if ended.left_over:
             were = "process was" if ended.left_over == 1 else "processes were"
@@ -326,48 +344,23 @@ class JobContext:
             raise TaskFailed(output.faults[0], outputs={"exitCode": ended.exit_code})
         return ProcessEnd(
             exit_code=ended.exit_code,
-            reason=self._reason(ended),
+            reason=self._outside.cancellation.reason or running.reason(ended),
             vars=output.vars,
             stderr_lines=output.counts["stderr"],
             stdout_lines=output.counts["stdout"],
         )
 
-    def _run(self, spec: ProcessSpec, output: JobOutput) -> Ended:
-        settings = self._parts.settings
-        chosen = self._chosen(spec.task_runner)
-        if chosen.note and not self._told_about_runner:
-            self._told_about_runner = True
-            self.log(Level.WARN, chosen.note)
+    def _command(self, spec: ProcessSpec, chosen: choice.Choice) -> Command:
         env = self._environment(spec)
         if chosen.kind != "process" and env.get("PATH") == self.search_path:
             del env["PATH"]  # an image has its own
-        command = Command(
+        return Command(
             argv=tuple(spec.argv),
             env=env,
             cwd=self._folders.path,
             folder=self._folders.folder,
-            labels=self._container_labels(),
+            labels=running.labels(self._job, self.task_id, self.taskrun_id),
         )
-        if chosen.kind == "process":
-            ended = process.run(command, self._outside.spawner, output)
-        else:
-            from penstock_runner.taskrunners import docker
-
-            ended = docker.run(
-                command,
-                docker.settings_of(
-                    chosen.properties,
-                    image=spec.container_image,
-                    host=settings.docker_host,
-                    volumes=settings.docker_volumes,
-                    grace=settings.limits.kill_grace,
-                ),
-                sink=output,
-                interrupts=self._outside.cancellation,
-            )
-        if ended.error is not None:
-            raise SetupFailed(ended.error)
-        return ended
 
     def _chosen(self, task_runner: Mapping[str, object] | None) -> choice.Choice:
         settings = self._parts.settings
@@ -387,34 +380,3 @@ class JobContext:
             earlier=self._earlier or Earlier(),
             task_env=spec.env,
         )
-
-    def _container_labels(self) -> dict[str, str]:
-        return {
-            "namespace": self.namespace,
-            "flow-id": self.flow_id,
-            "task-id": self.task_id,
-            "execution-id": self.execution_id,
-            "taskrun-id": self.taskrun_id,
-            "taskrun-attempt": str(self.attempt - 1),
-        }
-
-    def _read_output_file(self, output: JobOutput) -> None:
-        path = self._folders.output_file
-        if not path.exists():
-            return
-        limit = self._parts.settings.limits.output_bytes
-        try:
-            values = utterances.read_output_file(self._folders.read_side_file(path, limit + 1))
-        except utterances.NotAMessage as error:
-            self.log(Level.WARN, f"$PENSTOCK_OUTPUT: {error}")
-            return
-        path.unlink(missing_ok=True)
-        if values:
-            output.add_outputs(values)
-
-    def _reason(self, ended: Ended) -> str | None:
-        if self._outside.cancellation.reason is not None:
-            return self._outside.cancellation.reason
-        if ended.oom:
-            return "oom"
-        return "exit" if ended.exit_code else None

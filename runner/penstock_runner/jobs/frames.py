@@ -1,8 +1,8 @@
 """Length-prefixed frames of JSON messages over a stream socket, many messages a frame.
 
-A `Channel` never blocks: `send` only queues, `flush` writes what the socket takes, `receive` gives the
-messages that have arrived. A queue over its limit raises `ChannelFull`, so that nobody's memory grows
-because a reader is slow.
+A `Channel` never blocks: `send` only queues, `flush` writes what the socket takes, `receive` gives
+the messages that have arrived. A queue over its limit raises `ChannelFull`, so that nobody's memory
+grows because a reader is slow.
 """
 
 from __future__ import annotations

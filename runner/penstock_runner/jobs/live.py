@@ -33,6 +33,7 @@ class LiveJob:
     id: JobId
     seat: Seat
     folder: Path
+    renders_only: bool = False
     processes: dict[int, LiveProcess] = field(default_factory=dict)
     last_line: int = 0
     cancelled: Reason | None = None

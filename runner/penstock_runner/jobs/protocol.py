@@ -1,16 +1,15 @@
 """The messages between core and a runner: jobs one way, log lines and reports the other.
 
-Each message is a frozen value with `to_wire()` and `from_wire()` (plain JSON data); `frames` carries them.
-A job is one attempt of one task run, named by (execution, key, attempt): a message about an attempt that
-is no longer current is late, and changes nothing.
+Each message is a frozen value with `to_wire()` and `from_wire()` (plain JSON data); `frames`
+carries them. A job is one attempt of one task run, named by (execution, key, attempt): a message
+about an attempt that is no longer current is late, and changes nothing.
 
 The other messages are small plain maps, each with its `type`:
 
-core -> runner: `cancel` {execution_id, key, attempt, force}; `answer` {call, value | error, error_type};
-`drain` {}.
-runner -> core: `hello` {runner, labels, slots, pid}; `started` {execution_id, key, attempt, at};
-`logs` {execution_id, key, attempt, lines: [[n, at, level, message, stream], ...]};
-`call` {call, execution_id, namespace, flow_id, operation, arguments}.
+core -> runner: `cancel` {execution_id, key, attempt, force}; `answer` {call, value | error,
+error_type}; `drain` {}. runner -> core: `hello` {runner, labels, slots, pid}; `started`
+{execution_id, key, attempt, at}; `logs` {execution_id, key, attempt, lines: [[n, at, level,
+message, stream], ...]}; `call` {call, execution_id, namespace, flow_id, operation, arguments}.
 """
 
 from __future__ import annotations
@@ -27,9 +26,10 @@ JobId = tuple[str, str, int]
 class Job:
     """One attempt of one task run, with all that its runner needs.
 
-    `task` is the task as plain data (id, type, kind, timeout, logLevel, properties, and `branches` for a
-    WorkingDirectory). `variables` are the expression variables. With `evaluate` set the job only renders:
-    {"purpose", "expressions": {...}, "typed": [...]}. `ci` holds the CI_* variables of Git-managed flows.
+    `task` is the task as plain data (id, type, kind, timeout, logLevel, properties, and `branches`
+    for a WorkingDirectory). `variables` are the expression variables. With `evaluate` set the job
+    only renders: {"purpose", "expressions": {...}, "typed": [...]}. `ci` holds the CI_* variables
+    of Git-managed flows.
     """
 
     execution_id: str
@@ -88,7 +88,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How a job ended. `last_line` is the number of its last log line: all up to it are stored first.
+    """How a job ended. All log lines up to the number `last_line` are stored first.
 
     `effects` are what the task did to its execution: {"labels": {...}}, {"variables": {...}},
     {"exit": "STATE"}. For a job that only rendered, `outputs` are the rendered values.

@@ -19,7 +19,7 @@ class Limits:
 
     kill_grace: float = 10.0
     answer_grace: float = 5.0
-    evaluate: float = 30.0
+    evaluate: float = 10.0
     log_bytes: int = 50 * 1024 * 1024
     line_bytes: int = 64 * 1024
     output_bytes: int = 1024 * 1024

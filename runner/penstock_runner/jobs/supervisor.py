@@ -20,18 +20,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock_runner.engine.state import State
-from penstock_runner.jobs import processes, strays
-from penstock_runner.jobs.cancellation import Reason
+from penstock_runner.jobs import processes, stopping, strays, verdicts
 from penstock_runner.jobs.crew import Crew, Seat
-from penstock_runner.jobs.execute import clock
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.jobs.live import LiveJob, LiveProcess
 from penstock_runner.jobs.orphans import Orphans
 from penstock_runner.jobs.parts import Parts
-from penstock_runner.jobs.protocol import JobId, Report
+from penstock_runner.jobs.protocol import JobId
 from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
 from penstock_runner.taskrunners import choice, descendants
-from penstock_runner.taskrunners.api import Ended, signal_name
+from penstock_runner.taskrunners.api import Ended
 
 DRAIN_SECONDS = 60.0
 STOP_SECONDS = 5.0
@@ -49,6 +47,7 @@ class Supervisor:
         self._core = channel
         self._parts = parts
         self._settings = parts.settings
+        self._limits = parts.settings.limits
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(parts)
         self._orphans = Orphans()
@@ -153,23 +152,24 @@ class Supervisor:
     def _cancel_asked(self, job_id: JobId, *, force: bool) -> None:
         job = self._jobs.get(job_id)
         if job is not None:
-            self._cancel(job, "killed", force=force)
+            now = time.monotonic()
+            stopping.ask(job, "killed", limits=self._limits, now=now, force=force)
             return
         for waiting in self._queue:
             if _id(waiting) == job_id:
                 self._queue.remove(waiting)
-                self._report(job_id, State.KILLED, "killed", None, last_line=0)
+                at = self._parts.now()
+                self._core.send(*verdicts.messages(job_id, State.KILLED, "killed", at))
                 return
 
     def _drain(self) -> None:
         self._drain_until = time.monotonic() + DRAIN_SECONDS
-        while self._queue:
-            waiting = self._queue.popleft()
-            error = "The runner was stopped before the job began"
-            self._report(_id(waiting), State.FAILED, "runner-lost", error, last_line=0)
 
     def _hand_out(self) -> None:
-        while self._queue and self._drain_until is None:
+        while self._queue and self._drain_until is not None:
+            back = self._queue.popleft()
+            self._core.send(*verdicts.of_unstarted(_id(back), self._parts.now()))
+        while self._queue:
             seat = self._crew.idle() or self._add_worker()
             if seat is None:
                 return
@@ -177,7 +177,12 @@ class Supervisor:
             folder = workspace_folder(
                 self._settings.workspaces, message["taskrun_id"], message["attempt"]
             )
-            job = LiveJob(id=_id(message), seat=seat, folder=folder)
+            job = LiveJob(
+                id=_id(message),
+                seat=seat,
+                folder=folder,
+                renders_only=message.get("evaluate") is not None,
+            )
             seat.job = job
             self._jobs[job.id] = job
             seat.channel.send(message)
@@ -257,7 +262,7 @@ class Supervisor:
 
     def _recycle(self, seat: Seat) -> None:
         seat.jobs_done += 1
-        if seat.jobs_done >= self._settings.limits.jobs_per_worker:
+        if seat.jobs_done >= self._limits.jobs_per_worker:
             self._forget_channel(seat)
             self._crew.remove(seat)
             self._cleaners.add(seat.pid)
@@ -277,36 +282,11 @@ class Supervisor:
     def _keep_time(self) -> None:
         now = time.monotonic()
         for job in list(self._jobs.values()):
-            if job.deadline is not None and now >= job.deadline:
-                job.deadline = None
-                self._cancel(job, "timeout")
-            if job.kill_at is not None and now >= job.kill_at:
-                job.kill_at = None
-                for process in list(job.processes.values()):
-                    descendants.kill(descendants.tree_of(process.pid))
-                    descendants.kill_group(process.pid)
-            if job.give_up_at is not None and now >= job.give_up_at:
-                job.give_up_at = None
-                descendants.kill([job.seat.pid])
+            stopping.keep_time(job, limits=self._limits, now=now)
         if self._drain_until is not None and now >= self._drain_until:
-            self._drain_until = now + 2 * self._settings.limits.kill_grace
+            self._drain_until = now + 2 * self._limits.kill_grace
             for job in list(self._jobs.values()):
-                self._cancel(job, "killed")
-
-    def _cancel(self, job: LiveJob, reason: Reason, *, force: bool = False) -> None:
-        now = time.monotonic()
-        limits = self._settings.limits
-        grace = 0.0 if force else limits.kill_grace
-        if job.cancelled is None:
-            job.cancelled = reason
-            job.deadline = None
-            job.seat.channel.send({"type": "cancel", "reason": reason})
-            for process in job.processes.values():
-                descendants.kill_group(process.pid, signal.SIGTERM)
-        elif not force:
-            return
-        job.kill_at = now + grace
-        job.give_up_at = now + grace + limits.answer_grace
+                stopping.ask(job, "killed", limits=self._limits, now=now)
 
     # processes
 
@@ -345,10 +325,7 @@ class Supervisor:
     ) -> None:
         job = process.job
         del job.processes[process.pid]
-        if job.give_up_at is not None and not job.processes:
-            limits = self._settings.limits
-            job.kill_at = None
-            job.give_up_at = time.monotonic() + limits.kill_grace + limits.answer_grace
+        stopping.process_gone(job, limits=self._limits, now=time.monotonic())
         oom = number == signal.SIGKILL and job.cancelled is None and self._memory.ran_out()
         code = status if number is None else 128 + number
         ended = Ended(exit_code=code, signal=number, oom=oom, left_over=left_over)
@@ -364,18 +341,8 @@ class Supervisor:
         self._crew.remove(seat)
         if job is None:
             return
-        for process in list(job.processes.values()):
-            descendants.kill(descendants.tree_of(process.pid))
-        match job.cancelled:
-            case "killed":
-                self._report(job.id, State.KILLED, "killed", None, last_line=job.last_line)
-            case "timeout":
-                error = f"Timeout after {clock(job.timeout or 0)}"
-                self._report(job.id, State.FAILED, "timeout", error, last_line=job.last_line)
-            case None:
-                how = "ended" if number is None else f"was ended by {signal_name(number)}"
-                error = f"The worker that ran this task {how}"
-                self._report(job.id, State.FAILED, "runner-lost", error, last_line=job.last_line)
+        stopping.kill_all(job.processes.values())
+        self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
         self._aside(lambda: remove_tree(job.folder))
 
@@ -407,29 +374,6 @@ class Supervisor:
         self._jobs.pop(job.id, None)
         self._orphans.sweep(self._jobs.values(), self._known())
 
-    def _report(
-        self, job_id: JobId, state: State, reason: str, error: str | None, *, last_line: int
-    ) -> None:
-        """The report of a job whose worker cannot make it."""
-        execution_id, key, attempt = job_id
-        name = {"execution_id": execution_id, "key": key, "attempt": attempt}
-        at = self._parts.now()
-        if error is not None:
-            last_line += 1
-            line = [last_line, at, "ERROR", error, ""]
-            self._core.send({"type": "logs", **name, "lines": [line]})
-        report = Report(
-            execution_id=execution_id,
-            key=key,
-            attempt=attempt,
-            state=state.value,
-            at=at,
-            error=error,
-            reason=reason,
-            last_line=last_line,
-        )
-        self._core.send(report.to_wire())
-
     # sockets
 
     def _write(self) -> None:
@@ -453,17 +397,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Kill everything, children of children included, and wait until it is gone."""
-        for process in list(self._processes.values()):
-            descendants.kill(descendants.tree_of(process.pid))
-            descendants.kill_group(process.pid)
-        until = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < until:
-            descendants.kill(descendants.children_of(os.getpid()))
-            try:
-                if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                    self._selector.select(0.005)
-            except ChildProcessError:
-                break
+        stopping.kill_all(self._processes.values())
+        stopping.kill_children(STOP_SECONDS)
         sweep(self._settings.workspaces)
         signal.set_wakeup_fd(-1)
         self._selector.close()
