@@ -155,6 +155,12 @@ def test_choices_are_free_when_custom_or_not_required() -> None:
     assert one("SELECT", "c", values=["a"], required=False) == "c"
 
 
+def test_the_first_choice_stands_in_when_it_is_asked_for() -> None:
+    more = {"values": ["a", "b"], "autoSelectFirst": True}
+    assert resolved(declared("x", "SELECT", **more)).values == {"x": "a"}
+    assert resolved(declared("x", "MULTISELECT", **more)).values == {"x": ["a"]}
+
+
 def test_a_secret_without_a_key_is_refused() -> None:
     found = resolve([declared("x", "SECRET")], {"x": "a"}, render_typed=render)
     assert "encryption is not configured" in str(found.errors[0])

@@ -11,7 +11,7 @@ from penstock_runner.flow import durations
 from penstock_runner.flow.cycles import in_circles
 from penstock_runner.flow.defaults import Default, apply_defaults
 from penstock_runner.flow.labels import of_execution, offending, read_labels
-from penstock_runner.flow.model import Retry
+from penstock_runner.flow.model import PluginDefault, Retry
 from penstock_runner.flow.retries import delay_after
 from penstock_runner.flow.suggestions import nearest
 from penstock_runner.flow.types import canonical, replaced_by
@@ -150,6 +150,15 @@ def test_defaults_reach_any_depth_and_count_for_new_names_of_old_types() -> None
     old, new = "io.kestra.core.tasks.log.Log", "io.kestra.plugin.core.log.Log"
     found = defaulted({"type": "x", "child": {"deep": [{"type": new}]}}, default(old, level="WARN"))
     assert found["child"]["deep"][0] == {"type": new, "level": "WARN"}
+
+
+def test_defaults_are_taken_in_any_of_their_forms() -> None:
+    written = {"type": "a", "values": {"x": 1}}
+    value = PluginDefault(type="a", values={"x": 1})
+    for form in (written, value, default("a", x=1)):
+        found = apply_defaults({"tasks": [{"type": "a.B"}]}, [form])
+        assert found["tasks"] == [{"type": "a.B", "x": 1}]
+    assert apply_defaults({"tasks": []}, [{"type": "a"}]) == {"tasks": []}
 
 
 def test_data_without_defaults_is_returned_as_it_is() -> None:

@@ -10,8 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from penstock_runner.flow.model import PluginDefault
 from penstock_runner.flow.types import canonical
+
+# A default as a value, as part of a flow, or as plain data of a configuration.
+Given: TypeAlias = "Default | PluginDefault | Mapping[str, object]"
 
 _SKIPPED = ("pluginDefaults", "taskDefaults")
 
@@ -27,26 +32,33 @@ class Default:
 
 def read_defaults(data: Mapping[str, object]) -> tuple[Default, ...]:
     """The well-formed defaults of a flow's data or of a configuration."""
-    found: list[Default] = []
-    for name in _SKIPPED:
-        listed = data.get(name)
-        for item in listed if isinstance(listed, list) else ():
-            if not isinstance(item, Mapping):
-                continue
-            type_, values = item.get("type"), item.get("values")
-            if isinstance(type_, str) and type_ and isinstance(values, Mapping):
-                forced = item.get("forced") is True
-                found.append(Default(type=type_, values=values, forced=forced))
-    return tuple(found)
+    listed = [data.get(name) for name in _SKIPPED]
+    items = [item for one in listed if isinstance(one, list) for item in one]
+    return tuple(found for item in items if (found := _read(item)) is not None)
+
+
+def _read(given: object) -> Default | None:
+    """A default in any of its forms; None for what is malformed, which `check` tells."""
+    if isinstance(given, Default):
+        return given
+    if isinstance(given, PluginDefault):
+        return Default(type=given.type, values=given.values, forced=given.forced)
+    if not isinstance(given, Mapping):
+        return None
+    type_, values = given.get("type"), given.get("values")
+    if not isinstance(type_, str) or not type_ or not isinstance(values, Mapping):
+        return None
+    return Default(type=type_, values=values, forced=given.get("forced") is True)
 
 
 def apply_defaults(
     data: Mapping[str, object],
-    flow_defaults: Sequence[Default],
-    global_defaults: Sequence[Default] = (),
+    flow_defaults: Sequence[Given],
+    global_defaults: Sequence[Given] = (),
 ) -> Mapping[str, object]:
     """The data with all defaults put in; the same object when there are none."""
-    listed = [*flow_defaults, *global_defaults]
+    given = [*flow_defaults, *global_defaults]
+    listed = [found for one in given if (found := _read(one)) is not None]
     if not listed:
         return data
     # An old name counts for the present one too, after everything that was written so.

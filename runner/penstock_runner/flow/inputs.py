@@ -215,6 +215,8 @@ class _Resolver:
             options = self._options(one, visible)
             if given is None:
                 value = self._default(one, visible)
+            if value is None and options and one.options.get("autoSelectFirst") is True:
+                value = [options[0]] if one.type == "MULTISELECT" else options[0]
             return self._value(one, value, options)
         except BadValue as error:
             message = _wrapped("input", one.id, str(error), value)

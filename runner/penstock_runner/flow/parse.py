@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from penstock_runner.flow.binding import Binder
-from penstock_runner.flow.defaults import Default, apply_defaults, read_defaults
+from penstock_runner.flow.defaults import Given, apply_defaults, read_defaults
 from penstock_runner.flow.document import Document
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.model import Flow
@@ -46,7 +46,7 @@ def parse_flow(
     path: str = "",
     *,
     strict: bool = True,
-    global_defaults: Sequence[Default] = (),
+    global_defaults: Sequence[Given] = (),
     namespace: str | None = None,
 ) -> Parsed:
     """Read a file that holds one flow; `namespace` stands in for the one of the file."""
@@ -66,7 +66,7 @@ def parse_documents(
     path: str = "",
     *,
     strict: bool = True,
-    global_defaults: Sequence[Default] = (),
+    global_defaults: Sequence[Given] = (),
     namespace: str | None = None,
 ) -> list[Parsed]:
     """Read every document of a file; those with nothing in them are left out."""
@@ -87,7 +87,7 @@ def _parse(
     document: Document,
     *,
     strict: bool,
-    global_defaults: Sequence[Default],
+    global_defaults: Sequence[Given],
     namespace: str | None,
 ) -> Parsed:
     if any(fault.severity is Severity.ERROR for fault in document.faults):

@@ -10,13 +10,11 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
 
-from penstock_runner.flow import durations
+from penstock_runner.flow import moments
 from penstock_runner.flow.literals import pattern_reason
+from penstock_runner.flow.refusals import BadValue, Bounds, expected, shown
 from penstock_runner.flow.types import INPUT_OPTIONS
 from penstock_runner.flow.yaml import load_documents
 
@@ -25,16 +23,9 @@ _FLOAT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[fFdD]?|[-+]?(?:N
 _URI = re.compile(r"[a-z]+://(?:www\.)?[-a-zA-Z0-9@:%._+~#=]{1,256}\.[a-zA-Z0-9()]{1,6}\b\S*")
 _STORED = re.compile(r"(?:kestra|nsfile|file):///\S*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_INSTANT = re.compile(
-    r"(?P<day>[+-]?\d{4,9}-\d{2}-\d{2})[Tt](?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)"
-    r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)"
-)
-_LOCAL_TIME = re.compile(r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?")
+__all__ = ["BadValue", "coerce", "shown"]
+
 INT_RANGE = (-(2**31), 2**31 - 1)
-
-
-class BadValue(ValueError):
-    """The value is not what its type asks for; the message is the reason."""
 
 
 def coerce(type_name: str, value: object, options: Mapping[str, object]) -> object:
@@ -47,32 +38,12 @@ def coerce(type_name: str, value: object, options: Mapping[str, object]) -> obje
     return read(value, options)
 
 
-def shown(value: object) -> str:
-    """A value as messages show it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}={shown(item)}" for key, item in value.items()) + "}"
-    return str(value)
-
-
-def _expected(type_name: str, value: object, cause: object = None) -> BadValue:
-    text = f"Expected `{type_name}` but received `{shown(value)}`"
-    if cause is not None:
-        text += f" with errors:\n```\n{cause}\n```"
-    return BadValue(text)
-
-
 # -- text --------------------------------------------------------------------------------------
 
 
 def _string(value: object, options: Mapping[str, object]) -> object:
     if not isinstance(value, str):
-        raise _expected("STRING", value, "the value must be text")
+        raise expected("STRING", value, "the value must be text")
     must_match(value, options)
     return value
 
@@ -100,14 +71,14 @@ def _matches(pattern: str, value: str) -> bool:
 
 def _secret(value: object, options: Mapping[str, object]) -> object:
     if not isinstance(value, str):
-        raise _expected("SECRET", value, "the value must be text")
+        raise expected("SECRET", value, "the value must be text")
     must_match(value, options)
     return value
 
 
 def _choice(value: object, _options: Mapping[str, object]) -> object:
     if isinstance(value, Mapping | list):
-        raise _expected("SELECT", value, "the value must be text")
+        raise expected("SELECT", value, "the value must be text")
     return value if isinstance(value, str) else shown(value)
 
 
@@ -119,14 +90,14 @@ def _email(value: object, _options: Mapping[str, object]) -> object:
 
 def _uri(value: object, _options: Mapping[str, object]) -> object:
     if not isinstance(value, str) or not (_URI.fullmatch(value) or _STORED.fullmatch(value)):
-        raise _expected("URI", value)
+        raise expected("URI", value)
     return value
 
 
 def _file(value: object, _options: Mapping[str, object]) -> object:
     if not isinstance(value, str) or not _STORED.fullmatch(value):
         cause = "a file is given as an upload, or as a kestra:/// or nsfile:/// URI"
-        raise _expected("FILE", value, cause)
+        raise expected("FILE", value, cause)
     return value
 
 
@@ -139,7 +110,7 @@ def _bool(value: object, _options: Mapping[str, object]) -> object:
 
 def _int(value: object, options: Mapping[str, object]) -> object:
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise _expected("INT", value, "the value must be a whole number")
+        raise expected("INT", value, "the value must be a whole number")
     text = str(value)
     if not _INT.fullmatch(text) or len(text) > 11:
         raise BadValue(f'For input string: "{text}"')
@@ -152,7 +123,7 @@ def _int(value: object, options: Mapping[str, object]) -> object:
 
 def _float(value: object, options: Mapping[str, object]) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _expected("FLOAT", value, "the value must be a number")
+        raise expected("FLOAT", value, "the value must be a number")
     text = str(value).strip()
     if not _FLOAT.fullmatch(text):
         raise BadValue(f'For input string: "{value}"')
@@ -185,142 +156,15 @@ def _limit_float(limit: object) -> object:
     return single(float(str(limit)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """How the bounds of a type are called, read and shown."""
-
-    low: str
-    high: str
-    more: str
-    less: str
-    read: Callable[[object], Any]
-    say: Callable[[object], str] = shown
-
-    def hold(self, value: Any, options: Mapping[str, object]) -> None:
-        """Refuse a value beyond its bounds, which belong to what is allowed."""
-        low, high = options.get(self.low), options.get(self.high)
-        if low is not None and value < self.read(low):
-            raise BadValue(f"{self.more} `{self.say(low)}`")
-        if high is not None and value > self.read(high):
-            raise BadValue(f"{self.less} `{self.say(high)}`")
-
-
 _MORE, _LESS = "it must be more than", "it must be less than"
-_AFTER, _BEFORE = "it must be after", "it must be before"
 
 
 def _single_limit(limit: object) -> float:
     return single(float(str(limit)))
 
 
-_INT_BOUNDS = _Bounds("min", "max", _MORE, _LESS, lambda limit: Decimal(str(limit)))
-_FLOAT_BOUNDS = _Bounds("min", "max", _MORE, _LESS, _single_limit)
-
-
-# -- time --------------------------------------------------------------------------------------
-
-
-def _instant(value: object, options: Mapping[str, object]) -> object:
-    moment = _moment(value)
-    _INSTANT_BOUNDS.hold(moment, options)
-    return _instant_text(moment)
-
-
-def _moment(value: object) -> datetime:
-    found = _INSTANT.fullmatch(str(value).strip())
-    if found is None:
-        cause = "write an instant such as 2024-01-31T08:00:00Z"
-        raise _expected("DATETIME", value, cause)
-    clock = found["clock"]
-    if "." in clock:
-        clock = clock[:15].ljust(15, "0")
-    zone = "+00:00" if found["zone"] in "Zz" else found["zone"]
-    try:
-        return datetime.fromisoformat(f"{found['day']}T{clock}{zone}")
-    except ValueError as error:
-        raise _expected("DATETIME", value, error) from None
-
-
-def _instant_text(moment: datetime) -> str:
-    try:
-        text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
-    except OverflowError:
-        text = moment.replace(tzinfo=None).isoformat()
-    return _trim(text) + "Z"
-
-
-def _trim(text: str) -> str:
-    """Without the zeros at the end of a fraction of seconds."""
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _date(value: object, options: Mapping[str, object]) -> object:
-    day = _day(value)
-    _DATE_BOUNDS.hold(day, options)
-    return day.isoformat()
-
-
-def _day(value: object) -> date:
-    try:
-        text = str(value).strip()
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError("write a date such as 2024-01-31")
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise _expected("DATE", value, error) from None
-
-
-def _time(value: object, options: Mapping[str, object]) -> object:
-    clock = _clock(value)
-    _TIME_BOUNDS.hold(clock, options)
-    return _trim(clock.isoformat())
-
-
-def _clock(value: object) -> time:
-    text = str(value).strip()
-    try:
-        if not _LOCAL_TIME.fullmatch(text):
-            raise ValueError("write a time such as 08:30:00")
-        return time.fromisoformat(text[:15])
-    except ValueError as error:
-        raise _expected("TIME", value, error) from None
-
-
-def clock_text(clock: time) -> str:
-    """A time as messages show it: without seconds when there are none."""
-    return _trim(clock.isoformat()) if clock.second or clock.microsecond else clock.isoformat()[:5]
-
-
-_INSTANT_BOUNDS = _Bounds(
-    "after", "before", _AFTER, _BEFORE, _moment, lambda limit: _instant_text(_moment(limit))
-)
-_DATE_BOUNDS = _Bounds("after", "before", _AFTER, _BEFORE, _day, lambda limit: str(_day(limit)))
-_TIME_BOUNDS = _Bounds(
-    "after", "before", _AFTER, _BEFORE, _clock, lambda limit: clock_text(_clock(limit))
-)
-_DURATION_BOUNDS = _Bounds(
-    "min",
-    "max",
-    "It must be more than",
-    "It must be less than",
-    durations.parse,
-    lambda limit: durations.to_iso(durations.parse(limit)),
-)
-
-
-def _duration(value: object, options: Mapping[str, object]) -> object:
-    length = _length(value)
-    _DURATION_BOUNDS.hold(length, options)
-    return durations.to_iso(length)
-
-
-def _length(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    try:
-        return durations.parse_iso(str(value).strip())
-    except durations.BadDuration as error:
-        raise _expected("DURATION", value, error) from None
+_INT_BOUNDS = Bounds("min", "max", _MORE, _LESS, lambda limit: Decimal(str(limit)))
+_FLOAT_BOUNDS = Bounds("min", "max", _MORE, _LESS, _single_limit)
 
 
 # -- structures --------------------------------------------------------------------------------
@@ -334,7 +178,7 @@ def _parsed_json(type_name: str, text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _expected(type_name, text, error) from None
+        raise expected(type_name, text, error) from None
 
 
 def _yaml(value: object, _options: Mapping[str, object]) -> object:
@@ -344,21 +188,21 @@ def _yaml(value: object, _options: Mapping[str, object]) -> object:
     if not documents:
         return None
     if documents[0].faults:
-        raise _expected("YAML", value, documents[0].faults[0].message)
+        raise expected("YAML", value, documents[0].faults[0].message)
     return documents[0].data
 
 
 def _map(value: object, _options: Mapping[str, object]) -> object:
     found = _parsed_json("OBJECT", value) if isinstance(value, str) else value
     if not isinstance(found, Mapping):
-        raise _expected("OBJECT", value, "the value must be a map")
+        raise expected("OBJECT", value, "the value must be a map")
     return found
 
 
 def _rows(value: object, _options: Mapping[str, object]) -> object:
     found = _parsed_json("TABLE", value) if isinstance(value, str) else value
     if not isinstance(found, list) or not all(isinstance(row, Mapping) for row in found):
-        raise _expected("TABLE", value, "the value must be a list of maps")
+        raise expected("TABLE", value, "the value must be a list of maps")
     return found
 
 
@@ -373,7 +217,7 @@ def _multiselect(value: object, options: Mapping[str, object]) -> object:
 def _list_of(type_name: str, value: object, item_type: str) -> list[object]:
     found = _parsed_json(type_name, value) if isinstance(value, str) else value
     if not isinstance(found, list | tuple):
-        raise _expected(type_name, value, "the value must be a list")
+        raise expected(type_name, value, "the value must be a list")
     return [_item(item_type, item) for item in found]
 
 
@@ -396,10 +240,10 @@ _READERS: Mapping[str, Callable[[object, Mapping[str, object]], object]] = {
     "FLOAT": _float,
     "BOOLEAN": _bool,
     "BOOL": _bool,
-    "DATETIME": _instant,
-    "DATE": _date,
-    "TIME": _time,
-    "DURATION": _duration,
+    "DATETIME": moments.read_instant,
+    "DATE": moments.read_date,
+    "TIME": moments.read_time,
+    "DURATION": moments.read_duration,
     "FILE": _file,
     "JSON": _json,
     "YAML": _yaml,
