@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from penstock_runner.flow.catalogue import Catalogue, TypeKind
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.core.client import Following
+from penstock_server.store.engine import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +64,6 @@ class Core(Protocol):
 
     @property
     def connected(self) -> bool: ...
-
-
-class Database(Protocol):
-    """Read access to the store."""
-
-    def read(self) -> AbstractContextManager[Any]:
-        """A connection to read with, in one consistent view."""
-        ...
 
 
 class Types(Catalogue, Protocol):

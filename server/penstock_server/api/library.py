@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
@@ -15,11 +15,11 @@ from penstock_runner.flow.labels import read_labels
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import Parsed, parse_documents, parse_flow
 from penstock_runner.flow.violations import Violation, joined_message, violations
-from penstock_server.api.context import Database
 from penstock_server.api.problems import Problem, conflict, invalid_entity, not_found
 from penstock_server.core.shapes import Json, iso, labels_to_json, without_nulls
 from penstock_server.store import queries
-from penstock_server.store.queries import FlowRecord
+from penstock_server.store.engine import Database
+from penstock_server.store.queries import FlowHeads, FlowRecord
 
 REMEMBERED = 500
 
@@ -44,6 +44,8 @@ class Library:
         self._database = database
         self._catalogue = catalogue
         self._known: OrderedDict[tuple[str, str, int], Parsed] = OrderedDict()
+        self._started: OrderedDict[tuple[str, str, int], KnownFlow] = OrderedDict()
+        self._heads = FlowHeads(database)
         self._lock = threading.Lock()
 
     def find(
@@ -74,8 +76,8 @@ class Library:
         self, namespace: str, flow_id: str, revision: int | None = None
     ) -> tuple[KnownFlow, Flow]:
         """A flow that an execution can be made of; raises what a client should read."""
-        known = self.find(namespace, flow_id, revision)
-        if known is None or known.record.gone:
+        known = self.latest(namespace, flow_id, revision)
+        if known is None:
             raise not_found("Requested Flow is not found.")
         if known.record.stored.disabled:
             raise conflict("Requested Flow is disabled.")
@@ -83,6 +85,31 @@ class Library:
             reason = joined_message(known.parsed.errors, known.parsed.document.data).strip()
             raise conflict(f"Requested Flow is not valid. Error: {reason}")
         return known, known.flow
+
+    def latest(self, namespace: str, flow_id: str, revision: int | None = None) -> KnownFlow | None:
+        """The short way to a flow that is not deleted: only its head is read from the store."""
+        head = self._heads.find(namespace, flow_id)
+        if head is None or head.deleted:
+            return None
+        known = self._at(namespace, flow_id, head.revision if revision is None else revision)
+        if known is None or known.record.stored.disabled == head.disabled:
+            return known
+        stored = replace(known.record.stored, disabled=head.disabled)
+        return replace(known, record=replace(known.record, stored=stored))
+
+    def _at(self, namespace: str, flow_id: str, revision: int) -> KnownFlow | None:
+        """A revision, from memory when it was asked for before: revisions never change."""
+        key = (namespace, flow_id, revision)
+        with self._lock:
+            known = self._started.get(key)
+        if known is None:
+            known = self.find(namespace, flow_id, revision)
+            if known is not None:
+                with self._lock:
+                    self._started[key] = known
+                    if len(self._started) > REMEMBERED:
+                        self._started.popitem(last=False)
+        return known
 
     def validated(self, source: str, namespace: str | None = None) -> Parsed:
         """The one flow of a source, checked; raises a 422 with every fault."""

@@ -36,6 +36,7 @@ HOOK_PATHS = (
     "/api/v1/executions/webhook/",
     "/api/v1/main/executions/webhook/",
 )
+POLICY = "Content-Security-Policy"
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none';"
@@ -99,10 +100,13 @@ def install(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def _mark(answer: Response) -> Response:
-        for name, value in HEADERS.items():
-            answer.headers.setdefault(name, value)
-        if request.path.startswith("/api/"):
-            answer.headers.setdefault("Cache-Control", "no-store")
+        headers = answer.headers
+        more = (
+            HEADERS if POLICY not in headers else {k: v for k, v in HEADERS.items() if k != POLICY}
+        )
+        headers.extend(more)
+        if request.path.startswith("/api/") and "Cache-Control" not in headers:
+            headers.add("Cache-Control", "no-store")
         return answer
 
 

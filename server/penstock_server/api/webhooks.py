@@ -80,7 +80,7 @@ class WebhookRoutes:
         return empty() if execution is None else started(self._context, execution)
 
     def _flow(self, namespace: str, flow_id: str) -> Flow:
-        known = self._library.find(namespace, flow_id)
+        known = self._library.latest(namespace, flow_id)
         if known is None or known.flow is None:
             raise not_found("Flow not found")
         if known.record.stored.disabled:

@@ -34,6 +34,7 @@ from penstock_server.store.queries.flows import (
     flows_page,
     revisions,
 )
+from penstock_server.store.queries.heads import FlowHead, FlowHeads
 from penstock_server.store.queries.lines import (
     LogFilter,
     daily_log_counts,
@@ -65,6 +66,8 @@ __all__ = [
     "DayCount",
     "ExecutionFilter",
     "FlowFilter",
+    "FlowHead",
+    "FlowHeads",
     "FlowRecord",
     "LogFilter",
     "Paging",
