@@ -437,6 +437,22 @@ def test_an_expression_that_takes_too_long_is_ended_with_its_worker(tmp_path: Pa
     assert (report["state"], report["reason"]) == ("FAILED", "timeout")
 
 
+def test_a_job_with_megabytes_of_variables_reaches_its_worker(tmp_path: Path) -> None:
+    wanted = job(
+        {
+            "type": "io.kestra.plugin.scripts.shell.Commands",
+            "properties": {"commands": ["echo {{ large | length }}"]},
+        },
+        variables={"large": "x" * 5_000_000},
+    )
+    with runner(tmp_path) as core:
+        core.channel.send(wanted.to_wire())
+        while not core.channel.flush():
+            select.select([], [core.channel], [], DEADLINE)
+        assert core.report(wanted)["state"] == "SUCCESS"
+        assert core.texts(wanted) == ["5000000"]
+
+
 def test_a_job_that_comes_while_the_runner_drains_is_given_back(tmp_path: Path) -> None:
     go = tmp_path / "go"
     wanted = commands("echo begun", f"while ! test -e {go}; do sleep 0.02; done")

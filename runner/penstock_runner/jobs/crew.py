@@ -24,6 +24,8 @@ class Seat:
         self.descriptors = descriptors
         self.job: LiveJob | None = None
         self.jobs_done = 0
+        self.listening = 0
+        self.closed = False
 
     def close(self) -> None:
         """Close both sockets; an idle worker then ends."""

@@ -116,11 +116,12 @@ class Supervisor:
         return self._drain_until is not None and not self._jobs and not self._core.pending
 
     def _turn(self) -> None:
-        for key, _ in self._selector.select(self._patience()):
+        for key, events in self._selector.select(self._patience()):
             if key.data is self._core:
                 self._hear_core()
             elif isinstance(key.data, Seat):
-                self._hear_worker(key.data)
+                if events & selectors.EVENT_READ:
+                    self._hear_worker(key.data)
             else:
                 with contextlib.suppress(BlockingIOError):
                     self._wake.recv(4096)
@@ -192,8 +193,7 @@ class Supervisor:
         if len(self._crew) >= self._settings.slots:
             return None
         seat = self._crew.fork()
-        if not self._paused:
-            self._selector.register(seat.channel, selectors.EVENT_READ, seat)
+        self._listen(seat)
         return seat
 
     # workers
@@ -266,10 +266,6 @@ class Supervisor:
             self._forget_channel(seat)
             self._crew.remove(seat)
             self._cleaners.add(seat.pid)
-
-    def _forget_channel(self, seat: Seat) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(seat.channel)
 
     # time
 
@@ -381,6 +377,7 @@ class Supervisor:
             if seat.channel.pending:
                 with contextlib.suppress(ChannelClosed):
                     seat.channel.flush()
+                self._listen(seat)
         written = self._core.flush()
         if written == self._paused:
             self._pause(not written)
@@ -391,9 +388,28 @@ class Supervisor:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if paused else 0)
         self._selector.modify(self._core, wanted, self._core)
         for seat in self._crew:
-            self._forget_channel(seat)
-            if not paused:
-                self._selector.register(seat.channel, selectors.EVENT_READ, seat)
+            self._listen(seat)
+
+    def _listen(self, seat: Seat) -> None:
+        """Wait for what a worker says, and until it takes what could not be written at once."""
+        wanted = 0 if self._paused else selectors.EVENT_READ
+        if seat.channel.pending:
+            wanted |= selectors.EVENT_WRITE
+        if wanted == seat.listening or seat.closed:
+            return
+        if not wanted:
+            self._selector.unregister(seat.channel)
+        elif not seat.listening:
+            self._selector.register(seat.channel, wanted, seat)
+        else:
+            self._selector.modify(seat.channel, wanted, seat)
+        seat.listening = wanted
+
+    def _forget_channel(self, seat: Seat) -> None:
+        if seat.listening:
+            self._selector.unregister(seat.channel)
+            seat.listening = 0
+        seat.closed = True
 
     def _stop(self) -> None:
         """Kill everything, children of children included, and wait until it is gone."""

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -269,6 +270,8 @@ def start(channel: Channel, descriptors: socket.socket, parts: Parts) -> None:
         signal.set_wakeup_fd(-1)
         _close_others({channel.fileno(), descriptors.fileno()})
         Worker(channel, descriptors, parts).run()
+    except BaseException:  # noqa: BLE001 - the last chance to say why; the supervisor reports the job
+        traceback.print_exc()
     finally:
         os._exit(1)
 
