@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from tests.tasks.context import Context, run
 
-from penstock_runner.tasks.api import TaskFailed
+from penstock_runner.tasks.api import Cancelled, TaskFailed
 from penstock_runner.tasks.http_client import undefined_character
 
 
@@ -206,6 +206,29 @@ def test_a_silent_server_is_given_up(ctx: Context, server: str) -> None:
     options = {"timeout": {"readIdleTimeout": "PT0.05S"}}
     with pytest.raises(TaskFailed, match="no answer in time"):
         run(ctx, "http.Request", uri=f"{server}/silent", options=options)
+
+
+def test_a_cancel_ends_the_wait_for_a_silent_server(ctx: Context, server: str) -> None:
+    ended: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            run(ctx, "http.Request", uri=f"{server}/silent")
+        except (Cancelled, TaskFailed) as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    waiting = threading.Event()
+    for _ in range(1000):
+        if Site.asked:
+            break
+        waiting.wait(0.01)
+    else:
+        pytest.fail("the request never reached the server")
+    ctx.stops[0]()
+    thread.join(20)
+    assert [type(error) for error in ended] == [Cancelled]
 
 
 def test_an_encrypted_body_is_not_shown(ctx: Context, server: str) -> None:

@@ -51,6 +51,9 @@ def test_a_type_of_the_language_that_is_not_here_is_known_by_name() -> None:
     found = REGISTRY.find("io.kestra.plugin.aws.dynamodb.PutItem")
     assert found is not None
     assert (found.available, found.properties, found.kind) == (False, None, "task")
+    later = REGISTRY.find("io.kestra.plugin.core.execution.Kill")
+    assert later is not None
+    assert not later.available
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ the one for a connection after `CONNECT_SECONDS`, the one for bytes after `READ_
 from __future__ import annotations
 
 import json
+import socket
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -34,29 +35,44 @@ def sent(ctx: RunContext, properties: HttpProperties) -> Iterator[httpx2.Respons
     """The response to a request, its body not yet read; failures are the task's."""
     import httpx2
 
-    cancelled = False
+    wire = _Wire()
+    ctx.on_cancel(wire.cut)
     with ExitStack() as stack:
         client = stack.enter_context(_client(properties))
-
-        def stop() -> None:
-            nonlocal cancelled
-            cancelled = True
-            client.close()
-
-        ctx.on_cancel(stop)
         try:
             request = _request(ctx, client, properties, stack)
+            request.extensions["trace"] = wire.trace
             response = client.send(request, stream=True)
             stack.callback(response.close)
             yield response
         except httpx2.InvalidURL as error:
             raise TaskFailed(f"`uri` is no address: {error}") from None
-        except (httpx2.HTTPError, httpx2.StreamError, RuntimeError) as error:
-            if cancelled:
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            if wire.was_cut:
                 raise Cancelled from None
-            if isinstance(error, RuntimeError) and not isinstance(error, httpx2.StreamError):
-                raise
             raise TaskFailed(_failure(properties, error)) from None
+
+
+class _Wire:
+    """The connections of one request, so that a cancel can end a wait for the other side."""
+
+    def __init__(self) -> None:
+        self.was_cut = False
+        self._streams: list[Any] = []
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Told by the client of all it does; new connections are remembered."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._streams.append(info["return_value"])
+            if self.was_cut:
+                self.cut()
+
+    def cut(self) -> None:
+        """Shut the connections down: whoever waits for them is woken."""
+        self.was_cut = True
+        for stream in self._streams:
+            with suppress(OSError):
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def check_status(

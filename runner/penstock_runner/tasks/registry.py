@@ -32,6 +32,21 @@ BUILT_IN: Final = "penstock_runner.tasks"
 SHIPPED_IN_FULL: Final = ("io.kestra.plugin.core.", "io.penstock.")
 """Under these prefixes a name that is not registered is a mistake."""
 
+NOT_SHIPPED: Final = frozenset(
+    f"io.kestra.plugin.core.{name}"
+    for name in (
+        "execution.Kill",
+        "flow.Approval",
+        "flow.PurgeFlows",
+        "flow.Version",
+        "kv.PurgeKV",
+        "kv.Version",
+        "namespace.PurgeFiles",
+        "namespace.Version",
+    )
+)
+"""Names of later releases under those prefixes: no mistakes, only not here."""
+
 NEAR: Final = 4
 """As many slips of the finger and a name is still proposed."""
 
@@ -158,7 +173,7 @@ class Registry:
                 extra=entry.extra,
             )
         present = canonical(name)
-        if not known_by_name(present) or self._misspelt(present):
+        if present not in NOT_SHIPPED and (not known_by_name(present) or self._misspelt(present)):
             return None
         return TypeInfo(name=present, kind=kind_by_name(present), available=False)
 
