@@ -17,7 +17,7 @@ from penstock_runner.engine.cuts import give_way
 from penstock_runner.engine.draft import WAITING, Draft, sent, started
 from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.outcomes import allowed, allows_failure
-from penstock_runner.engine.plan import ROOT_ID, Node
+from penstock_runner.engine.plan import ROOT_ID
 from penstock_runner.engine.retries import next_try
 from penstock_runner.engine.state import Attempt, RunKey, State, TaskRun
 from penstock_runner.engine.truth import constant
@@ -90,8 +90,8 @@ def lost(draft: Draft, event: e.JobLost) -> None:
         conclude(draft, replace(run, lost=run.lost + 1), State.FAILED, reason=LOST)
         return
     draft.say(run, Level.WARN, f"The runner of attempt {run.attempt} was lost; it is started again")
-    run = _close_attempt(draft, run, State.FAILED, LOST)
-    run = draft.move(run, State.CREATED, attempts=run.attempts, lost=run.lost + 1)
+    attempts = _closed(draft, run, State.FAILED, LOST)
+    run = draft.move(run, State.CREATED, attempts=attempts, lost=run.lost + 1)
     draft.hold(run)
 
 
@@ -118,69 +118,66 @@ def conclude(
 ) -> None:
     """End the current attempt, and the task run unless it is tried again."""
     node = draft.node(run)
-    was_killing = run.state is State.KILLING
-    run = _close_attempt(draft, run, state, reason)
-    changes: dict[str, object] = {"attempts": run.attempts, "lost": run.lost}
+    attempts = _closed(draft, run, state, reason)
+    changes: dict[str, object] = {"attempts": attempts, "lost": run.lost}
     if outputs is not None:
         changes["outputs"] = outputs
-    if was_killing:
+    if run.state is State.KILLING:
         draft.end(run, State.KILLED, **changes)
         return
-    if run.state in WAITING:
-        run = draft.move(run, State.RUNNING)
-    if state is State.FAILED and _tried_again(draft, run, node, exit_code, changes):
+    # A failure that the author allows is only seen by the task's own retry.
+    retry = node.task.retry if allows_failure(node.task, exit_code) else node.retry
+    if state is State.FAILED and retry is not None and _tried_again(draft, run, retry, changes):
         return
     if state is State.SUCCESS and node.retry is not None and node.retry.warning_on_retry:
-        state = State.WARNING if _tries(run) > 1 else state
+        state = State.WARNING if _tries(attempts) > 1 else state
     if node.role is Role.DIRECTORY and directories.goes_on(draft, run, state, changes):
         return
-    draft.end(run, allowed(node.task, state, exit_code), **changes)
+    draft.end(run, State.RUNNING, allowed(node.task, state, exit_code), **changes)
 
 
 def close(draft: Draft, run: TaskRun, state: State) -> TaskRun:
     """End a task run whose current attempt says itself what its end is."""
+    attempts = run.attempts
     if sent(run) or started(run):
-        run = _close_attempt(draft, run, state, None)
+        attempts = _closed(draft, run, state, None)
     states = (State.RUNNING, state) if run.state in WAITING else (state,)
-    return draft.end(run, *states, attempts=run.attempts)
+    return draft.end(run, *states, attempts=attempts)
 
 
-def _close_attempt(draft: Draft, run: TaskRun, state: State, reason: str | None) -> TaskRun:
-    """The task run with its current attempt closed; the attempt keeps its own end."""
+def _closed(draft: Draft, run: TaskRun, state: State, reason: str | None) -> tuple[Attempt, ...]:
+    """The attempts with the current one closed; it keeps its own end."""
     if started(run):
-        open_attempt = run.attempts[-1]
-        before, history = run.attempts[:-1], open_attempt.history
+        before, history = run.attempts[:-1], run.attempts[-1].history
     else:
         before, history = run.attempts, (run.history[-1], (State.RUNNING, draft.at))
     attempt = Attempt(number=run.attempt, history=(*history, (state, draft.at)), reason=reason)
-    return replace(run, attempts=(*before, attempt))
+    return (*before, attempt)
 
 
-def _tries(run: TaskRun) -> int:
-    return len(run.attempts) - sum(attempt.reason == LOST for attempt in run.attempts[:-1])
+def _tries(attempts: tuple[Attempt, ...]) -> int:
+    return len(attempts) - sum(attempt.reason == LOST for attempt in attempts[:-1])
 
 
-def _tried_again(
-    draft: Draft, run: TaskRun, node: Node, exit_code: int | None, changes: Mapping[str, object]
-) -> bool:
+def _tried_again(draft: Draft, run: TaskRun, retry: Retry, changes: Mapping[str, object]) -> bool:
     """Arrange the next try of a failed task run, if its retry allows one."""
-    # A failure that the author allows is only seen by the task's own retry.
-    retry = node.task.retry if allows_failure(node.task, exit_code) else node.retry
-    if retry is None or draft.orphaned(run):
+    if draft.orphaned(run):
         return False
     group = draft.group_of(run)
     if draft.killing and (group is None or not draft.shelters(group)):
         return False
     if retry.behavior is RetryBehavior.CREATE_NEW_EXECUTION:
         return _execution_again(draft, run, retry, changes)
-    first = run.attempts[0].history[0][1]
+    attempts = _closed(draft, run, State.FAILED, None)
+    first = attempts[0].history[0][1]
     seed = f"{draft.head.id}/{run.key}/{run.attempt}"
-    at = next_try(retry, tries=_tries(run), ended=draft.at, first=first, seed=seed)
+    at = next_try(retry, tries=_tries(attempts), ended=draft.at, first=first, seed=seed)
     if at is None:
         return False
-    draft.move(run, State.FAILED, State.RETRYING, **changes)
+    draft.move(run, State.RUNNING, State.FAILED, State.RETRYING, **changes)
     if draft.state is State.RUNNING:
         # The language shows the failure of a top-level task on the execution, too.
+        node = draft.node(run)
         shown = node.parent == ROOT_ID and node.task.retry is not None
         draft.set_state(*((State.FAILED,) if shown else ()), State.RETRYING)
     draft.command(c.StartTimer(key=run.key, attempt=run.attempt, at=at, purpose="retry"))
@@ -199,7 +196,8 @@ def _execution_again(
     if at is None:
         return False
     draft.command(c.RetryExecution(at=at))
-    give_way(draft, draft.end(run, State.FAILED, State.RETRIED, **changes))
+    states = (State.RUNNING, State.FAILED, State.RETRIED)
+    give_way(draft, draft.end(run, *states, **changes))
     return True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from penstock_runner.engine import batches, pauses, subflows
 from penstock_runner.engine import commands as c
-from penstock_runner.engine.draft import WAITING, Draft
+from penstock_runner.engine.draft import WAITING, Draft, sent
 from penstock_runner.engine.flowables.api import Role, Undecidable
 from penstock_runner.engine.groups import Group
 from penstock_runner.engine.outcomes import allowed
@@ -26,7 +26,8 @@ def open_ready(draft: Draft, group: Group) -> bool:
         if not fresh and draft.state in WAITING:
             draft.set_state(State.RUNNING)
         node, value = group.place_of(slot)
-        fresh.append((draft.create(group, node, value), node))
+        straight = _goes_straight(node)
+        fresh.append((draft.create(group, node, value, attempts=int(straight)), node))
     for run, node in fresh:
         begin(draft, run, node)
     return bool(fresh)
@@ -35,12 +36,19 @@ def open_ready(draft: Draft, group: Group) -> bool:
 def begin(draft: Draft, run: TaskRun, node: Node) -> None:
     """Take a created task run as far as it goes without news from outside."""
     gate = node.task.run_if
-    if gate is None:
+    if _goes_straight(node) and sent(run):
+        draft.command(c.RunJob(key=run.key, attempt=run.attempt, task_id=run.task_id))
+    elif gate is None:
         launch(draft, run, node)
     elif constant(gate):
         run_if(draft, run, node, {"runIf": gate})
     else:
         draft.ask(run, "runIf", {"runIf": gate})
+
+
+def _goes_straight(node: Node) -> bool:
+    """Whether the task is asked for as it is created."""
+    return node.role is Role.JOB and node.task.run_if is None
 
 
 def run_if(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object]) -> None:

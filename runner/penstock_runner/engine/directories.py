@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.draft import WAITING, Draft, rounds_of
+from penstock_runner.engine.draft import Draft, rounds_of
 from penstock_runner.engine.plan import ERRORS, FINALLY, TASKS
 from penstock_runner.engine.state import Attempt, RunKey, State, TaskRun
 
@@ -59,12 +59,12 @@ def goes_on(draft: Draft, run: TaskRun, state: State, changes: Mapping[str, obje
     """Open the `errors` and `finally` of a directory whose job has ended; whether it has any."""
     node = draft.node(run)
     wanted = [FINALLY] if state is not State.FAILED else [ERRORS, FINALLY]
-    if run.state in WAITING or draft.orphaned(run):
+    if draft.orphaned(run):
         return False
     if not any(node.branches.get(branch) for branch in wanted):
         return False
     facts = {**run.facts, "stage": TASKS, "ended": state.value}
-    run = draft.move(run, facts=facts, **changes)
+    run = draft.move(run, State.RUNNING, facts=facts, **changes)
     group = draft.open_group(run, node, None)
     group.tallies[TASKS] = {state: 1}
     draft.dirty.append(group)

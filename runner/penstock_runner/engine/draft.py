@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from penstock_runner.engine import commands as c
+from penstock_runner.engine.altered import altered
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.plan import FINALLY, Node, Plan
 from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
@@ -95,11 +96,12 @@ class Draft:
         for state in states:
             if state is not history[-1][0]:
                 history = (*history, (state, self.at))
-        return self.put(replace(run, history=history, **changes))  # type: ignore[arg-type]
+        changes["history"] = history
+        return self.put(altered(run, changes))
 
     def note_run(self, run: TaskRun, **facts: object) -> TaskRun:
         """Note something on a task run; None takes the note away."""
-        return self.put(replace(run, facts=_merged(run.facts, facts)))
+        return self.put(altered(run, {"facts": _merged(run.facts, facts)}))
 
     def hold(self, run: TaskRun) -> None:
         """Keep a task run from starting until the execution is resumed."""
@@ -121,8 +123,8 @@ class Draft:
         """The task of a task run, in its place."""
         return self.plan.node(run.task_id)
 
-    def create(self, group: Group, node: Node, value: int | None) -> TaskRun:
-        """A new task run, CREATED, as a child of the group."""
+    def create(self, group: Group, node: Node, value: int | None, *, attempts: int = 0) -> TaskRun:
+        """A new task run, CREATED, as a child of the group, with so many attempts asked for."""
         place = group.places if value is None else (*group.places, value)
         suffix = "".join(f".{index}" for index in place)
         key = RunKey(f"{node.task.id}{suffix}{group.rounds}")
@@ -136,7 +138,7 @@ class Draft:
             value=None if value is None or group.values is None else group.values[value],
             place=place,
             iteration=self._iteration(group),
-            attempt=int(str(facts.get("base", 0))),
+            attempt=int(str(facts.get("base", 0))) + attempts,
             facts=facts,
         )
         self.next_order += 1
