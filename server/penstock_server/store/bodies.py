@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -72,10 +72,10 @@ def _clean(value: object) -> object:
             return value.isoformat()
         case Mapping():
             return {legible(str(key)): _clean(item) for key, item in value.items()}
-        case Attempt() | TriggerOrigin():
-            return _clean(_body(value, _DEFAULTS[type(value)]))
         case list() | tuple() | set() | frozenset():
             return [_clean(item) for item in value]
+        case _ if is_dataclass(value):
+            return {item.name: _clean(getattr(value, item.name)) for item in fields(value)}
         case _:
             return legible(str(value))
 
@@ -216,6 +216,10 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     """How a value of this annotation comes back from JSON; None is never written, so never read."""
     if get_origin(hint) in (Union, UnionType):
         [hint] = [option for option in get_args(hint) if option is not type(None)]
+    if get_origin(hint) is tuple:
+        return _tuple(get_args(hint))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _whole(hint)
     if hint is datetime:
         return datetime.fromisoformat
     if hint is State:
@@ -223,13 +227,30 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     return _same
 
 
+def _tuple(parts: tuple[Any, ...]) -> Callable[[Any], Any]:
+    """How a tuple comes back: any number of one kind, or one of each."""
+    readers = [_reader(part) for part in parts if part is not Ellipsis]
+    if Ellipsis in parts:
+        return lambda items: tuple(readers[0](item) for item in items)
+    return lambda items: tuple(read(item) for read, item in zip(readers, items, strict=True))
+
+
+def _whole(kind: type[Any]) -> Callable[[Any], Any]:
+    """How a value inside an event comes back; unlike an event it is written with all its fields."""
+    readers = _readers(kind)
+
+    def read(body: Body) -> Any:
+        known = {name: item for name, item in body.items() if item is not None}
+        return kind(**{name: readers[name](item) for name, item in known.items()})
+
+    return read
+
+
 def _same(value: Any) -> Any:
     return value
 
 
-_DEFAULTS: dict[type[Any], Defaults] = {
-    kind: _defaults(kind) for kind in (*_EVENTS.values(), Attempt, TriggerOrigin)
-}
+_DEFAULTS: dict[type[Any], Defaults] = {kind: _defaults(kind) for kind in _EVENTS.values()}
 _READERS = {name: _readers(kind) for name, kind in _EVENTS.items()}
 _EXECUTION = tuple(
     (name, default)
