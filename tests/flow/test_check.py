@@ -45,7 +45,6 @@ def test_properties_are_judged_against_the_type() -> None:
     )
     assert [(code, line) for code, line, _ in told(text)] == [
         ("UNKNOWN_PROPERTY", 6),
-        ("MISSING_PROPERTY", 4),
         ("WRONG_TYPE", 7),
     ]
 

@@ -141,6 +141,12 @@ tasks:
     assert str(parsed.faults[1]).startswith("one.yml:3:1 UNKNOWN_PROPERTY")
 
 
+def test_a_misspelt_property_is_not_missing_as_well() -> None:
+    text = flow_text(a_log()).replace("tasks:", "tusks:")
+    assert told(text)[0][:2] == ("UNKNOWN_PROPERTY", 3)
+    assert len(told(text)) == 1
+
+
 def test_unknown_properties_pass_when_reading_is_not_strict() -> None:
     text = flow_text(a_log(), "tusks: 1")
     assert parse_flow(text).flow is None

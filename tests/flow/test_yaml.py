@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from penstock_runner.flow.faults import Fault
+from penstock_runner.flow.sites import templates
 from penstock_runner.flow.yaml import Document, decode, load_documents
 
 
@@ -145,6 +146,7 @@ plain: one
 @pytest.mark.parametrize("name", ["literal", "folded", "double", "single", "plain"])
 def test_a_place_inside_a_scalar_is_found_in_the_file(name: str) -> None:
     document = load(SCALARS)
+    assert f"/{name}" in [pointer for pointer, _ in templates(document.data)]
     data = document.data
     assert isinstance(data, dict)
     value = data[name]

@@ -19,7 +19,7 @@ from penstock_runner.flow.binding import Binder
 from penstock_runner.flow.catalogue import Catalogue, TypeInfo
 from penstock_runner.flow.cycles import in_circles
 from penstock_runner.flow.document import Document, pointer_of
-from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity
+from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity, without_echoes
 from penstock_runner.flow.flow_rules import flow_faults, property_names
 from penstock_runner.flow.labels import offending, read_labels
 from penstock_runner.flow.literals import is_template
@@ -61,9 +61,10 @@ def check(parsed: Parsed, catalogue: Catalogue) -> tuple[Fault, ...]:
     checker = _Checker(parsed, data, catalogue)
     name = flow_name(data)
     told = {(fault.code, fault.pointer) for fault in parsed.faults}
+    found = list(islice(checker.faults(), MAX_FAULTS))
     return tuple(
         replace(fault, flow=name)
-        for fault in islice(checker.faults(), MAX_FAULTS)
+        for fault in without_echoes(found, parsed.faults)
         if (fault.code, fault.pointer) not in told
     )
 

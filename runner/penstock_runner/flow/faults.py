@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,3 +37,18 @@ class Fault:
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.path}:{self.line}:{self.column} {self.code} {self.message}{hint}"
+
+
+def misspelt(faults: Iterable[Fault]) -> frozenset[str]:
+    """The pointers of properties that are there, but under a misspelt name."""
+    return frozenset(
+        fault.pointer.rpartition("/")[0] + "/" + fault.hint.split("'")[1]
+        for fault in faults
+        if fault.code == "UNKNOWN_PROPERTY" and fault.hint and "'" in fault.hint
+    )
+
+
+def without_echoes(faults: Sequence[Fault], told: Sequence[Fault] = ()) -> list[Fault]:
+    """The faults without those about a lack that a misspelt name explains already."""
+    known = misspelt((*told, *faults))
+    return [f for f in faults if f.code != "MISSING_PROPERTY" or f.pointer not in known]

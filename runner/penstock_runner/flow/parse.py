@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from penstock_runner.flow.binding import Binder
 from penstock_runner.flow.defaults import Given, apply_defaults, read_defaults
 from penstock_runner.flow.document import Document
-from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.faults import Fault, Severity, without_echoes
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.yaml import load_documents
 
@@ -103,7 +103,7 @@ def _parse(
     effective_data = apply_defaults(data, read_defaults(data), global_defaults)
     effective, faults = _effective(document, data, effective_data, flow, binder.faults)
     name = flow_name(data)
-    in_order = sorted(faults, key=lambda fault: (fault.line, fault.column))
+    in_order = sorted(without_echoes(faults), key=lambda fault: (fault.line, fault.column))
     blocked = any(fault.severity is Severity.ERROR for fault in in_order)
     return Parsed(
         document=document,

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from penstock_runner.flow.document import pointer_of
+from penstock_runner.flow.literals import is_template
 from penstock_runner.flow.types import FLOWABLES, Flowable, canonical
 
 _PARTS = ("tasks", "errors", "finally", "afterExecution")
@@ -137,3 +138,16 @@ def nested(value: object, pointer: str) -> Iterator[tuple[str, Mapping[str, obje
         for index, item in enumerate(value):
             if isinstance(item, dict | list):
                 yield from nested(item, f"{pointer}/{index}")
+
+
+def templates(value: object, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of the data that is rendered later, with its pointer."""
+    if isinstance(value, str):
+        if is_template(value):
+            yield pointer, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from templates(item, pointer + pointer_of(name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from templates(item, f"{pointer}/{index}")
