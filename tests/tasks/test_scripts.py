@@ -13,6 +13,7 @@ from tests.jobs.harness import job, now, settings
 from penstock_runner.jobs.inprocess import InProcess
 from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.protocol import Job, JobId, Report
+from penstock_runner.tasks import places
 from penstock_runner.tasks.storage import LocalStorage
 
 LANGUAGES = {
@@ -264,3 +265,32 @@ def test_commands_have_the_tools_of_their_language(tmp_path: Path) -> None:
     heard = Heard()
     report = run(tmp_path, "perl.Commands", heard, commands=["perl -e 'print 6 * 7'"])
     assert (report.state, heard.texts()) == ("SUCCESS", ["42"])
+
+
+def test_input_files_may_name_the_working_directory(tmp_path: Path) -> None:
+    heard = Heard()
+    run(
+        tmp_path,
+        "shell.Commands",
+        heard,
+        inputFiles={"where.txt": "{{ workingDir }}"},
+        targetOS="AUTO",
+        commands=['test "$(cat where.txt)" = "$PWD" && echo same'],
+    )
+    assert heard.texts() == ["same"]
+
+
+def test_namespace_files_are_there_and_input_files_win(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path / "storage")
+    for name in ("lib/a.txt", "b.txt"):
+        storage.put_bytes(places.namespace_file("team.app", name), b"namespace")
+    heard = Heard()
+    run(
+        tmp_path,
+        "shell.Commands",
+        heard,
+        namespaceFiles={"enabled": True},
+        inputFiles={"b.txt": "input"},
+        commands=["cat lib/a.txt; echo; cat b.txt"],
+    )
+    assert heard.texts() == ["namespace", "input"]

@@ -243,14 +243,18 @@ class JobContext:
         return folder
 
     def place_files(
-        self, *, namespace_files: Mapping[str, Any] | None = None, input_files: object = None
+        self,
+        *,
+        namespace_files: Mapping[str, Any] | None = None,
+        input_files: object = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         """Put namespace files and `inputFiles` (unrendered) into the working directory."""
         where = {
             "workspace": self._folders,
             "storage": self.storage,
             "namespace": self.namespace,
-            "render": self.renderer.typed,
+            "render": (self.renderer.having(more) if more else self.renderer).typed,
         }
         first = files.place_namespace_files(namespace_files, **where)  # type: ignore[arg-type]
         second = files.place_input_files(input_files, **where)  # type: ignore[arg-type]

@@ -43,7 +43,11 @@ class ScriptContext(RunContext, Protocol):
     def output_dir(self) -> Path: ...
 
     def place_files(
-        self, *, namespace_files: Mapping[str, Any] | None = None, input_files: object = None
+        self,
+        *,
+        namespace_files: Mapping[str, Any] | None = None,
+        input_files: object = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         """Put namespace files and `inputFiles` (unrendered) into the working directory."""
         ...
@@ -168,7 +172,9 @@ class Script:
         if properties.has_output_dir:
             self.more["outputDir"] = str(ctx.output_dir)
         ctx.place_files(
-            namespace_files=properties.namespace_files, input_files=properties.input_files
+            namespace_files=properties.namespace_files,
+            input_files=properties.input_files,
+            more=self.more,
         )
 
     def render(self, text: str) -> str:
