@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.state import State
+from penstock_runner.engine.state import Execution, State, TaskRun
 from penstock_server.store import bodies
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -39,6 +39,19 @@ def test_every_event_comes_back(kind: type[Any]) -> None:
     event = sample(kind)
     assert None not in [getattr(event, item.name) for item in fields(kind)]
     assert bodies.event_from_json(bodies.event_to_json(event)) == event
+
+
+def test_every_field_of_a_task_run_comes_back() -> None:
+    run = sample(TaskRun)
+    text = bodies.run_to_json(run)
+    assert bodies.run_from_json(text, key=run.key, task_id=run.task_id, order=run.order) == run
+
+
+def test_every_field_of_an_execution_comes_back() -> None:
+    whole = sample(Execution)
+    columns = ("id", "namespace", "flow_id", "flow_revision", "version", "runs")
+    known = {name: getattr(whole, name) for name in columns}
+    assert bodies.execution_from_json(bodies.execution_to_json(whole), **known) == whole
 
 
 def test_what_an_event_leaves_out_comes_back_as_its_default() -> None:
