@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
 
 def _warm(registry: Registry) -> None:
     """Import what every execution needs before the processes are forked."""
+    import_module("penstock_runner.expressions.program")
     for name in registry.names("task"):
         if registry.is_inline(name) or registry.is_flowable(name):
             registry.load(name)

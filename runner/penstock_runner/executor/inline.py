@@ -97,14 +97,14 @@ class InlineRender:
         """A template as text."""
         if "{" not in template:
             return template
-        return self.expressions.render(template, self.variables, self.services)
+        return self.expressions.render(template, self.variables, self.services, inline=True)
 
     def typed(self, value: object) -> object:
         """Texts through maps and lists; a lone expression keeps its type."""
         if isinstance(value, str):
             if "{" not in value:
                 return value
-            return self.expressions.render_typed(value, self.variables, self.services)
+            return self.expressions.render_typed(value, self.variables, self.services, inline=True)
         if isinstance(value, Mapping):
             return {self.text(str(k)): self.typed(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
@@ -113,7 +113,7 @@ class InlineRender:
 
     def deep(self, value: object) -> object:
         """Texts through maps and lists, as text."""
-        return self.expressions.render_deep(value, self.variables, self.services)
+        return self.expressions.render_deep(value, self.variables, self.services, inline=True)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -131,8 +131,6 @@ class Stepper:
         if known is None:
             expressions = self.around.expressions
             known = self.registry.is_inline(task.kind) and is_pure(task.properties, expressions)
-            if known and "render" in str(task.properties):
-                known = is_pure(live.loaded.flow.variables, expressions)
             live.loaded.inline[task.id] = known
         return known
 
@@ -160,10 +158,12 @@ class Stepper:
             else:
                 outputs = result
         except NotInline:
-            live.loaded.inline[task.id] = False
-            self._make_job(live, command, task)
+            self._elsewhere(live, command, task)
             return
         except TaskFailed as failed:
+            if isinstance(failed.__cause__, NotInline):
+                self._elsewhere(live, command, task)
+                return
             state, outputs, error = State.FAILED, failed.outputs, str(failed)
         except (ExpressionFailed, UnknownType) as failed:
             state, error = State.FAILED, str(failed)
@@ -190,6 +190,11 @@ class Stepper:
         )
         if ctx.exit_state is not None:
             live.feed(e.ExitRequested(at=at, key=command.key, state=ctx.exit_state))
+
+    def _elsewhere(self, live: Live, command: c.RunJob, task: Task) -> None:
+        """What only turned out while rendering: this task is a job, now and the next time."""
+        live.loaded.inline[task.id] = False
+        self._make_job(live, command, task)
 
     def _instance(self, task: Task, ctx: InlineContext) -> Any:
         cls: type[TaskProperties] = self.registry.load(task.kind)
