@@ -396,6 +396,28 @@ def test_a_worker_is_replaced_after_its_jobs(tmp_path: Path) -> None:
     assert states == ["SUCCESS"] * 7
 
 
+def test_workers_that_are_idle_for_long_are_let_go_but_one(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    wanted = [
+        commands("echo begun", f"while ! test -e {go}; do sleep 0.02; done", key=f"j{n}")
+        for n in range(4)
+    ]
+    with runner(tmp_path, limits=Limits(idle_worker=0.2)) as core:
+        core.send(*[each.to_wire() for each in wanted])
+        for each in wanted:
+            core.until(each.key, lambda m, k=each.key: m["type"] == "logs" and m["key"] == k)
+        children = Path(f"/proc/{core.pid}/task/{core.pid}/children")
+        assert len(children.read_text().split()) == 8
+        go.touch()
+        for each in wanted:
+            core.report(each)
+        until = time.monotonic() + DEADLINE
+        while len(children.read_text().split()) > 1:
+            assert time.monotonic() < until, children.read_text()
+            select.select([], [], [], 0.02)
+        assert core.do(commands("true", key="next"))["state"] == "SUCCESS"
+
+
 def test_a_drained_runner_ends_its_jobs_and_itself(tmp_path: Path) -> None:
     go = tmp_path / "go"
     wanted = commands("echo begun", f"while ! test -e {go}; do sleep 0.02; done")

@@ -24,6 +24,7 @@ class Seat:
         self.descriptors = descriptors
         self.job: LiveJob | None = None
         self.jobs_done = 0
+        self.idle_since: float | None = None
         self.listening = 0
         self.closed = False
 
@@ -55,6 +56,12 @@ class Crew:
         """A worker without a job; the one that has done most, so that few stay in use."""
         free = [seat for seat in self._seats.values() if seat.job is None]
         return max(free, key=lambda seat: seat.jobs_done, default=None)
+
+    def surplus(self, now: float, patience: float) -> list[Seat]:
+        """Workers that have been idle for so long, without the one that is always kept."""
+        free = [seat for seat in self._seats.values() if seat.job is None]
+        stale = [s for s in free if s.idle_since is not None and now - s.idle_since >= patience]
+        return stale[: len(free) - 1]
 
     def fork(self) -> Seat:
         """One more worker."""

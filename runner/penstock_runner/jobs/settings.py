@@ -25,6 +25,7 @@ class Limits:
     output_bytes: int = 1024 * 1024
     summary_bytes: int = 1024 * 1024
     jobs_per_worker: int = 200
+    idle_worker: float = 60.0
     call: float = 60.0
 
 

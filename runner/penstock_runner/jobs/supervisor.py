@@ -262,10 +262,14 @@ class Supervisor:
 
     def _recycle(self, seat: Seat) -> None:
         seat.jobs_done += 1
+        seat.idle_since = time.monotonic()
         if seat.jobs_done >= self._limits.jobs_per_worker:
-            self._forget_channel(seat)
-            self._crew.remove(seat)
-            self._cleaners.add(seat.pid)
+            self._retire(seat)
+
+    def _retire(self, seat: Seat) -> None:
+        self._forget_channel(seat)
+        self._crew.remove(seat)
+        self._cleaners.add(seat.pid)
 
     # time
 
@@ -273,12 +277,16 @@ class Supervisor:
         dues = [due for job in self._jobs.values() if (due := job.next_due) is not None]
         if self._drain_until is not None:
             dues.append(self._drain_until)
+        if len(self._crew) > 1:
+            dues.append(time.monotonic() + self._limits.idle_worker)
         return max(0.0, min(dues) - time.monotonic()) if dues else None
 
     def _keep_time(self) -> None:
         now = time.monotonic()
         for job in list(self._jobs.values()):
             stopping.keep_time(job, limits=self._limits, now=now)
+        for seat in self._crew.surplus(now, self._limits.idle_worker):
+            self._retire(seat)
         if self._drain_until is not None and now >= self._drain_until:
             self._drain_until = now + 2 * self._limits.kill_grace
             for job in list(self._jobs.values()):
