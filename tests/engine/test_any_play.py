@@ -12,6 +12,7 @@ from tests.engine.trees import flows
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
+from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.fold import Fold, fold
 from penstock_runner.engine.plan import FINALLY, Plan
 from penstock_runner.engine.restarts import restartable
@@ -19,6 +20,7 @@ from penstock_runner.engine.state import Execution, State
 from penstock_runner.flow.model import Flow
 
 ENDS = [State.SUCCESS] * 3 + [State.FAILED] * 2 + [State.WARNING, State.KILLED]
+EXITS = [State.SUCCESS, State.WARNING, State.FAILED, State.CANCELLED, State.KILLED]
 TRUTHS = ["true", "true", "false", ""]
 
 
@@ -122,6 +124,10 @@ class AnyPlay(RuleBasedStateMachine):
                     return
                 if how == "start":
                     self.tell(e.JobStarted(**where))
+                if data.draw(st.integers(0, 9)) == 0:
+                    state = data.draw(st.sampled_from(EXITS))
+                    self.tell(e.ExitRequested(at=self.at, key=command.key, state=state))
+                self.report(command)
                 self.tell(e.JobEnded(**where, state=data.draw(st.sampled_from(ENDS))))
             case c.Evaluate():
                 failed = data.draw(st.integers(0, 9)) == 0
@@ -159,6 +165,19 @@ class AnyPlay(RuleBasedStateMachine):
                 self.children.append(command)
             case _:
                 raise AssertionError(command)
+
+    def report(self, command: c.RunJob) -> None:
+        """A working directory tells of its children before its end."""
+        node = self.plan.node(command.task_id)
+        if node.role is not Role.DIRECTORY:
+            return
+        history = ((State.CREATED, self.at), (State.RUNNING, self.at), (State.SUCCESS, self.at))
+        children = tuple(
+            e.ChildEnd(task_id=task.id, history=history, attempt_state=State.SUCCESS)
+            for task in node.task.branches["tasks"]
+        )
+        where = {"at": self.at, "key": command.key, "attempt": command.attempt}
+        self.tell(e.ChildrenReported(**where, children=children))
 
     @precondition(lambda self: self.children)
     @rule(state=st.sampled_from(ENDS))
@@ -247,6 +266,9 @@ class AnyPlay(RuleBasedStateMachine):
         if not hasattr(self, "plan") or self.restarts:
             return
         for run in self.fold.runs.values():
+            parent = self.plan.node(self.plan.node(run.task_id).parent)
+            if parent.role is Role.DIRECTORY:
+                continue  # a second attempt of the directory runs its children again
             ends = [state for state, _ in run.history if state.terminal and state != "FAILED"]
             assert len(ends) <= 1, run
 

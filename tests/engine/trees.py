@@ -47,7 +47,7 @@ class Tree:
         if depth > 0:
             kinds += ["Sequential", "Parallel", "Dag", "If", "ForEach", "EachParallel"]
             kinds += ["AllowFailure", "Switch", "LoopUntil", "Parallel", "Parallel", "Sequential"]
-        kinds += ["Pause", "Subflow"]
+        kinds += ["Pause", "Subflow", "WorkingDirectory"]
         kind = self.draw(st.sampled_from(kinds))
         return self.leaf() if kind == "job" else self.flowable(kind, depth)
 
@@ -86,7 +86,11 @@ class Tree:
                 properties = self.draw(
                     st.sampled_from([{}, {"delay": "PT1S"}, {"timeout": "PT1S"}])
                 )
-                return group(name, kind, properties=properties, **more)
+                if depth > 0 and self.draw(st.booleans()):
+                    branches = {"tasks": self.tasks(depth - 1, 2)}
+                return group(name, kind, properties=properties, branches=branches, **more)
+            case "WorkingDirectory":
+                branches = {"tasks": (job(self.name()),)}
             case "Subflow":
                 wait = self.draw(st.booleans())
                 properties = {"namespace": "team", "flowId": "child", "wait": wait}

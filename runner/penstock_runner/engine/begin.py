@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from penstock_runner.engine import batches, pauses, subflows
 from penstock_runner.engine import commands as c
-from penstock_runner.engine.draft import WAITING, Draft, sent
+from penstock_runner.engine.draft import WAITING, Draft
 from penstock_runner.engine.flowables.api import Role, Undecidable
 from penstock_runner.engine.groups import Group
 from penstock_runner.engine.outcomes import allowed
@@ -29,16 +29,17 @@ def open_ready(draft: Draft, group: Group) -> bool:
         straight = _goes_straight(node)
         fresh.append((draft.create(group, node, value, attempts=int(straight)), node))
     for run, node in fresh:
-        begin(draft, run, node)
+        if _goes_straight(node):
+            draft.command(c.RunJob(key=run.key, attempt=run.attempt, task_id=run.task_id))
+        else:
+            begin(draft, run, node)
     return bool(fresh)
 
 
 def begin(draft: Draft, run: TaskRun, node: Node) -> None:
     """Take a created task run as far as it goes without news from outside."""
     gate = node.task.run_if
-    if _goes_straight(node) and sent(run):
-        draft.command(c.RunJob(key=run.key, attempt=run.attempt, task_id=run.task_id))
-    elif gate is None:
+    if gate is None:
         launch(draft, run, node)
     elif constant(gate):
         run_if(draft, run, node, {"runIf": gate})

@@ -62,12 +62,10 @@ class Draft:
                 history = (*history, (state, self.at))
         if history is not self.head.history:
             self.head = replace(self.head, history=history)
-            self.touched = True
 
     def update(self, **changes: object) -> None:
         """Change fields of the execution."""
         self.head = replace(self.head, **changes)  # type: ignore[arg-type]
-        self.touched = True
 
     def fact(self, name: str) -> object:
         """What the engine has noted on the execution."""
@@ -113,6 +111,7 @@ class Draft:
         if self.runs.pop(key, None) is not None:
             self.changed.discard(key)
             self.removed.add(key)
+            self.touched = True
             self.paused.discard(key)
             self.held.discard(key)
             self.groups.pop(key, None)

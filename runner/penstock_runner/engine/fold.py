@@ -38,7 +38,9 @@ class Fold:
 
     def __init__(self, plan: Plan, execution: Execution) -> None:
         self._draft = Draft(plan, execution)
-        self._whole: Execution | None = execution
+        self._whole = execution
+        self._whole_of = self._draft.head
+        self._frozen = execution.runs
         self.runs: Mapping[RunKey, TaskRun] = MappingProxyType(self._draft.runs)
         index(self._draft)
         if execution.state is State.RESTARTED:
@@ -95,10 +97,14 @@ class Fold:
 
     def execution(self) -> Execution:
         """The whole execution, frozen; built anew only when something has changed."""
-        if self._draft.touched or self._whole is None:
-            runs = MappingProxyType(dict(self._draft.runs))
-            self._whole = replace(self._draft.head, runs=runs)
-            self._draft.touched = False
+        draft = self._draft
+        if draft.touched:
+            self._frozen = MappingProxyType(dict(draft.runs))
+            draft.touched = False
+        elif self._whole_of is draft.head:
+            return self._whole
+        self._whole = replace(draft.head, runs=self._frozen)
+        self._whole_of = draft.head
         return self._whole
 
     def saved(self, version: int) -> None:

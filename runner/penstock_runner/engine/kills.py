@@ -73,12 +73,30 @@ def exit_now(draft: Draft, event: e.ExitRequested) -> None:
     """A task ends the execution in a state of its choice; what runs beside it goes on."""
     run = draft.runs.get(event.key)
     root = draft.groups.get(ROOT)
-    if run is None or run.state.terminal or root is None or draft.state.terminal or draft.killing:
+    if run is None or root is None or draft.state.terminal or draft.killing:
+        return
+    if run.state.terminal and run.state is not State.SUCCESS:
         return
     if event.state is State.KILLED:
         requested(draft, e.KillRequested(at=event.at, state=State.KILLED))
         return
-    attempts.close(draft, run, event.state)
+    if run.state.terminal:
+        run = draft.move(run, event.state)
+    else:
+        run = attempts.close(draft, run, event.state)
+    _recall(draft, root)
     end_around(draft, run, event.state)
     draft.note(exit=event.state.value, end=event.state.value)
     draft.dirty.append(root)
+
+
+def _recall(draft: Draft, group: Group) -> None:
+    """Take back the jobs that were asked for and have not started."""
+    for key in list(group.children):
+        run = draft.runs[key]
+        inner = draft.groups.get(key)
+        if inner is not None:
+            _recall(draft, inner)
+        elif sent(run) and draft.node(run).role in (Role.JOB, Role.DIRECTORY):
+            draft.command(c.CancelJob(key=run.key, attempt=run.attempt))
+            draft.end(draft.note_run(run, cut=True), State.KILLED)

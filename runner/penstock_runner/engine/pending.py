@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from penstock_runner.engine import batches, ends, pauses, slas, subflows
 from penstock_runner.engine import commands as c
-from penstock_runner.engine import ends, pauses, subflows
 from penstock_runner.engine.draft import Draft, sent, started
 from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.flowables.loop import questions
@@ -23,19 +23,20 @@ def pending(draft: Draft) -> Iterator[c.Command]:
     gate = draft.fact("gate")
     if gate is not None:
         yield c.Evaluate(key=None, purpose=str(gate), expressions=_asked_of_flow(draft, str(gate)))
+    yield from slas.pending(draft)
     for run in sorted(draft.runs.values(), key=lambda each: each.order):
         if run.state.terminal or not draft.plan.knows(run.task_id):
             continue
         node = draft.node(run)
         gate = run.facts.get("gate")
         if gate is not None:
-            expressions = _asked(run, node, str(gate))
+            expressions = _asked(draft, run, node, str(gate))
             yield c.Evaluate(key=run.key, purpose=str(gate), expressions=expressions)
         elif node.role in (Role.JOB, Role.DIRECTORY) and (sent(run) or started(run)):
             yield c.RunJob(key=run.key, attempt=run.attempt, task_id=run.task_id)
 
 
-def _asked(run: TaskRun, node: Node, gate: str) -> Mapping[str, object]:
+def _asked(draft: Draft, run: TaskRun, node: Node, gate: str) -> Mapping[str, object]:
     if gate.split("#", maxsplit=1)[0] == "runIf":
         return {"runIf": node.task.run_if}
     if node.flowable.repeats and run.facts.get("looking"):
@@ -43,8 +44,10 @@ def _asked(run: TaskRun, node: Node, gate: str) -> Mapping[str, object]:
     match node.role:
         case Role.PAUSE:
             return pauses.said(node.task)
-        case Role.SUBFLOW | Role.BATCHES:
+        case Role.SUBFLOW:
             return subflows.said(node.task)
+        case Role.BATCHES:
+            return batches.questions(draft, run, node)
         case _:
             return node.flowable.asks(node.task)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine import kills
@@ -62,6 +64,15 @@ def ask(draft: Draft, place: int, assertion: str) -> None:
     draft.command(c.Evaluate(key=None, purpose=purpose, expressions={"assert": assertion}))
     facts = {f"{PURPOSE}{place}": purpose, f"{PURPOSE}{place}.asked": count, _stale(place): None}
     draft.note(**facts)
+
+
+def pending(draft: Draft) -> Iterator[c.Evaluate]:
+    """The assertions that were asked for and have no answer."""
+    for place, sla in enumerate(draft.plan.flow.sla):
+        purpose = draft.fact(f"{PURPOSE}{place}")
+        if purpose is not None and not draft.state.terminal:
+            asked = {"assert": sla.assertion}
+            yield c.Evaluate(key=None, purpose=str(purpose), expressions=asked)
 
 
 def answered(draft: Draft, event: e.Evaluated) -> None:
