@@ -67,3 +67,22 @@ def test_an_exit_gives_its_state_to_the_task_its_parents_and_the_execution() -> 
     world.tell(e.JobEnded(at=NOON, key=A, attempt=1, state=State.SUCCESS)).run()
     assert world.states() == {"s": "WARNING", "a": "WARNING", "f": "SUCCESS"}
     assert world.ends() == [State.WARNING]
+
+
+def test_an_exit_that_is_told_after_the_end_takes_back_what_was_opened() -> None:
+    world = World(flow(job("a"), job("b")), silent={"b"}).start()
+    world.todo.clear()
+    world.tell(e.JobEnded(at=NOON, key=A, attempt=1, state=State.SUCCESS))
+    world.tell(e.ExitRequested(at=NOON, key=A, state=State.WARNING))
+    assert world.states() == {"a": "WARNING", "b": "KILLED"}
+    assert world.asked(c.CancelJob) == [c.CancelJob(key=RunKey("b"), attempt=1)]
+    assert world.ends() == [State.WARNING]
+
+
+def test_a_job_that_succeeds_although_cancelled_is_killed_and_keeps_its_outputs() -> None:
+    world = World(flow(job("a")), silent={"a"}).start()
+    world.tell(e.JobStarted(at=NOON, key=A, attempt=1)).tell(KILL)
+    done = e.JobEnded(at=NOON, key=A, attempt=1, state=State.SUCCESS, outputs={"x": 1})
+    world.tell(done)
+    assert world.states() == {"a": "KILLED"}
+    assert world.fold.run(A).outputs == {"x": 1}

@@ -188,3 +188,12 @@ def test_a_limit_that_cancels_or_fails_ends_the_execution_without_a_task() -> No
     assert world.history() == "CREATED FAILED"
     assert world.logs() == ["Flow is FAILED due to concurrency limit exceeded"]
     assert world.ends() == [F]
+
+
+def test_a_failed_finally_is_what_a_restart_runs_again() -> None:
+    world = World(flow(job("a"), finally_=(job("f"),)), outcomes={"f": [F]}).start().run()
+    assert world.state is F
+    world.tell(RESTART).run()
+    assert world.states() == {"a": "SUCCESS", "f": "SUCCESS"}
+    assert world.state is State.SUCCESS
+    assert [command.attempt for command in world.asked(c.RunJob)] == [1, 1, 2]

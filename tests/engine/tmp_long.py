@@ -1,0 +1,359 @@
+"""Any flow, any order of news, late and doubled reports: what always holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings, target
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.engine.story import NOON, execution
+from tests.engine.trees import flows
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.flowables.api import Role
+from penstock_runner.engine.fold import Fold, fold
+from penstock_runner.engine.plan import FINALLY, Plan
+from penstock_runner.engine.restarts import restartable
+from penstock_runner.engine.state import Execution, State
+from penstock_runner.flow.model import Flow
+
+ENDS = [State.SUCCESS] * 3 + [State.FAILED] * 2 + [State.WARNING, State.KILLED]
+EXITS = [State.SUCCESS, State.WARNING, State.FAILED, State.CANCELLED, State.KILLED]
+TRUTHS = ["true", "true", "false", ""]
+
+
+def differing(one: Execution, other: Execution) -> list[object]:
+    """The task runs that are not the same, and the executions when it is not that."""
+    keys = dict.fromkeys([*one.runs, *other.runs])
+    runs = [
+        (one.runs.get(key), other.runs.get(key))
+        for key in keys
+        if one.runs.get(key) != other.runs.get(key)
+    ]
+    return runs or ([] if one == other else [one, other])
+
+
+class AnyPlay(RuleBasedStateMachine):
+    """Plays runner, renderer, timers, children and a person for one drawn flow."""
+
+    @initialize(flow=flows())
+    def begin(self, flow: Flow) -> None:
+        self.plan = Plan.of(flow)
+        self.first = execution()
+        self.fold = Fold(self.plan, self.first)
+        self.stored = self.first
+        self.events: list[e.Event] = []
+        self.commands: list[c.Command] = []
+        self.waiting: list[c.Command] = []
+        self.children: list[c.StartSubflow] = []
+        self.kills = 0
+        self.restarts = 0
+        self.at = NOON
+        self.tell(e.Started(at=self.at))
+
+    def tell(self, event: e.Event) -> None:
+        self.events.append(event)
+        before_kill = self.kills
+        if isinstance(event, e.KillRequested):
+            self.kills += 1
+        commands = self.fold.feed(event)
+        # The same news told to the stored execution, from nothing else, decides the same.
+        stored = fold(self.plan, self.stored, [event])
+        assert stored.commands == commands
+        assert differing(stored.execution, self.fold.execution()) == []
+        self.stored = stored.execution
+        self.commands.extend(commands)
+        self.waiting.extend(
+            command
+            for command in commands
+            if isinstance(command, c.RunJob | c.Evaluate | c.StartTimer | c.StartSubflow)
+        )
+        self.checked(commands, before_kill)
+
+    def checked(self, commands: tuple[c.Command, ...], kills: int) -> None:
+        over = self.ends() - sum(isinstance(x, c.End) for x in commands) > self.restarts
+        over = over and not isinstance(self.events[-1], e.RestartRequested)
+        for command in commands:
+            opens = isinstance(command, c.RunJob | c.Evaluate | c.StartTimer | c.StartSubflow)
+            assert not (over and opens), commands
+            over = over or isinstance(command, c.End)
+        if kills == 0:
+            return
+        for command in commands:
+            if isinstance(command, c.RunJob | c.StartSubflow):
+                task = self.plan.node(self.fold.run(command.key).task_id)
+                around = [task, *self.plan.parents(task.task.id)]
+                stages = {node.stage for node in around}
+                assert stages & {FINALLY, "afterExecution"}, f"{command.key} began after a kill"
+
+    def ends(self) -> int:
+        return sum(isinstance(command, c.End) for command in self.commands)
+
+    @precondition(lambda self: self.ends() > self.restarts)
+    @rule(chance=st.integers(0, 2))
+    def restart(self, chance: int) -> None:
+        if chance == 0 and self.restarts < 3:
+            failed = any(restartable(run) for run in self.fold.runs.values())
+            kills, self.kills = self.kills, 0
+            self.tell(e.RestartRequested(at=self.at))
+            if self.fold.head.attempt_number > self.restarts + 1:
+                self.restarts += 1
+            else:
+                self.kills = kills
+                assert not failed or self.fold.state is not State.FAILED
+
+    def later(self) -> None:
+        self.at += timedelta(seconds=1)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def news(self, data: st.DataObject) -> None:
+        self.later()
+        place = data.draw(st.integers(0, len(self.waiting) - 1))
+        self.answer(self.waiting.pop(place), data)
+
+    def answer(self, command: c.Command, data: st.DataObject) -> None:
+        match command:
+            case c.RunJob():
+                how = data.draw(st.sampled_from(["start", "end", "end", "end", "lost"]))
+                where = {"at": self.at, "key": command.key, "attempt": command.attempt}
+                if how == "lost":
+                    self.tell(e.JobLost(**where))
+                    return
+                if how == "start":
+                    self.tell(e.JobStarted(**where))
+                if data.draw(st.integers(0, 9)) == 0:
+                    state = data.draw(st.sampled_from(EXITS))
+                    self.tell(e.ExitRequested(at=self.at, key=command.key, state=state))
+                self.report(command)
+                self.tell(e.JobEnded(**where, state=data.draw(st.sampled_from(ENDS))))
+            case c.Evaluate():
+                failed = data.draw(st.integers(0, 9)) == 0
+                values = {
+                    name: data.draw(st.sampled_from(TRUTHS)) if "{" in str(asked) else asked
+                    for name, asked in command.expressions.items()
+                }
+                self.tell(
+                    e.Evaluated(
+                        at=self.at,
+                        key=command.key,
+                        purpose=command.purpose,
+                        values={} if failed else values,
+                        error="wrong" if failed else None,
+                    )
+                )
+            case c.StartTimer():
+                self.at = max(self.at, command.at)
+                self.tell(
+                    e.TimerFired(
+                        at=self.at,
+                        key=command.key,
+                        attempt=command.attempt,
+                        purpose=command.purpose,
+                    )
+                )
+            case c.StartSubflow():
+                child = {
+                    "at": self.at,
+                    "key": command.key,
+                    "attempt": command.attempt,
+                    "execution_id": f"{command.key}/{command.attempt}",
+                }
+                self.tell(e.SubflowStarted(**child))
+                self.children.append(command)
+            case _:
+                raise AssertionError(command)
+
+    def report(self, command: c.RunJob) -> None:
+        """A working directory tells of its children before its end."""
+        node = self.plan.node(command.task_id)
+        if node.role is not Role.DIRECTORY:
+            return
+        history = ((State.CREATED, self.at), (State.RUNNING, self.at), (State.SUCCESS, self.at))
+        children = tuple(
+            e.ChildEnd(task_id=task.id, history=history, attempt_state=State.SUCCESS)
+            for task in node.task.branches["tasks"]
+        )
+        where = {"at": self.at, "key": command.key, "attempt": command.attempt}
+        self.tell(e.ChildrenReported(**where, children=children))
+
+    @precondition(lambda self: self.children)
+    @rule(state=st.sampled_from(ENDS))
+    def child_ends(self, state: State) -> None:
+        command = self.children.pop(0)
+        self.tell(
+            e.SubflowEnded(
+                at=self.at,
+                key=command.key,
+                attempt=command.attempt,
+                execution_id=f"{command.key}/{command.attempt}",
+                state=state,
+            )
+        )
+
+    @precondition(lambda self: len(self.events) > 1)
+    @rule(data=st.data())
+    def doubled(self, data: st.DataObject) -> None:
+        news = [
+            event
+            for event in self.events
+            if isinstance(
+                event,
+                e.JobStarted
+                | e.JobEnded
+                | e.JobLost
+                | e.Evaluated
+                | e.TimerFired
+                | e.SubflowStarted
+                | e.SubflowEnded
+                | e.Started,
+            )
+        ]
+        before, said = self.fold.execution(), len(self.commands)
+        self.tell(data.draw(st.sampled_from(news)))
+        assert self.fold.execution() == before
+        assert len(self.commands) == said
+
+    @precondition(lambda self: self.fold.state is State.RUNNING)
+    @rule(chance=st.integers(0, 3))
+    def pause(self, chance: int) -> None:
+        if chance == 0:
+            self.tell(e.PauseRequested(at=self.at))
+
+    @precondition(lambda self: self.fold.state is State.PAUSED)
+    @rule()
+    def resume(self) -> None:
+        self.tell(e.Resumed(at=self.at))
+
+    @rule(chance=st.integers(0, 15))
+    def kill(self, chance: int) -> None:
+        if chance == 0:
+            self.tell(e.KillRequested(at=self.at))
+
+    @invariant()
+    def nothing_is_asked_twice(self) -> None:
+        if not hasattr(self, "plan"):
+            return
+        jobs = [(x.key, x.attempt) for x in self.commands if isinstance(x, c.RunJob)]
+        assert len(jobs) == len(set(jobs))
+        timers = [
+            (x.key, x.attempt, x.purpose) for x in self.commands if isinstance(x, c.StartTimer)
+        ]
+        assert len(timers) == len(set(timers))
+        questions = [(x.key, x.purpose) for x in self.commands if isinstance(x, c.Evaluate)]
+        assert len(questions) == len(set(questions))
+
+    @invariant()
+    def what_has_not_ended_waits_for_something(self) -> None:
+        if not hasattr(self, "plan"):
+            return
+        ended = [x for x in self.commands if isinstance(x, c.End)]
+        assert len(ended) <= 1 + self.restarts
+        if len(ended) > self.restarts:
+            assert self.fold.state is ended[-1].state
+            return
+        assert (
+            self.waiting
+            or self.children
+            or self.fold.state is State.PAUSED
+            or (any(run.state is State.PAUSED for run in self.fold.runs.values()))
+        )
+
+    @invariant()
+    def an_ended_task_run_stays_ended(self) -> None:
+        if not hasattr(self, "plan") or self.restarts:
+            return
+        for run in self.fold.runs.values():
+            parent = self.plan.node(self.plan.node(run.task_id).parent)
+            if parent.role is Role.DIRECTORY:
+                continue  # a second attempt of the directory runs its children again
+            ends = [state for state, _ in run.history if state.terminal and state != "FAILED"]
+            assert len(ends) <= 1, run
+
+    def teardown(self) -> None:
+        if not hasattr(self, "plan"):
+            return
+        self.finish()
+        whole = fold(self.plan, self.first, self.events)
+        assert whole.execution == self.fold.execution()
+        assert whole.commands == tuple(self.commands)
+        target(float(len(self.fold.runs)))
+
+    def finish(self) -> None:
+        """Let everything end well: it must end."""
+        for _ in range(2000):
+            self.later()
+            if self.waiting:
+                self.close(self.waiting.pop(0))
+            elif self.children:
+                self.child_ends_well()
+            elif self.fold.state is State.PAUSED:
+                self.tell(e.Resumed(at=self.at))
+            elif paused := [r for r in self.fold.runs.values() if r.state is State.PAUSED]:
+                self.tell(e.Resumed(at=self.at, key=paused[0].key))
+            else:
+                break
+        assert self.ends() == 1 + self.restarts, self.fold.execution()
+        alive = [run for run in self.fold.runs.values() if not run.state.terminal]
+        assert not alive, alive
+
+    def child_ends_well(self) -> None:
+        command = self.children.pop(0)
+        self.tell(
+            e.SubflowEnded(
+                at=self.at,
+                key=command.key,
+                attempt=command.attempt,
+                execution_id=f"{command.key}/{command.attempt}",
+                state=State.SUCCESS,
+            )
+        )
+
+    def close(self, command: c.Command) -> None:
+        match command:
+            case c.RunJob():
+                self.tell(
+                    e.JobEnded(
+                        at=self.at,
+                        key=command.key,
+                        attempt=command.attempt,
+                        state=State.SUCCESS,
+                    )
+                )
+            case c.Evaluate():
+                values = dict.fromkeys(command.expressions, "true")
+                values["checkFrequency"] = {}
+                self.tell(
+                    e.Evaluated(at=self.at, key=command.key, purpose=command.purpose, values=values)
+                )
+            case c.StartTimer():
+                self.tell(
+                    e.TimerFired(
+                        at=max(self.at, command.at),
+                        key=command.key,
+                        attempt=command.attempt,
+                        purpose=command.purpose,
+                    )
+                )
+            case c.StartSubflow():
+                self.tell(
+                    e.SubflowStarted(
+                        at=self.at,
+                        key=command.key,
+                        attempt=command.attempt,
+                        execution_id=f"{command.key}/{command.attempt}",
+                    )
+                )
+                self.children.append(command)
+
+
+TestAnyPlay = AnyPlay.TestCase
+TestAnyPlay.settings = settings(
+    max_examples=1500,
+    stateful_step_count=30,
+    deadline=None,
+    phases=[__import__("hypothesis").Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
