@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -79,3 +79,13 @@ def default_parts(settings: RunnerSettings, now: Callable[[], datetime]) -> Part
         expressions=Expressions(),
         task_class=Registry().load,
     )
+
+
+def warm(parts: Parts) -> None:
+    """Import and compile what most jobs need, so that forked workers have it from the start."""
+    from penstock_runner.expressions.environment import NoServices
+
+    for name in ("shell.Commands", "shell.Script", "python.Script", "python.Commands"):
+        with suppress(LookupError):
+            parts.task_class(f"io.kestra.plugin.scripts.{name}")
+    parts.expressions.render("{{ warm }}", {"warm": True}, NoServices())

@@ -11,7 +11,6 @@ import contextlib
 import gc
 import itertools
 import os
-import selectors
 import signal
 import socket
 import time
@@ -25,19 +24,15 @@ from penstock_runner.jobs.crew import Crew, Seat
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.jobs.live import LiveJob, LiveProcess
 from penstock_runner.jobs.orphans import Orphans
-from penstock_runner.jobs.parts import Parts
+from penstock_runner.jobs.parts import Parts, warm
 from penstock_runner.jobs.protocol import JobId
+from penstock_runner.jobs.sockets import Sockets
 from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
 from penstock_runner.taskrunners import choice, descendants
 from penstock_runner.taskrunners.api import Ended
 
 DRAIN_SECONDS = 60.0
 STOP_SECONDS = 5.0
-WARM = (
-    "penstock_runner.tasks.shell",
-    "penstock_runner.tasks.python",
-    "penstock_runner.jobs.execute",
-)
 
 
 class Supervisor:
@@ -48,7 +43,6 @@ class Supervisor:
         self._parts = parts
         self._settings = parts.settings
         self._limits = parts.settings.limits
-        self._selector = selectors.DefaultSelector()
         self._crew = Crew(parts)
         self._orphans = Orphans()
         self._memory = processes.MemoryWatch()
@@ -60,7 +54,6 @@ class Supervisor:
         self._calls: dict[int, tuple[Seat, int]] = {}
         self._drain_until: float | None = None
         self._term = False
-        self._paused = False
 
     def run(self) -> None:
         """Work until core closes the channel, or until drained; then leave nothing behind."""
@@ -80,9 +73,7 @@ class Supervisor:
         if self._settings.run_as is not None:
             self._settings.workspaces.chmod(0o711)  # its user must reach its own folder
         self._sweep_containers()
-        for module in WARM:
-            with contextlib.suppress(ModuleNotFoundError):
-                __import__(module)
+        warm(self._parts)
         gc.collect()
         gc.freeze()
         self._wake, writer = socket.socketpair()
@@ -93,8 +84,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._terminate)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        self._selector.register(self._wake, selectors.EVENT_READ, None)
-        self._selector.register(self._core, selectors.EVENT_READ, self._core)
+        self._sockets = Sockets(self._core, self._wake)
         self._core.send(
             {
                 "type": "hello",
@@ -116,19 +106,18 @@ class Supervisor:
         return self._drain_until is not None and not self._jobs and not self._core.pending
 
     def _turn(self) -> None:
-        for key, events in self._selector.select(self._patience()):
-            if key.data is self._core:
+        for said in self._sockets.ready(self._patience()):
+            if said is self._core:
                 self._hear_core()
-            elif isinstance(key.data, Seat):
-                if events & selectors.EVENT_READ:
-                    self._hear_worker(key.data)
+            elif isinstance(said, Seat):
+                self._hear_worker(said)
             else:
                 with contextlib.suppress(BlockingIOError):
                     self._wake.recv(4096)
                 self._reap()
         self._keep_time()
         self._hand_out()
-        self._write()
+        self._sockets.write(self._crew)
         if self._drain_until is None and self._crew.idle() is None:
             self._add_worker()
 
@@ -193,7 +182,7 @@ class Supervisor:
         if len(self._crew) >= self._settings.slots:
             return None
         seat = self._crew.fork()
-        self._listen(seat)
+        self._sockets.listen(seat)
         return seat
 
     # workers
@@ -202,7 +191,7 @@ class Supervisor:
         try:
             messages = seat.channel.receive()
         except ChannelClosed:
-            self._forget_channel(seat)
+            self._sockets.forget(seat)
             return
         for message in messages:
             self._heed(seat, message)
@@ -267,7 +256,7 @@ class Supervisor:
             self._retire(seat)
 
     def _retire(self, seat: Seat) -> None:
-        self._forget_channel(seat)
+        self._sockets.forget(seat)
         self._crew.remove(seat)
         self._cleaners.add(seat.pid)
 
@@ -341,7 +330,7 @@ class Supervisor:
                 if message["type"] != "spawn":
                     self._heed(seat, message)
         job = seat.job
-        self._forget_channel(seat)
+        self._sockets.forget(seat)
         self._crew.remove(seat)
         if job is None:
             return
@@ -378,54 +367,13 @@ class Supervisor:
         self._jobs.pop(job.id, None)
         self._orphans.sweep(self._jobs.values(), self._known())
 
-    # sockets
-
-    def _write(self) -> None:
-        for seat in self._crew:
-            if seat.channel.pending:
-                with contextlib.suppress(ChannelClosed):
-                    seat.channel.flush()
-                self._listen(seat)
-        written = self._core.flush()
-        if written == self._paused:
-            self._pause(not written)
-
-    def _pause(self, paused: bool) -> None:  # noqa: FBT001 - the new state
-        """While core is slow to read, workers are not heard: floods stay where they arise."""
-        self._paused = paused
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if paused else 0)
-        self._selector.modify(self._core, wanted, self._core)
-        for seat in self._crew:
-            self._listen(seat)
-
-    def _listen(self, seat: Seat) -> None:
-        """Wait for what a worker says, and until it takes what could not be written at once."""
-        wanted = 0 if self._paused else selectors.EVENT_READ
-        if seat.channel.pending:
-            wanted |= selectors.EVENT_WRITE
-        if wanted == seat.listening or seat.closed:
-            return
-        if not wanted:
-            self._selector.unregister(seat.channel)
-        elif not seat.listening:
-            self._selector.register(seat.channel, wanted, seat)
-        else:
-            self._selector.modify(seat.channel, wanted, seat)
-        seat.listening = wanted
-
-    def _forget_channel(self, seat: Seat) -> None:
-        if seat.listening:
-            self._selector.unregister(seat.channel)
-            seat.listening = 0
-        seat.closed = True
-
     def _stop(self) -> None:
         """Kill everything, children of children included, and wait until it is gone."""
         stopping.kill_all(self._processes.values())
         stopping.kill_children(STOP_SECONDS)
         sweep(self._settings.workspaces)
         signal.set_wakeup_fd(-1)
-        self._selector.close()
+        self._sockets.close()
 
 
 def _id(message: Mapping[str, Any]) -> JobId:
