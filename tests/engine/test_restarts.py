@@ -197,3 +197,19 @@ def test_a_failed_finally_is_what_a_restart_runs_again() -> None:
     assert world.states() == {"a": "SUCCESS", "f": "SUCCESS"}
     assert world.state is State.SUCCESS
     assert [command.attempt for command in world.asked(c.RunJob)] == [1, 1, 2]
+
+
+def test_a_replay_of_a_pause_pauses_again() -> None:
+    world = World(flow(job("a"), group("wait", "Pause"), job("b"))).start().run()
+    world.tell(e.Resumed(at=NOON)).run()
+    world.tell(e.ReplayRequested(at=NOON, key=RunKey("wait"))).run()
+    assert world.states() == {"a": "SUCCESS", "wait": "PAUSED"}
+    assert world.state is State.PAUSED
+
+
+def test_a_replay_of_what_still_runs_starts_its_jobs_anew() -> None:
+    made = flow(job("a"), group("p", "Parallel", job("b"), job("c")))
+    world = World(made, silent={"c"}).start().run()
+    copy = Fold(world.plan, replace(world.fold.execution(), id="x2"))
+    copy.apply(e.ReplayRequested(at=NOON, key=RunKey("b")))
+    assert {command.key for command in copy.settle()} == {"b", "c"}

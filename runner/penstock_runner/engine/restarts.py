@@ -49,9 +49,12 @@ def restartable(run: TaskRun) -> bool:
 
 
 def replay(draft: Draft, event: e.ReplayRequested) -> None:
-    """Go on from one task run, without all that came after it."""
+    """Go on from one task run of a copy, without all that came after it.
+
+    What still ran in the original begins anew in the copy, as nobody would report it here.
+    """
     run = draft.runs.get(event.key)
-    if run is None or not draft.state.terminal:
+    if run is None or _between(draft):
         return
     _forget_after(draft, run)
     for around in tree.ancestors(draft, run):
@@ -61,7 +64,11 @@ def replay(draft: Draft, event: e.ReplayRequested) -> None:
     _reopen_around(draft, run)
     # The task decides anew what it runs: a replay starts it from its beginning.
     fresh = replace(draft.runs[run.key], facts={}, values=None, branch=None)
-    _again(draft, fresh)
+    _again(draft, fresh, anew=True)
+    for other in list(draft.runs.values()):
+        group = "stage" in other.facts
+        if other.key != run.key and not other.state.terminal and not group:
+            _again(draft, other, anew=True)
     _restarted(draft)
 
 
@@ -97,8 +104,11 @@ def _aside(draft: Draft, run: TaskRun) -> bool:
     return any(node.stage != TASKS for node in nodes)
 
 
-def _again(draft: Draft, run: TaskRun) -> None:
-    """Open one task run again: a flowable goes on, anything else starts anew."""
+def _again(draft: Draft, run: TaskRun, *, anew: bool = False) -> None:
+    """Open one task run again: a flowable goes on, anything else starts anew.
+
+    A pause that is opened again lets through; `anew` makes it pause again.
+    """
     node = draft.node(run)
     facts = _clean(run)
     if node.role in (Role.GROUP, Role.PAUSE) and "stage" in facts:
@@ -110,7 +120,7 @@ def _again(draft: Draft, run: TaskRun) -> None:
         for branch in node.branches:
             for child in list(tree.children(draft, run, node, branch)):
                 tree.set_back(draft, child)
-    going_on = node.role in (Role.GROUP, Role.PAUSE)
+    going_on = node.role is Role.GROUP or (node.role is Role.PAUSE and not anew)
     state = State.RUNNING if going_on else State.RESTARTED
     draft.move(run, state, facts={**facts, "held": True})
 
