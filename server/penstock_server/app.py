@@ -30,7 +30,7 @@ from penstock_runner.jobs.supervisor import Supervisor
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.api import routes
-from penstock_server.api.context import BasicAuth, WebContext
+from penstock_server.api.context import BasicAuth, GitHook, WebContext
 from penstock_server.clock import Clock, SystemClock
 from penstock_server.config import Settings, Told
 from penstock_server.core import process as core_process
@@ -254,9 +254,27 @@ def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) 
         settings=web_settings(settings),
         clock=clock,
         expressions=WebExpressions(told, clock),
+        git_hooks=_git_hooks(told),
     )
     routes.install(app, context)
     return app
+
+
+def _git_hooks(told: Told) -> dict[str, GitHook]:
+    """How the deliveries of each source's forge are verified; a missing secret verifies nothing."""
+    hooks: dict[str, GitHook] = {}
+    for source in git_settings(told.settings.git.model_dump()).sources:
+        if source.webhook is None:
+            continue
+        found = [told.secrets.get(name.upper()) for name in source.webhook.names]
+        known = tuple(secret for secret in found if secret)
+        if len(known) < len(found):
+            log.warning("git source %s: a webhook secret is not in the environment", source.id)
+        if known:
+            hooks[source.id] = GitHook(
+                secrets=known, forge=source.webhook.forge, allow_sha1=source.webhook.allow_sha1
+            )
+    return hooks
 
 
 class WebExpressions:

@@ -13,9 +13,11 @@ from penstock_runner.engine.state import Execution
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
+from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import Write
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.defaults import Default
+from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.clock import Clock
@@ -98,7 +100,7 @@ def make_room(
         database=database,
         starter=executor,
         clock=clock,
-        flows=lambda namespace, flow_id: flows.get(namespace, flow_id).flow,
+        flows=lambda namespace, flow_id: _known(flows, namespace, flow_id),
         expressions=expressions,
         secrets=told.secrets,
     )
@@ -127,6 +129,13 @@ def make_room(
         expressions=expressions,
         storage=storage,
     )
+
+
+def _known(flows: Flows, namespace: str, flow_id: str) -> Flow | None:
+    try:
+        return flows.get(namespace, flow_id).flow
+    except Refused:
+        return None
 
 
 def global_defaults(listed: Sequence[Mapping[str, object]]) -> list[Default]:
