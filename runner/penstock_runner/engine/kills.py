@@ -1,8 +1,9 @@
 """Ending an execution early: by a person, a parent, a broken promise, or a task.
 
 Waiting task runs end at once; running ones are cancelled and awaited, and the execution is KILLED
-when all of them have ended: nobody should read KILLED while a job still writes. Nothing new opens,
-`errors` do not run, `finally` does; a second kill ends that, too.
+when all of them have ended: nobody should read KILLED while a job still writes (Kestra does not
+wait for them). Nothing new opens, `errors` do not run, `finally` does; a second kill ends that,
+too.
 """
 
 from __future__ import annotations
