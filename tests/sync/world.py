@@ -85,8 +85,8 @@ class RememberedTriggers:
         self.saved: list[Flow] = []
         self.deleted: list[tuple[str, str]] = []
 
-    def flow_saved(self, tx: Any, flow: Flow, now: datetime) -> None:
-        self.saved.append(flow)
+    def flows_saved(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
+        self.saved += flows
 
     def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
         self.deleted.append((namespace, flow_id))

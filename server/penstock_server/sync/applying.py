@@ -28,8 +28,8 @@ from penstock_server.sync.settings import SourceSettings
 class TriggerRows(Protocol):
     """Who keeps the rows of triggers (the scheduler)."""
 
-    def flow_saved(self, tx: Any, flow: Flow, now: datetime) -> None:
-        """A flow has a new text."""
+    def flows_saved(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
+        """Flows have new texts."""
         ...
 
     def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
@@ -150,9 +150,8 @@ class Application:
     def _tell_triggers(self, tx: Any, saved: Iterable[FlowText], gone: Iterable[Item]) -> None:
         if self.triggers is None:
             return
-        for flow in saved:
-            if flow.text is not None:
-                self.triggers.flow_saved(tx, self._flow(flow), self.now)
+        changed = [self._flow(flow) for flow in saved if flow.text is not None]
+        self.triggers.flows_saved(tx, changed, self.now)
         for item in gone:
             self.triggers.flow_deleted(tx, item.namespace, item.id)
 

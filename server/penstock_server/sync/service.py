@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 Message = Mapping[str, Any]
 _GRACE = timedelta(seconds=15)
+_SOON = timedelta(seconds=1)
 _AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -133,7 +134,7 @@ class SyncService:
     # What core's loop calls
 
     def tick(self, now: datetime) -> datetime | None:
-        """Start the looks that are due; when to be called again."""
+        """Start the looks that are due; when to be called again: soon, since webhooks come in."""
         self._push_starts.tick(now)
         for source in self._sources.values():
             wakes = source.wakes
@@ -144,7 +145,8 @@ class SyncService:
             else:
                 self._start_look(source, source.following or Look(), now)
         moments = [source.wakes for source in self._sources.values()]
-        return min((one for one in moments if one is not None), default=None)
+        soon = now + _SOON
+        return min((one for one in moments if one is not None and one < soon), default=soon)
 
     def receive(self, message: Message) -> None:
         """An answer of the git process."""

@@ -1,7 +1,7 @@
 """Reading push webhooks of the forges: pure, from headers and raw bytes to a verdict.
 
-The signature is checked on the bytes as they came, before anything is parsed. What a payload says only
-tells whether to look and why: the commit itself comes from our own fetch.
+The signature is checked on the bytes as they came, before anything is parsed. What a payload says
+only tells whether to look and why: the commit itself comes from our own fetch.
 """
 
 from __future__ import annotations
