@@ -173,6 +173,13 @@ def test_a_server_that_never_answers_is_given_up(server: GitServer, repository: 
     assert code(error) == "GIT_TIMEOUT"
 
 
+def test_a_busy_host_says_when_to_come_back(server: GitServer, repository: Repository) -> None:
+    server.status, server.headers = 429, {"Retry-After": "120"}
+    with pytest.raises(GitTrouble, match="429") as error:
+        look(remote(server, repository), Wanted())
+    assert (code(error), error.value.retry_after) == ("GIT_NETWORK", 120)
+
+
 def test_credentials_do_not_follow_a_redirect_to_another_host(
     server: GitServer, repository: Repository, tmp_path: Path
 ) -> None:

@@ -59,7 +59,16 @@ def connected(remote: Remote) -> Iterator[tuple[GitClient, str]]:
 
 
 def _pool(remote: Remote) -> urllib3.PoolManager:
-    retries = Retry(total=3, connect=0, read=0, status=0, other=0, redirect=3)
+    # Left to itself, urllib3 would sleep for as long as a busy host asks.
+    retries = Retry(
+        total=3,
+        connect=0,
+        read=0,
+        status=0,
+        other=0,
+        redirect=3,
+        respect_retry_after_header=False,
+    )
     timeout = Timeout(connect=remote.connect_seconds, read=remote.read_seconds)
     options: dict[str, Any] = {"timeout": timeout, "retries": retries, "maxsize": 1}
     if remote.scheme == "https":
@@ -108,7 +117,7 @@ class _GuardedPool(urllib3.PoolManager):
         **kw: Any,
     ) -> Any:
         kw["headers"] = self._guard.headers(url, kw.get("headers"))
-        return super().urlopen(method, url, redirect=redirect, **kw)
+        return _unless_busy(super().urlopen(method, url, redirect=redirect, **kw), url)
 
 
 class _GuardedProxy(urllib3.ProxyManager):
@@ -124,7 +133,17 @@ class _GuardedProxy(urllib3.ProxyManager):
         **kw: Any,
     ) -> Any:
         kw["headers"] = self._guard.headers(url, kw.get("headers"))
-        return super().urlopen(method, url, redirect=redirect, **kw)
+        return _unless_busy(super().urlopen(method, url, redirect=redirect, **kw), url)
+
+
+def _unless_busy(response: Any, url: str) -> Any:
+    """The response, unless the host asks to be left alone for a while."""
+    if response.status not in (429, 503):
+        return response
+    given = response.headers.get("Retry-After", "")
+    message = f"{_origin(url)[1]} answers {response.status}: it has too much to do"
+    wait = int(given) if given.isascii() and given.isdigit() and len(given) < 7 else None
+    raise GitTrouble(GIT_NETWORK, message, retry_after=wait)
 
 
 def _origin(url: str) -> tuple[str, str, int]:
