@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import hmac
 
-import pytest
 from tests.api.building import Web
 
-from penstock_server.api.webhooks import read_body, signed
+from penstock_server.api.webhooks import signed
 
 HOOK = """id: greet
 namespace: team
@@ -26,22 +25,6 @@ def test_a_webhook_starts_its_flow_with_what_was_sent(web: Web) -> None:
     assert variables["parameters"] == {"a": ["1", "2"]}
     assert variables["headers"]["X-Mine"] == ["m"]
     assert web.client.get(PATH).json["trigger"]["variables"]["body"] is None
-
-
-@pytest.mark.parametrize(
-    ("raw", "body"),
-    [
-        (b"", None),
-        (b"bla", "bla"),
-        (b'{\\"a\\":1}', '{\\"a\\":1}'),
-        (b'{"a": 1}', {"a": 1}),
-        (b"[1]", [1]),
-        (b"7", "7"),
-        (b"\xff", "\ufffd"),
-    ],
-)
-def test_a_body_is_a_map_a_list_or_text(raw: bytes, body: object) -> None:
-    assert read_body(raw) == body
 
 
 def test_a_webhook_that_is_not_there_is_404(web: Web) -> None:

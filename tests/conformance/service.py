@@ -39,6 +39,8 @@ class Service:
     def empty(self) -> None:
         """Delete everything that earlier cases made."""
         api = "/api/v1"
+        for state in ("CREATED", "QUEUED", "RUNNING", "PAUSED", "RETRYING"):
+            self.client.delete(f"{api}/executions/kill/by-query", params={"state": state})
         self.client.delete(f"{api}/executions/by-query", params={"includeNonTerminated": "true"})
         self.client.delete(f"{api}/flows/delete/by-query")
         found = self.client.get(f"{api}/namespaces/search", params={"size": 1000}).json()

@@ -10,7 +10,6 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, request
 
 from penstock_runner.expressions.errors import ExpressionFailed
@@ -24,8 +23,8 @@ from penstock_server.api.library import Library
 from penstock_server.api.problems import Problem, conflict, not_found
 from penstock_server.api.routing import get, post, put
 from penstock_server.core.shapes import Json
+from penstock_server.scheduler.webhook import body_value, find_trigger
 
-WEBHOOK = "io.kestra.plugin.core.trigger.Webhook"
 MAX_BODY = 26 * 1024 * 1024
 START_SECONDS = 30.0
 ALGORITHMS = frozenset({"sha1", "sha256", "sha512"})
@@ -59,7 +58,7 @@ class WebhookRoutes:
         raw = _raw_body()
         self._check_signature(flow, trigger, raw)
         variables = {
-            "body": read_body(raw),
+            "body": body_value(raw),
             "headers": self._headers(),
             "parameters": dict(request.args.lists()),
         }
@@ -88,16 +87,12 @@ class WebhookRoutes:
         return known.flow
 
     def _trigger(self, flow: Flow, key: str) -> Trigger:
-        for trigger in flow.triggers:
-            if trigger.kind == WEBHOOK and self._matches(flow, trigger, key):
-                if trigger.disabled:
-                    raise conflict(f"The trigger '{trigger.id}' is disabled")
-                return trigger
-        raise not_found("Webhook not found")
-
-    def _matches(self, flow: Flow, trigger: Trigger, key: str) -> bool:
-        own = self._rendered(flow, trigger.properties.get("key"))
-        return own is not None and hmac.compare_digest(own.strip().encode(), key.encode())
+        found = find_trigger(flow, key, lambda text: self._rendered(flow, text))
+        if found is None:
+            raise not_found("Webhook not found")
+        if found.disabled:
+            raise conflict(f"The trigger '{found.id}' is disabled")
+        return found
 
     def _rendered(self, flow: Flow, text: object) -> str | None:
         """A property as text; what cannot be rendered equals nothing."""
@@ -161,19 +156,6 @@ def _variables(flow: Flow) -> dict[str, Any]:
         "labels": dict(flow.labels),
         "vars": dict(flow.variables),
     }
-
-
-def read_body(raw: bytes) -> Any:
-    """A JSON object or list as such, anything else as text, nothing as null."""
-    if not raw:
-        return None
-    text = raw.decode("utf-8", "replace")
-    if text.lstrip()[:1] in {"{", "["}:
-        try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            return text
-    return text
 
 
 def signed(wanted: Mapping[str, Any], secret: str, raw: bytes) -> bool:
