@@ -388,6 +388,7 @@ class Executor:
     def _create(self, start: Start) -> Live:
         loaded, execution = self._starts.prepare(start, start.id or self.new_id())
         live = Live(loaded, execution, self._constants, new=True)
+        live.replay_from = start.replay_from
         self._live[live.id] = live
         self._working.touched[live.id] = live
         if start.idempotency_key is not None:
@@ -396,6 +397,10 @@ class Executor:
 
     def _begin(self, live: Live) -> None:
         at = live.time(self._now())
+        if live.replay_from is not None:
+            live.feed(e.ReplayRequested(at=at, key=live.replay_from))
+            self._advance(live)
+            return
         if live.base.schedule_date is not None and live.base.schedule_date > at:
             live.part.timers.append(
                 TimerRow(
@@ -427,15 +432,18 @@ class Executor:
             self._answer_failure(message, Refused("execution not found", status=404))
             return
 
+        shown: list[Execution] = []
+
         def act() -> None:
             at = live.time(self._now())
             for event in message.make(live, at):
-                live.feed(event)
+                live.feed(event, shown)
+            shown.append(live.execution())
             self._advance(live)
 
         if self._guarded(live, message, act) and message.done is not None:
             done = message.done
-            self._working.after.append(lambda: done(Outcome(executions=(live.execution(),))))
+            self._working.after.append(lambda: done(Outcome(executions=(shown[0],))))
 
     def _lines(self, message: Lines) -> None:
         live = self._get(message.job[0])
@@ -607,6 +615,7 @@ class Executor:
             parent.feed(failed)
             return
         self._starts.log_creation(parent, command, child.base, at)
+        parent.children.setdefault(command.key, []).append(child.id)
         parent.feed(
             e.SubflowStarted(
                 at=at,
@@ -618,9 +627,11 @@ class Executor:
         )
         self._guarded(child, None, lambda: self._begin(child))
 
-    def kill_child(self, execution_id: str, at: datetime) -> None:  # noqa: ARG002 - the child has its own
-        """Kill a child execution with the next batch."""
-        self.tell_when(execution_id, lambda _live, when: (e.KillRequested(at=when),))
+    def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None:  # noqa: ARG002 - each has a time of its own
+        """Kill a child execution, or all of the task run when none is named, with the next batch."""
+        ids = [command.execution_id] if command.execution_id else live.children.get(command.key, ())
+        for execution_id in ids:
+            self.tell_when(execution_id, _kill_unless_ended)
 
     def retry_execution(self, live: Live, at: datetime) -> None:
         """A new execution of the same flow takes over at `at`."""
@@ -921,6 +932,10 @@ def _carefully(action: Callable[[], None]) -> None:
         action()
     except Exception:
         log.exception("after the commit")
+
+
+def _kill_unless_ended(live: Live, at: datetime) -> Sequence[e.Event]:
+    return () if live.state.terminal else (e.KillRequested(at=at),)
 
 
 def lives(executor: Executor) -> Iterable[Live]:

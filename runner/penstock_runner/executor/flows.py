@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penstock_runner.engine.plan import Plan
+from penstock_runner.engine.state import TriggerOrigin
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import StoredFlow
 from penstock_runner.flow.defaults import Default
@@ -16,6 +17,7 @@ from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 
 REMEMBERED = 2000
+PUSH = "io.penstock.trigger.Push"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,6 +95,23 @@ def load(stored: StoredFlow, global_defaults: Sequence[Default] = ()) -> LoadedF
         raise Refused(f"Requested Flow is not valid. Error: {first}", status=409)
     flow = flow.model_copy(update={"namespace": stored.namespace, "revision": stored.revision})
     return LoadedFlow(stored=stored, flow=flow, plan=Plan.of(flow))
+
+
+def git_facts(
+    revision: Mapping[str, object] | None, trigger: TriggerOrigin | None
+) -> dict[str, object]:
+    """What is known of the commit an execution is about: the pushed one, else its revision's."""
+    facts = dict(revision or {})
+    if trigger is not None and trigger.type == PUSH:
+        pushed = dict(trigger.variables)
+        pushed["subject"] = str(pushed.get("message") or "").split("\n", 1)[0]
+        facts.update({name: value for name, value in pushed.items() if value}, event="push")
+    return facts
+
+
+def git_place(facts: Mapping[str, object]) -> dict[str, str]:
+    """Where a checkout finds the commit."""
+    return {name: str(facts[name]) for name in ("source", "commit") if facts.get(name)}
 
 
 def git_variables(git: Mapping[str, object] | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import RunKey
 from penstock_runner.executor.context import TaskStates, taskrun_id
-from penstock_runner.executor.flows import git_variables
+from penstock_runner.executor.flows import git_facts, git_place, git_variables
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.store import JobRow
 from penstock_runner.expressions.environment import Expressions
@@ -59,6 +59,7 @@ def _job(
     if isinstance(states, TaskStates):
         variables["tasks"] = states.plain() if _reads_states(task, evaluate) else {}
     key = row.key.split("?", 1)[0]
+    git = git_facts(live.loaded.stored.git, live.base.trigger)
     return Job(
         execution_id=live.id,
         key=row.key,
@@ -70,7 +71,8 @@ def _job(
         task=task,
         variables=variables,
         flow_env=live.loaded.flow.env,
-        ci=git_variables(live.loaded.stored.git),
+        ci=git_variables(git),
+        git=git_place(git),
         required=row.required,
         evaluate=evaluate,
         masks=tuple(sorted(live.masks)),

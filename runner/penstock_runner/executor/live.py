@@ -76,6 +76,8 @@ class Live:
         self.waiters: list[Callable[[Execution], None]] = []
         self.masks: set[str] = set()
         self.lines: int | None = 0 if new else None
+        self.children: dict[RunKey, list[str]] = {}
+        self.replay_from: RunKey | None = None
         self.line_seen: dict[tuple[str, int], int] = {}
         self.counted = execution.state in SLOT_STATES
         self.at = execution.history[-1][1]
@@ -100,10 +102,16 @@ class Live:
         self.at = max(self.at, now)
         return self.at
 
-    def feed(self, event: Event) -> None:
-        """Apply an event; what follows from it waits in `commands` and `runnable`."""
+    def feed(self, event: Event, shown: list[Execution] | None = None) -> None:
+        """Apply an event; what follows from it waits in `commands` and `runnable`.
+
+        `shown` is given the execution as it is right after the event, before it goes on from it.
+        """
         self.part.events.append(event)
-        for command in self.fold.feed(event):
+        follows = self.fold.apply(event)
+        if shown is not None:
+            shown.append(replace(self.fold.head, runs=dict(self.fold.runs)))
+        for command in follows + self.fold.settle():
             if isinstance(command, c.RunJob):
                 self.runnable[(command.key, command.attempt)] = command
             else:

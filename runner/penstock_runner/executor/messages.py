@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from penstock_runner.engine.events import Event
-from penstock_runner.engine.state import Execution, TriggerOrigin
+from penstock_runner.engine.state import Execution, RunKey, TriggerOrigin
 from penstock_runner.executor.store import Write
 
 
@@ -27,7 +27,8 @@ class Start:
     With `resolve` the executor resolves `inputs` by the flow's declarations (what triggers and
     subflows want); otherwise they are stored as they are (the web process has resolved them).
     `labels` come after the flow's own. `revision` None means the latest. `id` is given when it must
-    be known beforehand. `replay_of` is the execution that this one does again.
+    be known beforehand. `replay_of` is the execution that this one does again, from the task run
+    `replay_from` on when one is named.
     """
 
     namespace: str
@@ -45,6 +46,7 @@ class Start:
     correlation_id: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     replay_of: Execution | None = None
+    replay_from: RunKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.store import LogRow, MetricRow
 from penstock_runner.jobs.protocol import JobId, Report
 
+RUNNER_LOST = "runner-lost"
+
 
 class ReportReader:
     """Turns messages about jobs into rows and events; what came before is not taken twice."""
@@ -91,6 +93,11 @@ class ReportReader:
                 yield e.VariablesSet(at=at, variables=effect["variables"])
             if "exit" in effect:
                 exit_state = State(effect["exit"])
+        if report.reason == RUNNER_LOST:
+            yield e.JobLost(at=at, key=key, attempt=report.attempt)
+            return
+        if exit_state is not None:
+            yield e.ExitRequested(at=at, key=key, state=exit_state)
         yield e.JobEnded(
             at=at,
             key=key,
@@ -101,8 +108,6 @@ class ReportReader:
             reason=report.reason,
             exit_code=report.exit_code,
         )
-        if exit_state is not None:
-            yield e.ExitRequested(at=at, key=key, state=exit_state)
 
 
 def _children(report: Report, key: RunKey, at: datetime) -> e.ChildrenReported:

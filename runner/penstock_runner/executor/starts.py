@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +46,19 @@ class Starts:
         if loaded.stored.disabled or loaded.flow.disabled:
             raise Refused("Requested Flow is disabled.", status=409)
         at = self._now()
+        if start.replay_from is not None and start.replay_of is not None:
+            old = start.replay_of
+            copied = replace(
+                old,
+                id=execution_id,
+                flow_revision=loaded.stored.revision,
+                parent_id=old.id,
+                original_id=old.original_id or old.id,
+                original_created=old.original_created or old.history[0][1],
+                labels=self._labels(loaded, start, execution_id),
+                version=0,
+            )
+            return loaded, copied
         inputs = self._inputs(loaded, start) if start.resolve else start.inputs
         old = start.replay_of
         execution = Execution(

@@ -49,7 +49,7 @@ class Neighbours(Protocol):
     """What a step asks of the executor around it."""
 
     def start_child(self, parent: Live, command: c.StartSubflow, at: datetime) -> None: ...
-    def kill_child(self, execution_id: str, at: datetime) -> None: ...
+    def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None: ...
     def retry_execution(self, live: Live, at: datetime) -> None: ...
     def new_job(self, live: Live, row: JobRow) -> None: ...
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool: ...
@@ -106,7 +106,7 @@ class Stepper:
             case c.StartSubflow():
                 self.neighbours.start_child(live, command, at)
             case c.KillSubflow():
-                self.neighbours.kill_child(command.execution_id, at)
+                self.neighbours.kill_children(live, command, at)
             case c.RetryExecution():
                 self.neighbours.retry_execution(live, command.at)
             case c.End():
@@ -178,6 +178,8 @@ class Stepper:
             live.feed(e.LabelsSet(at=at, labels=ctx.labels))
         if ctx.changed_variables:
             live.feed(e.VariablesSet(at=at, variables=ctx.changed_variables))
+        if ctx.exit_state is not None:
+            live.feed(e.ExitRequested(at=at, key=command.key, state=ctx.exit_state))
         live.feed(
             e.JobEnded(
                 at=live.time(self.now()),
@@ -188,8 +190,6 @@ class Stepper:
                 error=masked(error, live.masks),
             )
         )
-        if ctx.exit_state is not None:
-            live.feed(e.ExitRequested(at=at, key=command.key, state=ctx.exit_state))
 
     def _elsewhere(self, live: Live, command: c.RunJob, task: Task) -> None:
         """What only turned out while rendering: this task is a job, now and the next time."""

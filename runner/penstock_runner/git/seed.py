@@ -6,10 +6,11 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from dulwich.objects import Blob, Commit, Tree
+from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-BRANCH = b"refs/heads/main"
+BRANCH = Ref(b"refs/heads/main")
 
 
 def read_folder(folder: Path) -> dict[str, tuple[bytes, bool]]:
@@ -42,14 +43,14 @@ def seed_bare(
         commit.message = message.encode()
         repo.object_store.add_object(commit)
         repo.refs[BRANCH] = commit.id
-        repo.refs.set_symbolic_ref(b"HEAD", BRANCH)
+        repo.refs.set_symbolic_ref(Ref(b"HEAD"), BRANCH)
     finally:
         repo.close()
     fresh.rename(target)
     return str(commit.id.decode())
 
 
-def _store_tree(repo: Repo, files: Mapping[str, tuple[bytes, bool]]) -> bytes:
+def _store_tree(repo: Repo, files: Mapping[str, tuple[bytes, bool]]) -> ObjectID:
     here: dict[str, tuple[bytes, bool]] = {}
     below: dict[str, dict[str, tuple[bytes, bool]]] = {}
     for path, entry in files.items():
@@ -66,4 +67,4 @@ def _store_tree(repo: Repo, files: Mapping[str, tuple[bytes, bool]]) -> bytes:
     for name, inner in below.items():
         tree.add(name.encode(), 0o040000, _store_tree(repo, inner))
     repo.object_store.add_object(tree)
-    return bytes(tree.id)
+    return tree.id

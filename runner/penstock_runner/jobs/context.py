@@ -11,6 +11,7 @@ from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs import files, running, utterances
 from penstock_runner.jobs.calls import RemoteKeyValues
+from penstock_runner.jobs.checkout import check_out
 from penstock_runner.jobs.environment import Earlier, job_environment
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
@@ -241,6 +242,13 @@ class JobContext:
         folder = self._parts.settings.home / "cache" / name
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         return folder
+
+    def check_out(self) -> None:
+        """Put the tree of the execution's commit into the working directory."""
+        made = check_out(self._job.git, self._parts.settings.home, self._folders.path)
+        self._folders.give(*made)
+        commit = self._job.git.get("commit", "")
+        self.log(Level.INFO, f"Checked out {commit[:7]} of {self._job.git.get('source')}")
 
     def place_files(
         self,

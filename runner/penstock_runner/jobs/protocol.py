@@ -43,6 +43,7 @@ class Job:
     variables: Mapping[str, Any]
     flow_env: Mapping[str, Any] = field(default_factory=dict)
     ci: Mapping[str, str] = field(default_factory=dict)
+    git: Mapping[str, str] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     evaluate: Mapping[str, Any] | None = None
     masks: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ def run(job: Job, parts: Parts, outside: Outside, context: JobContext) -> Outcom
 
 def _before(properties: Mapping[str, Any], context: JobContext) -> None:
     if properties.get("checkout"):
-        raise TaskFailed("checkout is not supported here; add a git.Clone task as the first task")
+        context.check_out()
     if properties.get("cache"):
         directory_cache.restore(properties["cache"], context)
     context.place_files(

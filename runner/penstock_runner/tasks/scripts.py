@@ -42,6 +42,10 @@ class ScriptContext(RunContext, Protocol):
     @property
     def output_dir(self) -> Path: ...
 
+    def check_out(self) -> None:
+        """Put the tree of the execution's commit into the working directory."""
+        ...
+
     def place_files(
         self,
         *,
@@ -107,6 +111,7 @@ class ScriptProperties(TaskProperties):
     input_files: Annotated[object, Raw()] = None
     output_files: Annotated[list[str], Raw(), Field(default_factory=list)]
     output_directory: bool = False
+    checkout: bool = False
     target_os: Annotated[
         Literal["AUTO", "LINUX", "WINDOWS"], Field(alias="targetOS", validation_alias="targetOS")
     ] = "AUTO"
@@ -171,6 +176,8 @@ class Script:
         self.more: dict[str, object] = {"workingDir": str(ctx.workspace)}
         if properties.has_output_dir:
             self.more["outputDir"] = str(ctx.output_dir)
+        if properties.checkout:
+            ctx.check_out()
         ctx.place_files(
             namespace_files=properties.namespace_files,
             input_files=properties.input_files,

@@ -135,7 +135,7 @@ def restart(room: Room, a: Arguments, answer: Answer) -> None:
 
 
 def replay(room: Room, a: Arguments, answer: Answer) -> None:
-    """A new execution that does an old one again, from the beginning."""
+    """A new execution that does an old one again, from the beginning or from a task run."""
     old = room.store.load([a["id"]]).get(a["id"])
     if old is None:
         answer.refuse("Not Found", 404)
@@ -155,6 +155,7 @@ def replay(room: Room, a: Arguments, answer: Answer) -> None:
         variables=old.variables,
         origin="replay",
         replay_of=old,
+        replay_from=key,
     )
     room.executor.transact(starts=[request], done=_with_execution(answer))
 
