@@ -47,14 +47,13 @@ class Starts:
             raise Refused("Requested Flow is disabled.", status=409)
         at = self._now()
         if start.replay_from is not None and start.replay_of is not None:
-            old = start.replay_of
             copied = replace(
-                old,
+                start.replay_of,
                 id=execution_id,
                 flow_revision=loaded.stored.revision,
-                parent_id=old.id,
-                original_id=old.original_id or old.id,
-                original_created=old.original_created or old.history[0][1],
+                parent_id=start.replay_of.id,
+                original_id=start.replay_of.original_id or start.replay_of.id,
+                original_created=start.replay_of.original_created or start.replay_of.history[0][1],
                 labels=self._labels(loaded, start, execution_id),
                 version=0,
             )

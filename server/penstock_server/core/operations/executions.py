@@ -140,11 +140,13 @@ def replay(room: Room, a: Arguments, answer: Answer) -> None:
     if old is None:
         answer.refuse("Not Found", 404)
         return
+    key: RunKey | None = None
     if a.get("taskrun_id"):
-        answer.refuse(
-            "An execution is replayed from its beginning; restart it to go on after a failure"
-        )
-        return
+        keys = [k for k in old.runs if taskrun_id(old.id, k) == a["taskrun_id"]]
+        if not keys:
+            answer.refuse(f"the execution has no task run {a['taskrun_id']}")
+            return
+        key = keys[0]
     request = Start(
         namespace=old.namespace,
         flow_id=old.flow_id,
