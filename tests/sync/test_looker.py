@@ -156,6 +156,19 @@ def test_faults_have_their_place_in_the_file(
     assert file["items"] == []
 
 
+def test_a_look_that_is_asked_for_twice_is_done_once(
+    tmp_path: Path, server: GitServer, process: GitProcess
+) -> None:
+    repository = Repository(tmp_path / "served" / "flows.git")
+    repository.commit({"flows/a.yml": FLOW.format(id="a")})
+    asked = request(server.url_of(repository))
+    process.ask(asked, asked)
+    other = request(f"{server.url}/none.git", "other")
+    assert process.answer()["type"] == "found"
+    process.ask(other)
+    assert process.answer()["source"] == "other"
+
+
 def test_a_hung_host_does_not_hold_up_another_source(
     tmp_path: Path, server: GitServer, process: GitProcess
 ) -> None:

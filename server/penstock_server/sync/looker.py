@@ -44,6 +44,7 @@ class LookerSettings:
 @dataclass(slots=True, kw_only=True)
 class _Child:
     source: str
+    request: Mapping[str, Any]
     host: str
     pid: int
     channel: Channel
@@ -93,7 +94,7 @@ class Looker:
             if key.fileobj is self._channel:
                 for message in self._channel.receive():
                     if message.get("type") == "look":
-                        self._waiting.append(message)
+                        self._take(message)
             else:
                 self._read(self._children[key.fd])
         now = time.monotonic()
@@ -102,6 +103,12 @@ class Looker:
                 self._late(child)
         self._start_waiting(now)
         self._flush()
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        """Core may ask twice for the same look, when it is not sure that the first got through."""
+        asked = [*self._waiting, *(child.request for child in self._children.values())]
+        if message not in asked:
+            self._waiting.append(message)
 
     def _patience(self) -> float | None:
         if self._channel.pending:
@@ -141,6 +148,7 @@ class Looker:
         theirs.close()
         child = _Child(
             source=source["id"],
+            request=message,
             host=host,
             pid=pid,
             channel=Channel(ours),
