@@ -287,6 +287,20 @@ def test_a_flow_named_twice_is_an_error_that_names_both_files(
     assert "b.yml" in result["errors"][0]["message"]
 
 
+def test_several_flows_in_one_file_stand_or_fall_together(
+    tmp_path: Path, repository: Repository
+) -> None:
+    world = World(tmp_path, url=f"file://{repository.path}", onInvalid="SKIP_FILE")
+    repository.commit({"all.yml": flow("a") + "---\n" + flow("b"), "c.yml": flow("c")})
+    assert world.sync()["counts"]["added"] == 3
+    broken = flow("a", "# new\n") + "---\n" + flow("b").replace("tasks:", "tusks:")
+    repository.commit({"all.yml": broken, "c.yml": flow("c", "# new\n")})
+    result = world.sync()
+    assert (result["phase"], result["errors"][0]["line"]) == ("succeeded", 11)
+    assert {name: head.revision for name, head in world.heads().items()} == {"a": 1, "b": 1, "c": 2}
+    world.close()
+
+
 def test_skipping_bad_files_applies_the_rest(tmp_path: Path, repository: Repository) -> None:
     world = World(tmp_path, url=f"file://{repository.path}", onInvalid="SKIP_FILE")
     repository.commit({"a.yml": flow("a"), "b.yml": flow("b")})

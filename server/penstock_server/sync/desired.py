@@ -72,7 +72,9 @@ def contents_of(
             flows += [_as_before(item, path, blob, file["commit"]) for item in before]
             continue
         faults += [fault_from(fault) for fault in file["faults"]]
-        flows += [_as_read(item, path, blob, file["commit"], digest) for item in file["items"]]
+        # A file counts whole: its good documents wait for the bad one to be mended.
+        if not any(fault["severity"] == Severity.ERROR for fault in file["faults"]):
+            flows += [_as_read(item, path, blob, file["commit"], digest) for item in file["items"]]
     return Contents(flows=tuple(flows), faults=tuple(faults), blobs=blobs)
 
 
