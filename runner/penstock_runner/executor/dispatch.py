@@ -1,5 +1,6 @@
-"""Which runner takes a job: free slots are known here, so a job is assigned in the write that makes
-it.
+"""Which runner takes a job.
+
+Free slots are known here, so a job is assigned in the write that makes it.
 """
 
 from __future__ import annotations

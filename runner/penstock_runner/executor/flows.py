@@ -1,5 +1,6 @@
-"""Flows as they run: a stored revision, parsed once, with its defaults applied and its plan
-compiled.
+"""Flows as they run.
+
+A stored revision is parsed once, with its defaults applied and its plan compiled.
 """
 
 from __future__ import annotations

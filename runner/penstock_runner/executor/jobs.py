@@ -1,5 +1,6 @@
-"""Jobs as a runner gets them: the task as plain data, and the variables that its templates may
-read.
+"""Jobs as a runner gets them.
+
+The task is plain data, beside the variables that its templates may read.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The key-value store as the executor's step sees it: what is stored, under what the batch will
-write.
+"""The key-value store as the executor's step sees it.
+
+What is stored, under what the batch will write.
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+"""The commit: from what the batch did to one write, and what follows from its success."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from penstock_runner.executor.held import Working
+from penstock_runner.executor.store import Batch, ExecutionWrite
+
+log = logging.getLogger(__name__)
+
+
+def batch_of(working: Working) -> Batch:
+    """What the store is to write."""
+    batch = Batch(
+        writes=working.writes,
+        kv=working.kv,
+        jobs_assigned=working.jobs_assigned,
+        jobs_ended=working.jobs_ended,
+        timers_ended=working.timers_ended,
+        mail_ended=working.mail_ended,
+        idempotency=working.idempotency,
+        executions_deleted=working.deleted,
+    )
+    for live in working.touched.values():
+        part = live.part
+        if part.events or live.read_version is None:
+            execution = live.execution()
+            version = (live.read_version or 0) + 1
+            batch.executions[live.id] = ExecutionWrite(
+                execution=replace(execution, version=version),
+                read_version=live.read_version,
+                changed=part.changed,
+                removed=part.removed,
+                events=part.events,
+            )
+        batch.jobs.extend(part.jobs)
+        batch.jobs_ended.extend(part.jobs_ended)
+        batch.timers.extend(part.timers)
+        batch.timers_ended.extend(part.timers_ended)
+        batch.logs.extend(part.logs)
+        batch.metrics.extend(part.metrics)
+        batch.kv.extend(part.kv)
+        batch.mail.extend(part.mail)
+        batch.writes.extend(part.writes)
+    cancel_out(batch)
+    return batch
+
+
+def cancel_out(batch: Batch) -> None:
+    """A job or timer that was made and ended within the batch need not be written at all."""
+    ended = set(batch.jobs_ended)
+    if ended and batch.jobs:
+        made = {(row.execution_id, str(row.key), row.attempt) for row in batch.jobs}
+        batch.jobs = [
+            row for row in batch.jobs if (row.execution_id, row.key, row.attempt) not in ended
+        ]
+        batch.jobs_ended = [job for job in batch.jobs_ended if job not in made]
+
+
+def carefully(action: Callable[[], None]) -> None:
+    """After the commit nothing may stop the loop: what others do with the news is their concern."""
+    try:
+        action()
+    except Exception:
+        log.exception("after the commit")

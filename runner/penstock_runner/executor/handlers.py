@@ -1,0 +1,357 @@
+"""What each message does, one method a kind of message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.executor.dispatch import Dispatch
+from penstock_runner.executor.held import Held
+from penstock_runner.executor.inbox import (
+    Lines,
+    Lost,
+    Message,
+    Recover,
+    Remove,
+    Reported,
+    Tell,
+    Transact,
+)
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.messages import Outcome, Refused, Start
+from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
+from penstock_runner.executor.reports import ReportReader
+from penstock_runner.executor.slots import Slots
+from penstock_runner.executor.starts import Starts
+from penstock_runner.executor.step import Stepper
+from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
+from penstock_runner.executor.values import Values
+from penstock_runner.jobs.protocol import JobId
+
+
+class Handlers:
+    """Turns messages into steps of executions, within the batch under construction."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        held: Held,
+        dispatch: Dispatch,
+        starts: Starts,
+        values: Values,
+        new_id: Callable[[], str],
+        now: Callable[[], datetime],
+        queue: Callable[[Message], None],
+        on_end: Callable[[Execution], Sequence[Write]],
+        stepper: Callable[[Neighbourhood], Stepper],
+    ) -> None:
+        self._store = store
+        self._held = held
+        self._dispatch = dispatch
+        self._starts = starts
+        self._values = values
+        self._now = now
+        self.new_id = new_id
+        self.slots = Slots(store, held, self._start_queued)
+        self.neighbours = Neighbourhood(
+            held=held,
+            dispatch=dispatch,
+            starts=starts,
+            queue=queue,
+            begin=self.begin,
+            create=self._create,
+            new_id=new_id,
+            on_end=on_end,
+        )
+        self._stepper = stepper(self.neighbours)
+        self._reports = ReportReader()
+
+    def handle(self, message: Message) -> None:
+        """Do what the message says."""
+        self._held.working.handled.append(message)
+        match message:
+            case Transact():
+                self._transact(message)
+            case Tell():
+                self._tell(message)
+            case Lines():
+                self._lines(message)
+            case Reported():
+                self._reported(message)
+            case Lost():
+                self._lost(message)
+            case Recover():
+                self._recover(message)
+            case Remove():
+                self._remove(message)
+            case TimerRow():
+                self._timer(message)
+            case MailRow():
+                self._mail(message)
+
+    def _transact(self, message: Transact) -> None:
+        made: list[Live] = []
+        existing: list[Execution] = []
+        try:
+            for start in message.starts:
+                known = self._known_start(start)
+                if known is not None:
+                    existing.append(known)
+                else:
+                    made.append(self._create(start))
+        except Refused as refused:
+            for live in made:
+                self._held.drop(live)
+            self._held.answer_failure(message, refused)
+            return
+        self._held.working.writes.extend(message.writes)
+        for change in message.kv:
+            self._values.change(change)
+            self._held.working.kv.append(change)
+        created = tuple(live.base for live in made) + tuple(existing)
+        done = message.done
+        if done is not None and message.wait and made:
+            made[0].waiters.append(lambda execution: done(Outcome(executions=(execution,))))
+        elif done is not None:
+            self._held.working.after.append(lambda: done(Outcome(executions=created)))
+        for live in made:
+            self._held.guarded(live, message, partial(self.begin, live))
+
+    def _known_start(self, start: Start) -> Execution | None:
+        if start.idempotency_key is None:
+            return None
+        now_made = next(
+            (i for k, i, _ in self._held.working.idempotency if k == start.idempotency_key), None
+        )
+        known = now_made or self._store.execution_of_key(start.idempotency_key)
+        if known is None:
+            return None
+        if known in self._held.lives:
+            return self._held.lives[known].execution()
+        return self._store.load([known]).get(known)
+
+    def _create(self, start: Start) -> Live:
+        loaded, execution = self._starts.prepare(start, start.id or self.new_id())
+        live = self._held.new(loaded, execution)
+        live.replay_from = start.replay_from
+        if start.idempotency_key is not None:
+            self._held.working.idempotency.append((start.idempotency_key, live.id, self._now()))
+        return live
+
+    def begin(self, live: Live) -> None:
+        """Start an execution that was created, if there is a slot for it."""
+        at = live.time(self._now())
+        if live.replay_from is not None:
+            live.feed(e.ReplayRequested(at=at, key=live.replay_from))
+            self.advance(live)
+            return
+        if live.base.schedule_date is not None and live.base.schedule_date > at:
+            live.part.timers.append(
+                TimerRow(
+                    execution_id=live.id,
+                    key="",
+                    attempt=0,
+                    purpose="schedule",
+                    at=live.base.schedule_date,
+                )
+            )
+            live.part.events.append(e.LabelsSet(at=at, labels={}))
+            return
+        limit = live.loaded.flow.concurrency
+        if limit is not None and self.slots.taken(live.loaded.name) >= limit.limit:
+            self._refuse_slot(live, limit.behavior, at)
+        else:
+            live.feed(e.Started(at=at))
+        self.advance(live)
+
+    def _refuse_slot(self, live: Live, behavior: str, at: datetime) -> None:
+        states = {"QUEUE": State.QUEUED, "CANCEL": State.CANCELLED, "FAIL": State.FAILED}
+        if behavior == "QUEUE":
+            self.slots.enqueue(live)
+        live.feed(e.Queued(at=at, state=states[behavior]))
+
+    def _start_queued(self, live: Live) -> None:
+        live.feed(e.Started(at=live.time(self._now())))
+        self.advance(live)
+
+    def _tell(self, message: Tell) -> None:
+        live = self._held.get(message.execution_id)
+        if live is None:
+            self._held.answer_failure(message, Refused("execution not found", status=404))
+            return
+
+        shown: list[Execution] = []
+
+        def act() -> None:
+            at = live.time(self._now())
+            for event in message.make(live, at):
+                live.feed(event, shown)
+            shown.append(live.execution())
+            self.advance(live)
+
+        if self._held.guarded(live, message, act) and message.done is not None:
+            done = message.done
+            self._held.working.after.append(lambda: done(Outcome(executions=(shown[0],))))
+
+    def _lines(self, message: Lines) -> None:
+        live = self._held.get(message.job[0])
+        if live is not None:
+            keep = self._reports.keep_lines
+            act = partial(keep, live, message.job, message.lines, message.task_id)
+            self._held.guarded(live, message, act)
+
+    def _reported(self, message: Reported) -> None:
+        report = message.report
+        job: JobId = (report.execution_id, report.key, report.attempt)
+        self._dispatch.free(job)
+        live = self._held.get(report.execution_id)
+        if live is None:
+            self._held.working.jobs_ended.append(job)
+            return
+
+        def act() -> None:
+            live.part.jobs_ended.append(job)
+            at = live.time(self._now())
+            asked = live.evaluating.pop(job, None)
+            if asked is not None:
+                values = dict(report.outputs or {})
+                self._stepper.answer(live, asked, values, report.error, at)
+            elif "?" not in report.key:
+                for event in self._reports.events(live, report, at):
+                    live.feed(event)
+            self.advance(live)
+
+        self._held.guarded(live, message, act)
+
+    def _lost(self, message: Lost) -> None:
+        live = self._held.get(message.job[0])
+        _, key, attempt = message.job
+        if live is None:
+            self._held.working.jobs_ended.append(message.job)
+            return
+
+        def act() -> None:
+            live.part.jobs_ended.append(message.job)
+            asked = live.evaluating.pop(message.job, None)
+            if asked is not None:
+                live.commands.append(asked)
+            else:
+                at = live.time(self._now())
+                live.feed(e.JobLost(at=at, key=RunKey(key), attempt=attempt))
+            self.advance(live)
+
+        self._held.guarded(live, message, act)
+
+    def _recover(self, message: Recover) -> None:
+        live = self._held.get(message.execution_id)
+        if live is None or live.state.terminal:
+            return
+
+        def act() -> None:
+            if live.state is State.CREATED and not live.fold.runs:
+                if live.base.schedule_date is None:
+                    self.begin(live)
+                return
+            for command in live.fold.pending():
+                if isinstance(command, c.RunJob):
+                    if (command.key, command.attempt) not in message.has_rows:
+                        live.runnable[(command.key, command.attempt)] = command
+                elif (
+                    not isinstance(command, c.StartTimer)
+                    or (command.key or "", command.attempt) not in message.has_rows
+                ):
+                    live.commands.append(command)
+            self.advance(live)
+
+        self._held.guarded(live, message, act)
+
+    def _remove(self, message: Remove) -> None:
+        live = self._held.get(message.execution_id)
+        if live is None:
+            self._held.answer_failure(message, Refused("execution not found", status=404))
+            return
+        execution = live.execution()
+        for seat in self._dispatch.seats:
+            for job in [job for job in seat.busy if job[0] == live.id]:
+                send_cancel(seat, job)
+        self._held.drop(live)
+        self._held.working.deleted.append(message.execution_id)
+        if message.done is not None:
+            done = message.done
+            self._held.working.after.append(lambda: done(Outcome(executions=(execution,))))
+
+    def _timer(self, row: TimerRow) -> None:
+        live = self._held.get(row.execution_id)
+        name = (row.execution_id, row.key, row.attempt, row.purpose)
+        if live is None:
+            self._held.working.timers_ended.append(name)
+            return
+
+        def act() -> None:
+            live.part.timers_ended.append(name)
+            at = live.time(self._now())
+            key = RunKey(row.key)
+            if row.purpose == "sleep":
+                live.sleeping.discard((key, row.attempt))
+                live.feed(e.JobEnded(at=at, key=key, attempt=row.attempt, state=State.SUCCESS))
+            elif row.purpose == "schedule":
+                if live.state is State.CREATED:
+                    live.feed(e.Started(at=at))
+            elif row.purpose == "new-execution":
+                self._replay_from_start(live)
+            else:
+                fired = e.TimerFired(
+                    at=at, key=key or None, attempt=row.attempt, purpose=row.purpose
+                )
+                live.feed(fired)
+            self.advance(live)
+
+        self._held.guarded(live, row, act)
+
+    def _mail(self, row: MailRow) -> None:
+        live = self._held.get(row.execution_id)
+        if row.id:
+            self._held.working.mail_ended.append(row.id)
+        if live is not None:
+            self._held.guarded(live, row, lambda: self._read_mail(live, row))
+
+    def deliver_mail(self) -> None:
+        """Let parents know, within this batch, what became of their children."""
+        while self._held.working.mail:
+            row = self._held.working.mail.popleft()
+            live = self._held.get(row.execution_id)
+            if live is not None:
+                self._held.guarded(live, row, partial(self._read_mail, live, row))
+
+    def _read_mail(self, live: Live, row: MailRow) -> None:
+        at = live.time(self._now())
+        live.feed(
+            e.SubflowEnded(
+                at=at,
+                key=RunKey(row.body["key"]),
+                attempt=row.body["attempt"],
+                execution_id=row.body["execution_id"],
+                state=State(row.body["state"]),
+                outputs=row.body.get("outputs"),
+                index=row.body.get("index", 0),
+            )
+        )
+        self.advance(live)
+
+    def advance(self, live: Live) -> None:
+        """Go on with an execution as far as its share of the batch allows."""
+        self._held.working.touched[live.id] = live
+        self._stepper.run(live)
+        self.slots.recount(live)
+        if live.busy:
+            self._held.again[live.id] = live
+
+    def _replay_from_start(self, live: Live) -> None:
+        start = self._starts.of_retry(live, self.new_id())
+        child = self._create(start)
+        self._held.guarded(child, None, lambda: self.begin(child))

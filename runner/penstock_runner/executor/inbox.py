@@ -1,0 +1,76 @@
+"""The messages in the executor's queue: everything that can happen to executions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.engine import events as e
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.messages import Done, Start
+from penstock_runner.executor.store import KvWrite, MailRow, TimerRow, Write
+from penstock_runner.jobs.protocol import JobId, Report
+
+
+@dataclass(slots=True, kw_only=True)
+class Transact:
+    """Writes and starts of one transaction."""
+
+    writes: Sequence[Write] = ()
+    starts: Sequence[Start] = ()
+    kv: Sequence[KvWrite] = ()
+    done: Done | None = None
+    wait: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Tell:
+    """Events for one execution. `make` builds them once the execution is known."""
+
+    execution_id: str
+    make: Callable[[Live, datetime], Sequence[e.Event]]
+    done: Done | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Lines:
+    """Log lines of a job."""
+
+    job: JobId
+    lines: Sequence[Sequence[Any]]
+    task_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Reported:
+    """A job has ended."""
+
+    report: Report
+
+
+@dataclass(slots=True, kw_only=True)
+class Lost:
+    """The runner of a job is gone."""
+
+    job: JobId
+
+
+@dataclass(slots=True, kw_only=True)
+class Recover:
+    """An execution that was under way when the service stopped."""
+
+    execution_id: str
+    has_rows: frozenset[tuple[str, int]] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class Remove:
+    """An execution is to be deleted with all that belongs to it."""
+
+    execution_id: str
+    done: Done | None = None
+
+
+Message = Transact | Tell | Lines | Reported | Lost | Recover | Remove | TimerRow | MailRow

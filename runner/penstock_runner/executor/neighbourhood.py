@@ -1,0 +1,147 @@
+"""What a step of one execution asks of the others: children, jobs, and the news of its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.executor.dispatch import Dispatch, RunnerSeat
+from penstock_runner.executor.held import Held
+from penstock_runner.executor.inbox import Message, Tell
+from penstock_runner.executor.jobs import evaluation_job, task_job
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.messages import Refused, Start
+from penstock_runner.executor.starts import Starts
+from penstock_runner.executor.store import JobRow, MailRow, TimerRow, Write
+from penstock_runner.jobs.protocol import JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbourhood:
+    """Implements `step.Neighbours` over the executions in memory and the connected runners."""
+
+    held: Held
+    dispatch: Dispatch
+    starts: Starts
+    queue: Callable[[Message], None]
+    begin: Callable[[Live], None]
+    create: Callable[[Start], Live]
+    new_id: Callable[[], str]
+    on_end: Callable[[Execution], Sequence[Write]]
+
+    def start_child(self, parent: Live, command: c.StartSubflow, at: datetime) -> None:
+        """Create the child execution of a task run, in the same transaction."""
+        try:
+            start = self.starts.of_subflow(parent, command, self.new_id())
+            child = self.create(start)
+        except Refused as refused:
+            failed = e.JobEnded(
+                at=at,
+                key=command.key,
+                attempt=command.attempt,
+                state=State.FAILED,
+                error=str(refused),
+            )
+            self.starts.log_refusal(parent, command, str(refused), at)
+            parent.feed(failed)
+            return
+        self.starts.log_creation(parent, command, child.base, at)
+        parent.children.setdefault(command.key, []).append(child.id)
+        parent.feed(
+            e.SubflowStarted(
+                at=at,
+                key=command.key,
+                attempt=command.attempt,
+                execution_id=child.id,
+                index=command.index,
+            )
+        )
+        self.held.guarded(child, None, lambda: self.begin(child))
+
+    def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None:  # noqa: ARG002 - each has a time of its own
+        """Kill a child execution, or all of the task run when none is named, with the next batch."""
+        ids = [command.execution_id] if command.execution_id else live.children.get(command.key, ())
+        for execution_id in ids:
+            self.queue(Tell(execution_id=execution_id, make=_kill_unless_ended))
+
+    def retry_execution(self, live: Live, at: datetime) -> None:
+        """A new execution of the same flow takes over at `at`."""
+        live.part.timers.append(
+            TimerRow(execution_id=live.id, key="", attempt=0, purpose="new-execution", at=at)
+        )
+
+    def new_job(self, live: Live, row: JobRow) -> None:
+        """A job is made, assigned at once when a runner has a free slot."""
+        seat = self.dispatch.choose(row.required)
+        if seat is None:
+            live.part.jobs.append(row)
+            self.dispatch.wait(row)
+            return
+        row = replace(row, runner=seat.name)
+        live.part.jobs.append(row)
+        self.hand_out(live, row, seat, live.part.after)
+
+    def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool:  # noqa: ARG002
+        """Stop a job; False when no runner has it, so that it ends here and now."""
+        job: JobId = (live.id, key, attempt)
+        seat = self.dispatch.seat_of(job)
+        if seat is not None:
+            live.part.after.append(lambda: send_cancel(seat, job))
+            return True
+        self.dispatch.free(job)
+        live.part.jobs_ended.append(job)
+        return False
+
+    def ended(self, live: Live, at: datetime) -> None:  # noqa: ARG002
+        """The execution has ended: its parent, its trigger and those who wait are told."""
+        execution = live.execution()
+        parent = live.base.facts.get("parentRun")
+        if isinstance(parent, list | tuple):
+            body = {
+                "key": parent[1],
+                "attempt": parent[2],
+                "index": parent[3],
+                "execution_id": execution.id,
+                "state": execution.state.value,
+                "outputs": execution.outputs,
+            }
+            self.held.working.mail.append(MailRow(execution_id=str(parent[0]), body=body))
+        live.part.writes.extend(self.on_end(execution))
+        waiters, live.waiters = live.waiters, []
+        for waiter in waiters:
+            live.part.after.append(partial(waiter, execution))
+
+    def hand_out(
+        self, live: Live, row: JobRow, seat: RunnerSeat, after: list[Callable[[], None]]
+    ) -> None:
+        job_id: JobId = (row.execution_id, row.key, row.attempt)
+        self.dispatch.take(seat, job_id)
+        asked = live.evaluating.get(job_id)
+        job = evaluation_job(live, row, asked) if asked is not None else task_job(live, row)
+        after.append(lambda: seat.send(job.to_wire()))
+
+    def assign_waiting(self) -> None:
+        while (found := self.dispatch.next_assignable()) is not None:
+            row, seat = found
+            live = self.held.get(row.execution_id)
+            if live is None or (not row.purpose and RunKey(row.key) not in live.fold.runs):
+                self.held.working.jobs_ended.append((row.execution_id, row.key, row.attempt))
+                continue
+            row = replace(row, runner=seat.name)
+            self.held.working.jobs_assigned.append(row)
+            self.held.working.touched[live.id] = live
+            self.hand_out(live, row, seat, self.held.working.after)
+
+
+def send_cancel(seat: RunnerSeat, job: JobId) -> None:
+    """Ask the runner of a job to stop it."""
+    seat.send({"type": "cancel", "execution_id": job[0], "key": job[1], "attempt": job[2]})
+
+
+def _kill_unless_ended(live: Live, at: datetime) -> Sequence[e.Event]:
+    return () if live.state.terminal else (e.KillRequested(at=at),)
