@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -37,8 +37,9 @@ from penstock_server.core import process as core_process
 from penstock_server.core.address import socket_path
 from penstock_server.core.client import CoreClient
 from penstock_server.processes import Child, Processes
-from penstock_server.store.engine import acquire_leadership, open_store
+from penstock_server.store.engine import Database, acquire_leadership, open_store
 from penstock_server.store.migrations import upgrade
+from penstock_server.store.queries import runners_seen_since
 from penstock_server.sync import looker
 from penstock_server.sync.configuration import git_settings
 from penstock_server.sync.examples import (
@@ -51,6 +52,7 @@ from penstock_server.web import serving
 
 CONNECT_SECONDS = 30.0
 READY_SECONDS = 30.0
+RUNNER_SILENCE = timedelta(seconds=60)
 
 log = logging.getLogger(__name__)
 
@@ -246,18 +248,27 @@ def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) 
     """The web application: the API and the pages over one read-only view of the store."""
     settings = told.settings
     app = Flask("penstock_server.web", static_folder=None)
+    database = open_store(settings.database, durability=settings.durability)
     context = WebContext(
         client=client,
-        database=open_store(settings.database, durability=settings.durability),
+        database=database,
         storage=LocalStorage(Path(settings.storage_root)),
         registry=registry,
         settings=web_settings(settings),
         clock=clock,
         expressions=WebExpressions(told, clock),
         git_hooks=_git_hooks(told),
+        runner_alive=lambda: _runner_alive(database, clock),
+        followers=serving.THREADS - 16,
     )
     routes.install(app, context)
     return app
+
+
+def _runner_alive(database: Database, clock: Clock) -> bool:
+    """Whether a runner was there in the last minute; core notes them every few seconds."""
+    with database.read() as connection:
+        return bool(runners_seen_since(connection, clock.now() - RUNNER_SILENCE))
 
 
 def _git_hooks(told: Told) -> dict[str, GitHook]:

@@ -280,6 +280,7 @@ class Handlers:
             for job in [job for job in seat.busy if job[0] == live.id]:
                 send_cancel(seat, job)
         self._held.drop(live)
+        self.slots.release(live)
         self._held.working.deleted.append(message.execution_id)
         if message.done is not None:
             done = message.done

@@ -55,11 +55,21 @@ class Slots:
         taken = self.taken(name)
         live.counted = holds
         self._slots[name] = taken + (1 if holds else -1)
+        self._wake(name, limit.limit)
+
+    def _wake(self, name: Name, limit: int) -> None:
         queue = self._queue_of(name)
-        while queue and self._slots[name] < limit.limit:
+        while queue and self._slots[name] < limit:
             waiting = self._held.get(queue.popleft())
             if waiting is not None and waiting.state is State.QUEUED:
                 self._held.guarded(waiting, None, partial(self._start, waiting))
+
+    def release(self, live: Live) -> None:
+        """The execution is deleted: its slot, if it has one, goes to the next."""
+        if live.loaded.flow.concurrency is not None and live.counted:
+            live.counted = False
+            self._slots[live.loaded.name] = self.taken(live.loaded.name) - 1
+            self._wake(live.loaded.name, live.loaded.flow.concurrency.limit)
 
     def _queue_of(self, name: tuple[str, str]) -> deque[str]:
         if name not in self._queued:

@@ -136,7 +136,11 @@ def replace_namespace(room: Room, a: Arguments, answer: Answer) -> None:
 
     def remove(tx: Tx) -> None:
         heads = stored_flows.list_heads(tx.connection, namespace=a["namespace"])
-        extra = [(h.namespace, h.id) for h in heads if (h.namespace, h.id) not in names]
+        extra = [
+            (head.namespace, head.id)
+            for head in heads
+            if head.namespace == a["namespace"] and (head.namespace, head.id) not in names
+        ]
         gone.extend(extra)
         stored_flows.mark_deleted(tx.connection, extra, now=room.clock.now(), by=a.get("saved_by"))
         for namespace, flow_id in extra:

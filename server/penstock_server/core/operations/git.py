@@ -18,6 +18,11 @@ def hint(room: Room, a: Arguments, answer: Answer) -> None:
 
 def sync(room: Room, a: Arguments, answer: Answer) -> None:
     """Look at the source now; with `wait` the answer is the finished run."""
+    if a.get("dry_run"):
+        answer.refuse(
+            "a look that applies nothing is not built yet; `penstock validate` checks files", 501
+        )
+        return
     waits = answer.ok if a.get("wait") else None
     room.sync.look(
         a["source"],
