@@ -165,6 +165,9 @@ def test_a_look_that_is_asked_for_twice_is_done_once(
     process.ask(asked, asked)
     other = request(f"{server.url}/none.git", "other")
     assert process.answer()["type"] == "found"
+    for _ in range(20):
+        process.ask(asked)
+        assert process.answer()["type"] == "found"
     process.ask(other)
     assert process.answer()["source"] == "other"
 

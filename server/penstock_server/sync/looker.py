@@ -106,7 +106,8 @@ class Looker:
 
     def _take(self, message: Mapping[str, Any]) -> None:
         """Core may ask twice for the same look, when it is not sure that the first got through."""
-        asked = [*self._waiting, *(child.request for child in self._children.values())]
+        running = [child.request for child in self._children.values() if not child.answered]
+        asked = [*self._waiting, *running]
         if message not in asked:
             self._waiting.append(message)
 
