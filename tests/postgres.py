@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,9 +74,18 @@ def binaries() -> Path | None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A running PostgreSQL; skips where none is installed."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL is not installed: there is no initdb")
+    with running() as cluster:
+        yield cluster
+
+
+@contextmanager
+def running() -> Iterator[Cluster]:
+    """A PostgreSQL of one's own, where one is installed (`binaries`)."""
     folder = binaries()
     if folder is None:
-        pytest.skip("PostgreSQL is not installed: there is no initdb")
+        raise FileNotFoundError("PostgreSQL is not installed: there is no initdb")
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as name:
         top = Path(name)
