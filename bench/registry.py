@@ -1,0 +1,37 @@
+"""All figures by name, in the order in which they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench import language, loads, raw, runs, starting, writes
+from bench.settings import Measure
+
+FIGURES: Mapping[str, Measure] = {
+    "commits": raw.figures,
+    "writes-sqlite": writes.sqlite,
+    "writes-postgres": writes.postgres,
+    "expressions": language.three_expressions,
+    "parse": language.parse_and_check,
+    "validate": language.validate_one,
+    "validate-many": language.validate_many,
+    "ready": starting.ready,
+    "memory": starting.idle_memory,
+    "one-task": runs.one_task,
+    "core-tasks": runs.core_sequence,
+    "shell-tasks": runs.shell_sequence,
+    "first-task": runs.first_task,
+    "webhooks-sqlite": loads.webhooks_sqlite,
+    "webhooks-postgres": loads.webhooks_postgres,
+    "loops": loads.wide_loops,
+    "fan-out": loads.fan_out,
+    "beside": loads.beside_a_loop,
+}
+
+
+def chosen(names: Sequence[str]) -> dict[str, Measure]:
+    """The figures of these names, in our order; all without names. Raises `KeyError`."""
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        raise KeyError(f"no figure is called {unknown[0]}; there are {', '.join(FIGURES)}")
+    return {name: measure for name, measure in FIGURES.items() if not names or name in names}

@@ -1,0 +1,41 @@
+"""The bench runs: tiny counts, one figure in this process and one with a service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bench.__main__ import main
+
+
+def measured(file: Path, *names: str) -> list[str]:
+    """The names of the figures that a quick run has measured."""
+    assert main([*names, "--quick", "--json", str(file)]) == 0
+    report = json.loads(file.read_text())
+    assert report["quick"] is True
+    for figure in report["figures"]:
+        assert figure["minimum"] <= figure["median"] <= figure["maximum"]
+    return [figure["name"] for figure in report["figures"]]
+
+
+def test_figures_of_this_process_are_measured_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = measured(tmp_path / "results" / "one.json", "expressions", "parse")
+    assert names == ["three expressions rendered", "parse and check a flow of 60 tasks"]
+    told = capsys.readouterr()
+    assert "plain Jinja2" in told.out
+    assert "2/2 parse" in told.err
+
+
+@pytest.mark.e2e
+def test_a_service_is_started_loaded_and_read_back(tmp_path: Path) -> None:
+    names = measured(tmp_path / "one.json", "core-tasks", "webhooks-sqlite")
+    assert names[0].startswith("core tasks of one run")
+    assert len(names) == 4
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["speed"]) == 2
+    assert "no figure is called speed" in capsys.readouterr().err
