@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from penstock_server.cli import main
 
-main(prog_name="penstock")
+main()

@@ -24,6 +24,7 @@ class Model(BaseModel):
         extra="forbid",
         alias_generator=to_camel,
         populate_by_name=True,
+        defer_build=True,
         arbitrary_types_allowed=True,
         coerce_numbers_to_str=True,
     )

@@ -33,6 +33,7 @@ class Properties(BaseModel):
         extra="forbid",
         alias_generator=to_camel,
         populate_by_name=True,
+        defer_build=True,
     )
 
     @model_validator(mode="before")

@@ -1,42 +1,16 @@
-"""`penstock server`: the whole service on this machine.
-
-The command starts itself again with a clean environment before anything else happens: secrets travel to
-the new process in memory, so no process of the service carries them in its environment.
-"""
+"""`penstock server`: the whole service on this machine."""
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from penstock_server.cli.clean import handed_over
 from penstock_server.config import BadSettings, Told, read_env_file, read_settings
-
-HANDED_OVER = "PENSTOCK_HANDED_OVER"
-KEPT = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "VIRTUAL_ENV",
-    "PYTHONPATH",
-    "PYTHONDONTWRITEBYTECODE",
-    "PYTHONUNBUFFERED",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "COVERAGE_PROCESS_START",
-)
 
 
 @click.command(
@@ -69,15 +43,15 @@ def command(env_file: Path | None, log_level: str, **options: Any) -> None:
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(given.get("home"), Path):
         given["home"] = str(given["home"])
-    if HANDED_OVER not in os.environ:  # noqa: TID251 - the clean start
-        _start_clean(env_file)
-    environment = _handed_over()
+    environment = dict(handed_over())
     logging.basicConfig(
         level=log_level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
     try:
+        if env_file is not None:
+            environment.update(read_env_file(env_file))
         told = read_settings(given, environment=environment)
     except BadSettings as bad:
         _refuse(bad.faults)
@@ -87,7 +61,7 @@ def command(env_file: Path | None, log_level: str, **options: Any) -> None:
 
 
 def _serve(told: Told) -> int:
-    from penstock_server.app import CannotStart, serve
+    from penstock_server.app.service import CannotStart, serve
     from penstock_server.store.faults import StoreUnavailable
 
     try:
@@ -126,28 +100,3 @@ def _refuse(faults: list[str]) -> NoReturn:
     for fault in faults:
         click.echo(f"penstock: {fault}", err=True)
     sys.exit(2)
-
-
-def _start_clean(env_file: Path | None) -> None:
-    environment = dict(os.environ)  # noqa: TID251 - the clean start
-    if env_file is not None:
-        try:
-            environment.update(read_env_file(env_file))
-        except BadSettings as bad:
-            _refuse(bad.faults)
-    memory = os.memfd_create("penstock", 0)
-    os.write(memory, json.dumps(environment).encode())
-    os.lseek(memory, 0, os.SEEK_SET)
-    clean = {name: environment[name] for name in KEPT if name in environment}
-    clean[HANDED_OVER] = str(memory)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.set_inheritable(memory, True)  # noqa: FBT003 - the standard library's own signature
-    os.execve(sys.executable, [sys.executable, "-m", "penstock_server", *sys.argv[1:]], clean)
-
-
-def _handed_over() -> Mapping[str, str]:
-    memory = int(os.environ.pop(HANDED_OVER))  # noqa: TID251 - the clean start
-    with os.fdopen(memory, "rb") as stream:
-        environment: Mapping[str, str] = json.loads(stream.read())
-    return environment

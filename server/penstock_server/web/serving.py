@@ -60,20 +60,6 @@ class _QuietLogger(Logger):  # type: ignore[misc]
         self.debug(msg, *args, **kwargs)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `OSError` when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError:
-        listening.close()
-        raise
-    listening.listen(2048)
-    return listening
-
-
 def serve(wsgi: Callable[..., Any], listening: socket.socket, *, threads: int = THREADS) -> None:
     """Serve until SIGTERM; what is being answered then gets two seconds to end."""
     options: dict[str, object] = {

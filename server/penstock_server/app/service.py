@@ -12,66 +12,34 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
-from flask import Flask
-
-from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.flow.yaml import FAST
 from penstock_runner.jobs.frames import Channel
 from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.settings import RunnerSettings, default_slots, pick_environment
 from penstock_runner.jobs.supervisor import Supervisor
 from penstock_runner.tasks.registry import Registry
-from penstock_runner.tasks.storage import LocalStorage
-from penstock_server.api import routes
-from penstock_server.api.context import BasicAuth, GitHook, WebContext
 from penstock_server.clock import Clock, SystemClock
 from penstock_server.config import Settings, Told
 from penstock_server.core import process as core_process
 from penstock_server.core.address import socket_path
-from penstock_server.core.client import CoreClient
-from penstock_server.processes import Child, Processes
-from penstock_server.store.engine import Database, acquire_leadership, open_store
+from penstock_server.processes import Child, Processes, listen
+from penstock_server.store.engine import acquire_leadership, open_store
 from penstock_server.store.migrations import upgrade
-from penstock_server.store.queries import runners_seen_since
-from penstock_server.sync import looker
 from penstock_server.sync.configuration import git_settings
-from penstock_server.sync.examples import (
-    SECRET_NAME,
-    examples_folder,
-    prepare_examples,
-    tell_address,
-)
-from penstock_server.web import serving
 
 CONNECT_SECONDS = 30.0
 READY_SECONDS = 30.0
-RUNNER_SILENCE = timedelta(seconds=60)
 
 log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
     """The service cannot start; the message says what is in the way and what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSettings:
-    """What the API and the pages need to know of the settings."""
-
-    allowed_hosts: frozenset[str]
-    basic_auth: BasicAuth | None
-    open_paths: tuple[str, ...]
-    url: str | None
-    version: str
-    environment: str | None
-    public_status: bool
 
 
 def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
@@ -88,6 +56,8 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
     listening = _bind(settings)
     port = int(listening.getsockname()[1])
     if settings.examples:
+        from penstock_server.sync.examples import tell_address
+
         tell_address(settings.home, f"http://{settings.host}:{port}")
     clock = SystemClock()
     registry = Registry()
@@ -131,6 +101,8 @@ def _prepare_home(home: Path) -> None:
 
 
 def _with_examples(told: Told) -> Told:
+    from penstock_server.sync.examples import SECRET_NAME, examples_folder, prepare_examples
+
     folder = examples_folder()
     if not told.settings.examples or folder is None:
         return told
@@ -162,7 +134,7 @@ def _prepare_store(settings: Settings) -> None:
 
 def _bind(settings: Settings) -> socket.socket:
     try:
-        return serving.listen(settings.host, settings.port)
+        return listen(settings.host, settings.port)
     except OSError as error:
         raise CannotStart(
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; another "
@@ -204,6 +176,8 @@ def connect_to_core(home: Path) -> Channel:
 
 
 def _run_git(settings: Settings, registry: Registry) -> None:
+    from penstock_server.sync import looker
+
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     channel = connect_to_core(settings.home)
     channel.send({"type": "hello", "git": True})
@@ -239,106 +213,6 @@ def runner_settings(told: Told, port: int) -> RunnerSettings:
 
 
 def _run_web(told: Told, clock: Clock, registry: Registry, listening: socket.socket) -> None:
-    client = CoreClient(socket_path(told.settings.home))
-    wsgi = make_wsgi(told, clock, registry, client)
-    serving.serve(wsgi, listening)
+    from penstock_server.app.web import serve_web
 
-
-def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) -> Flask:
-    """The web application: the API and the pages over one read-only view of the store."""
-    settings = told.settings
-    app = Flask("penstock_server.web", static_folder=None)
-    database = open_store(settings.database, durability=settings.durability)
-    context = WebContext(
-        client=client,
-        database=database,
-        storage=LocalStorage(Path(settings.storage_root)),
-        registry=registry,
-        settings=web_settings(settings),
-        clock=clock,
-        expressions=WebExpressions(told, clock),
-        git_hooks=_git_hooks(told),
-        runner_alive=lambda: _runner_alive(database, clock),
-        followers=serving.THREADS - 16,
-    )
-    routes.install(app, context)
-    return app
-
-
-def _runner_alive(database: Database, clock: Clock) -> bool:
-    """Whether a runner was there in the last minute; core notes them every few seconds."""
-    with database.read() as connection:
-        return bool(runners_seen_since(connection, clock.now() - RUNNER_SILENCE))
-
-
-def _git_hooks(told: Told) -> dict[str, GitHook]:
-    """How the deliveries of each source's forge are verified; a missing secret verifies nothing."""
-    hooks: dict[str, GitHook] = {}
-    for source in git_settings(told.settings.git.model_dump()).sources:
-        if source.webhook is None:
-            continue
-        found = [told.secrets.get(name.upper()) for name in source.webhook.names]
-        known = tuple(secret for secret in found if secret)
-        if len(known) < len(found):
-            log.warning("git source %s: a webhook secret is not in the environment", source.id)
-        if known:
-            hooks[source.id] = GitHook(
-                secrets=known, forge=source.webhook.forge, allow_sha1=source.webhook.allow_sha1
-            )
-    return hooks
-
-
-class WebExpressions:
-    """Renders for the API: webhook keys, choices of inputs."""
-
-    def __init__(self, told: Told, clock: Clock) -> None:
-        settings = told.settings
-        self._expressions = Expressions(default_zone=settings.timezone)
-        self._services = WebServices(told, clock)
-
-    def render(self, source: str, variables: Mapping[str, object]) -> str | None:
-        """The source rendered as text."""
-        return self._expressions.render(source, variables, self._services)
-
-    def render_typed(self, source: str, variables: Mapping[str, object]) -> object:
-        """The source rendered to a value."""
-        return self._expressions.render_typed(source, variables, self._services)
-
-
-class WebServices(NoServices):
-    """What expressions of the API may ask: the time, and secrets for webhook keys."""
-
-    def __init__(self, told: Told, clock: Clock) -> None:
-        super().__init__()
-        self._secrets = told.secrets
-        self._clock = clock
-
-    def now(self) -> datetime:
-        """The present instant."""
-        return self._clock.now()
-
-    def secret(self, name: str, namespace: str | None) -> str:
-        """A secret by name."""
-        found = self._secrets.get(name.upper())
-        return found if found is not None else super().secret(name, namespace)
-
-
-def web_settings(settings: Settings) -> WebSettings:
-    """The settings of the web process; the password leaves as a hash."""
-    auth = settings.basic_auth
-    hashed = None
-    if auth is not None:
-        from werkzeug.security import generate_password_hash
-
-        hashed = BasicAuth(
-            username=auth.username, password_hash=generate_password_hash(auth.password)
-        )
-    return WebSettings(
-        allowed_hosts=settings.host_names,
-        basic_auth=hashed,
-        open_paths=(),
-        url=settings.url,
-        version=version("penstock"),
-        environment=settings.environment,
-        public_status=settings.public_status,
-    )
+    serve_web(told, clock, registry, listening)

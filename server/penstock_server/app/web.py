@@ -1,0 +1,153 @@
+"""The web process, put together: the API and the pages over a read-only view of the store.
+
+It is imported in that process only: the others need no Flask.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+from flask import Flask
+
+from penstock_runner.expressions.environment import Expressions, NoServices
+from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.storage import LocalStorage
+from penstock_server.api import routes
+from penstock_server.api.context import BasicAuth, GitHook, WebContext
+from penstock_server.clock import Clock
+from penstock_server.config import Settings, Told
+from penstock_server.core.address import socket_path
+from penstock_server.core.client import CoreClient
+from penstock_server.store.engine import Database, open_store
+from penstock_server.store.queries import runners_seen_since
+from penstock_server.sync.configuration import git_settings
+from penstock_server.web import serving
+
+RUNNER_SILENCE = timedelta(seconds=60)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """What the API and the pages need to know of the settings."""
+
+    allowed_hosts: frozenset[str]
+    basic_auth: BasicAuth | None
+    open_paths: tuple[str, ...]
+    url: str | None
+    version: str
+    environment: str | None
+    public_status: bool
+
+
+def serve_web(told: Told, clock: Clock, registry: Registry, listening: socket.socket) -> None:
+    """Serve until SIGTERM."""
+    client = CoreClient(socket_path(told.settings.home))
+    serving.serve(make_wsgi(told, clock, registry, client), listening)
+
+
+def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) -> Flask:
+    """The web application: the API and the pages over one read-only view of the store."""
+    settings = told.settings
+    app = Flask("penstock_server.web", static_folder=None)
+    database = open_store(settings.database, durability=settings.durability)
+    context = WebContext(
+        client=client,
+        database=database,
+        storage=LocalStorage(Path(settings.storage_root)),
+        registry=registry,
+        settings=web_settings(settings),
+        clock=clock,
+        expressions=WebExpressions(told, clock),
+        git_hooks=_git_hooks(told),
+        runner_alive=lambda: _runner_alive(database, clock),
+        followers=serving.THREADS - 16,
+    )
+    routes.install(app, context)
+    return app
+
+
+def _runner_alive(database: Database, clock: Clock) -> bool:
+    """Whether a runner was there in the last minute; core notes them every few seconds."""
+    with database.read() as connection:
+        return bool(runners_seen_since(connection, clock.now() - RUNNER_SILENCE))
+
+
+def _git_hooks(told: Told) -> dict[str, GitHook]:
+    """How the deliveries of each source's forge are verified; a missing secret verifies nothing."""
+    hooks: dict[str, GitHook] = {}
+    for source in git_settings(told.settings.git.model_dump()).sources:
+        if source.webhook is None:
+            continue
+        found = [told.secrets.get(name.upper()) for name in source.webhook.names]
+        known = tuple(secret for secret in found if secret)
+        if len(known) < len(found):
+            log.warning("git source %s: a webhook secret is not in the environment", source.id)
+        if known:
+            hooks[source.id] = GitHook(
+                secrets=known, forge=source.webhook.forge, allow_sha1=source.webhook.allow_sha1
+            )
+    return hooks
+
+
+class WebExpressions:
+    """Renders for the API: webhook keys, choices of inputs."""
+
+    def __init__(self, told: Told, clock: Clock) -> None:
+        settings = told.settings
+        self._expressions = Expressions(default_zone=settings.timezone)
+        self._services = WebServices(told, clock)
+
+    def render(self, source: str, variables: Mapping[str, object]) -> str | None:
+        """The source rendered as text."""
+        return self._expressions.render(source, variables, self._services)
+
+    def render_typed(self, source: str, variables: Mapping[str, object]) -> object:
+        """The source rendered to a value."""
+        return self._expressions.render_typed(source, variables, self._services)
+
+
+class WebServices(NoServices):
+    """What expressions of the API may ask: the time, and secrets for webhook keys."""
+
+    def __init__(self, told: Told, clock: Clock) -> None:
+        super().__init__()
+        self._secrets = told.secrets
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The present instant."""
+        return self._clock.now()
+
+    def secret(self, name: str, namespace: str | None) -> str:
+        """A secret by name."""
+        found = self._secrets.get(name.upper())
+        return found if found is not None else super().secret(name, namespace)
+
+
+def web_settings(settings: Settings) -> WebSettings:
+    """The settings of the web process; the password leaves as a hash."""
+    auth = settings.basic_auth
+    hashed = None
+    if auth is not None:
+        from werkzeug.security import generate_password_hash
+
+        hashed = BasicAuth(
+            username=auth.username, password_hash=generate_password_hash(auth.password)
+        )
+    return WebSettings(
+        allowed_hosts=settings.host_names,
+        basic_auth=hashed,
+        open_paths=(),
+        url=settings.url,
+        version=version("penstock"),
+        environment=settings.environment,
+        public_status=settings.public_status,
+    )

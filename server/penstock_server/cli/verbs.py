@@ -1,0 +1,63 @@
+"""The verbs of `penstock`. Each is a module here, imported only when it is used.
+
+So `validate` and `run` start without Flask and SQLAlchemy, and `--help` of the whole costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from penstock_server.cli.exits import INTERRUPTED
+
+VERBS: Mapping[str, tuple[str, str]] = {
+    "server": ("server", "Run the service: Git sync, scheduler, runner, API and page."),
+    "run": ("run", "Run one flow file here and now, without a server."),
+    "validate": ("validate", "Check flow files; every fault with its file, line and column."),
+    "deploy": ("deploy", "Send the flow files of a folder to a server, all or nothing."),
+    "executions": ("executions", "List, show, follow and kill executions of a server."),
+    "secrets": ("secrets", "Encode secrets for the server's environment."),
+    "db": ("database", "Upgrade or back up the store."),
+    "schema": ("schema", "Print the JSON Schema of the flow language."),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The verbs, in the order in which a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a verb."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"penstock_server.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; Ctrl-C ends it with the exit code that shells expect."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of verbs, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Examples:  penstock server   penstock run hello.yml -i name=Ada   penstock validate flows/",
+)
+@click.version_option(package_name="penstock", message="penstock %(version)s")
+def penstock() -> None:
+    """Push a flow to Git and watch it run."""
