@@ -85,7 +85,8 @@ def _queue(draft: Draft, event: e.Queued) -> None:
     if draft.state is not State.CREATED or draft.fact("stage") is not None:
         return
     if event.state is State.FAILED:
-        draft.say(None, Level.ERROR, "Flow is FAILED due to concurrency limit exceeded")
+        reason = event.reason or "Flow is FAILED due to concurrency limit exceeded"
+        draft.say(None, Level.ERROR, reason)
     if event.state.terminal:
         ends.conclude(draft, event.state)
     else:

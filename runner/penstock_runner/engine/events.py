@@ -18,10 +18,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """There is no slot: `state` is QUEUED, CANCELLED or FAILED, as the flow's concurrency says."""
+    """It does not begin: `state` is QUEUED, CANCELLED or FAILED, as the flow's concurrency says.
+
+    With a `reason` it is not the concurrency: the execution was made only to say what went wrong.
+    """
 
     at: datetime
     state: State
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

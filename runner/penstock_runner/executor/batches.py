@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from penstock_runner.executor.held import Working
+from penstock_runner.executor.messages import OnChange
 from penstock_runner.executor.store import Batch, ExecutionWrite
 
 log = logging.getLogger(__name__)
 
 
-def batch_of(working: Working) -> Batch:
-    """What the store is to write."""
+def batch_of(working: Working, on_change: OnChange | None = None) -> Batch:
+    """What the store is to write, with what others want to write when an execution has moved."""
     batch = Batch(
         writes=working.writes,
         kv=working.kv,
@@ -36,6 +37,8 @@ def batch_of(working: Working) -> Batch:
                 removed=part.removed,
                 events=part.events,
             )
+            if on_change is not None and len(execution.history) > live.told:
+                batch.writes.extend(on_change(execution, live.told))
         batch.jobs.extend(part.jobs)
         batch.jobs_ended.extend(part.jobs_ended)
         batch.timers.extend(part.timers)

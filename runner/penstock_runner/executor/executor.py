@@ -36,7 +36,7 @@ from penstock_runner.executor.inbox import (
 )
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.live import Live, Part
-from penstock_runner.executor.messages import Done, Outcome, Refused, Start
+from penstock_runner.executor.messages import Done, OnChange, Outcome, Refused, Start
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
 from penstock_runner.executor.store import Batch, JobRow, KvWrite, Store, Write
@@ -72,6 +72,7 @@ class Executor:
         constants: Mapping[str, Any] | None = None,
         on_end: Callable[[Execution], Sequence[Write]] = lambda _execution: (),
         encrypt: Callable[[str], str] | None = None,
+        on_change: OnChange | None = None,
     ) -> None:
         self.store = store
         self.flows = flows
@@ -80,6 +81,7 @@ class Executor:
         self.trouble: str | None = None
         self._now = now
         self._listener = listener
+        self._on_change = on_change
         self._ids = ExecutionIds()
         self._queue: deque[Message] = deque()
         self._held = Held(store, flows, self.dispatch, constants or {})
@@ -252,8 +254,8 @@ class Executor:
 
     def _commit(self) -> None:
         working, self._held.working = self._held.working, Working()
-        batch = batch_of(working)
         try:
+            batch = batch_of(working, self._on_change)
             if batch:
                 self.store.write(batch)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the batch is not written
@@ -273,6 +275,7 @@ class Executor:
             if written is not None:
                 live.read_version = written.execution.version
                 live.fold.saved(written.execution.version)
+                live.told = len(written.execution.history)
             working.after.extend(live.part.after)
             live.part = Part()
             if live.state.terminal and not live.busy:

@@ -139,6 +139,9 @@ class Handlers:
         loaded, execution = self._starts.prepare(start, start.id or self.new_id())
         live = self._held.new(loaded, execution)
         live.replay_from = start.replay_from
+        live.failure = start.failure
+        if start.replay_from is not None:
+            live.told = len(execution.history)
         if start.idempotency_key is not None:
             self._held.working.idempotency.append((start.idempotency_key, live.id, self._now()))
         return live
@@ -146,6 +149,10 @@ class Handlers:
     def begin(self, live: Live) -> None:
         """Start an execution that was created, if there is a slot for it."""
         at = live.time(self._now())
+        if live.failure is not None:
+            live.feed(e.Queued(at=at, state=State.FAILED, reason=live.failure))
+            self.advance(live)
+            return
         if live.replay_from is not None:
             live.feed(e.ReplayRequested(at=at, key=live.replay_from))
             self.advance(live)

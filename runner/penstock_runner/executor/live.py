@@ -78,6 +78,9 @@ class Live:
         self.lines: int | None = 0 if new else None
         self.children: dict[RunKey, list[str]] = {}
         self.replay_from: RunKey | None = None
+        self.failure: str | None = None
+        # How many entries of its history are written: those after them are news.
+        self.told = 0 if new else len(execution.history)
         self.line_seen: dict[tuple[str, int], int] = {}
         self.counted = execution.state in SLOT_STATES
         self.at = execution.history[-1][1]

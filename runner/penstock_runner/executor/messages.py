@@ -28,7 +28,9 @@ class Start:
     subflows want); otherwise they are stored as they are (the web process has resolved them).
     `labels` come after the flow's own. `revision` None means the latest. `id` is given when it must
     be known beforehand. `replay_of` is the execution that this one does again, from the task run
-    `replay_from` on when one is named.
+    `replay_from` on when one is named. With a `failure` the execution is made only to say why it
+    could not run: it is FAILED at once, without task runs. With `correlate` it heads a family of
+    executions, and bears the label that says so.
     """
 
     namespace: str
@@ -47,6 +49,8 @@ class Start:
     facts: Mapping[str, Any] = field(default_factory=dict)
     replay_of: Execution | None = None
     replay_from: RunKey | None = None
+    failure: str | None = None
+    correlate: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,9 @@ class Outcome:
 
 
 Done = Callable[[Outcome], None]
+# Told of an execution that has moved, with how many entries of its history it was told before;
+# what it gives is written in the transaction that writes the move.
+OnChange = Callable[[Execution, int], Sequence[Write]]
 
 
 class Starter(Protocol):

@@ -58,7 +58,8 @@ class Starts:
                 version=0,
             )
             return loaded, copied
-        inputs = self._inputs(loaded, start) if start.resolve else start.inputs
+        resolves = start.resolve and start.failure is None
+        inputs = self._inputs(loaded, start) if resolves else start.inputs
         old = start.replay_of
         execution = Execution(
             id=execution_id,
@@ -103,7 +104,8 @@ class Starts:
     def _labels(self, loaded: LoadedFlow, start: Start, execution_id: str) -> dict[str, str]:
         labels = {k: v for k, v in loaded.flow.labels.items() if not k.startswith("system.")}
         labels.update(start.labels)
-        labels.setdefault(CORRELATION, start.correlation_id or execution_id)
+        if start.correlate:
+            labels.setdefault(CORRELATION, start.correlation_id or execution_id)
         commit = (loaded.stored.git or {}).get("commit")
         if commit:
             labels["system.gitCommit"] = str(commit)
