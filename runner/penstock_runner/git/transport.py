@@ -27,8 +27,9 @@ from dulwich.client import (
 )
 from urllib3.util import Retry, Timeout, make_headers, parse_url
 
+from penstock_runner.git.exceptions import trouble_of
 from penstock_runner.git.remote import Remote
-from penstock_runner.git.trouble import GIT_AUTH, GIT_NETWORK, GitTrouble, trouble_of
+from penstock_runner.git.trouble import GIT_AUTH, GIT_NETWORK, GitTrouble
 
 AGENT = "git/penstock"
 _HEADER = "authorization"
