@@ -46,7 +46,9 @@ MATCHER = Matcher(now=NOW, read=lambda uri: b'{"a": 1}\n{"a": 2}\n')
         ({"$duration": "PT1M"}, "PT60S"),
         ({"$file": {"lines": 2, "line0_contains": "1", "ion_lines": [{"a": 1}, {"a": 2}]}}, "u"),
         ({"$first_file": {"text": {"$contains": "2"}}}, {"x": "u"}),
-        ({"$datetime_within": "PT1H"}, datetime.now(UTC).isoformat()),
+        pytest.param(
+            {"$datetime_within": "PT1H"}, datetime.now(UTC).isoformat(), id="a moment ago"
+        ),
     ],
 )
 def test_a_value_matches(expected: Any, actual: Any) -> None:
