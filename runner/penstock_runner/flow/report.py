@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from penstock_runner.flow.faults import Fault, Severity
 
@@ -165,6 +164,9 @@ def junit(faults: Iterable[Fault], files: Iterable[str] = ()) -> str:
 
 
 def _case(path: str, faults: Sequence[Fault]) -> str:
+    # Slow to import, and no other form needs it.
+    from xml.sax.saxutils import escape, quoteattr
+
     errors = [fault for fault in faults if fault.severity is Severity.ERROR]
     others = [fault for fault in faults if fault.severity is not Severity.ERROR]
     body = ""

@@ -91,7 +91,7 @@ class Registry:
     """The types of all installed task packages; implements `flow.catalogue.Catalogue`."""
 
     def __init__(self, packages: Iterable[str] | None = None) -> None:
-        self._packages = tuple(installed_packages() if packages is None else packages)
+        self._given = None if packages is None else tuple(packages)
         self._infos: dict[str, TypeInfo | None] = {}
 
     def find(self, name: str) -> TypeInfo | None:
@@ -134,9 +134,16 @@ class Registry:
         return entry is not None and entry.flowable
 
     @cached_property
+    def _built_in(self) -> Mapping[str, Entry]:
+        """Most flows need no others, and looking for other packages takes longer than this."""
+        if self._given is not None:
+            return {}
+        return {entry.name: entry for entry in read_package(BUILT_IN)}
+
+    @cached_property
     def _entries(self) -> Mapping[str, Entry]:
-        entries: dict[str, Entry] = {}
-        for package in self._packages:
+        entries = dict(self._built_in)
+        for package in installed_packages()[1:] if self._given is None else self._given:
             for entry in read_package(package):
                 if entry.name in entries:
                     first = entries[entry.name]
@@ -148,18 +155,16 @@ class Registry:
         return entries
 
     @cached_property
-    def _aliases(self) -> Mapping[str, str]:
-        return {alias: entry.name for entry in self._entries.values() for alias in entry.aliases}
+    def _aliases(self) -> Mapping[str, Entry]:
+        return {alias: entry for entry in self._entries.values() for alias in entry.aliases}
 
     def _entry(self, name: str) -> Entry | None:
-        for candidate in (
-            name,
-            canonical(name),
-            self._aliases.get(name),
-            self._aliases.get(canonical(name)),
-        ):
-            if candidate and candidate in self._entries:
-                return self._entries[candidate]
+        if name in self._built_in:
+            return self._built_in[name]
+        present = canonical(name)
+        for known in (self._entries, self._aliases):
+            if name in known or present in known:
+                return known.get(name) or known[present]
         return None
 
     def _look_up(self, name: str) -> TypeInfo | None:

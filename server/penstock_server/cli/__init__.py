@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,6 +15,8 @@ def main() -> None:
 
     if needs_clean_start(sys.argv[1:]):
         start_clean()
+    # Looking for plugins of pydantic reads the metadata of everything that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # noqa: TID251 - for pydantic
     from penstock_server.cli.verbs import penstock
 
     penstock(prog_name="penstock")
