@@ -1,0 +1,1 @@
+"""The example flows do what they say."""
