@@ -97,6 +97,10 @@ class Dispatch:
         name = self._where.get(job)
         return self._seats.get(name) if name else None
 
+    def knows(self, job: JobId) -> bool:
+        """Whether the job has been handed out or waits for that."""
+        return job in self._where or self.is_waiting(job)
+
     def is_waiting(self, job: JobId) -> bool:
         """Whether the job waits for a slot."""
         return any(_id(row) == job for row in self._waiting)

@@ -266,8 +266,9 @@ class Handlers:
                 return
             for command in live.fold.pending():
                 if isinstance(command, c.RunJob):
-                    if (command.key, command.attempt) not in message.has_rows:
-                        live.runnable[(command.key, command.attempt)] = command
+                    name = (command.key, command.attempt)
+                    if name not in message.has_rows and not self._dispatch.knows((live.id, *name)):
+                        live.runnable[name] = command
                 elif (
                     not isinstance(command, c.StartTimer)
                     or (command.key or "", command.attempt) not in message.has_rows
