@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from penstock_runner.engine.events import Event
 from penstock_runner.engine.state import Execution, State
@@ -154,7 +155,9 @@ class MemoryStore:
     def _write_executions(self, batch: Batch) -> None:
         for execution_id, write in batch.executions.items():
             version = (write.read_version or 0) + 1
-            self._executions[execution_id] = replace(write.execution, version=version)
+            # The runs are a live view of the executor's; a store keeps what was written.
+            runs = MappingProxyType(dict(write.execution.runs))
+            self._executions[execution_id] = replace(write.execution, version=version, runs=runs)
             if write.events:
                 self._events.setdefault(execution_id, []).append(tuple(write.events))
 
