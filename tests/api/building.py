@@ -305,8 +305,8 @@ class PromptCore:
     def git_sync(self, *, wait: bool, **_: Any) -> dict[str, Any]:
         return {"phase": "Succeeded"} if wait else {"queued": True}
 
-    def git_apply(self, *, files: dict[str, str], **_: Any) -> dict[str, Any]:
-        return {"saved": sorted(files)}
+    def git_apply(self, *, found: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {"saved": [file["path"] for file in found["files"]]}
 
     def logs_delete(self, *, execution_id: str | None = None, **_: Any) -> dict[str, Any]:
         with self.database.begin() as tx:

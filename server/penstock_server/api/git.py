@@ -15,7 +15,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic.alias_generators import to_camel
 
-from penstock_server.api import parameters, routing
+from penstock_server.api import deploys, parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import GitHook, WebContext
@@ -137,22 +137,28 @@ class GitRoutes:
 
     @post("/apply")
     def apply(self) -> Response:
-        """Deploy the files of a request as a commit of a source."""
+        """Deploy the files of a request as a commit of a source: all of them, or none."""
         body, files = _deployed()
+        sent = deploys.read(
+            body,
+            files,
+            catalogue=self._context.registry,
+            actor=str(body.get("actor") or actor(self._context)),
+            now=self._context.clock.now(),
+            strict=parameters.flag(request.args, "strict", default=False),
+        )
         answer = self._context.client.call(
             "git.apply",
             timeout=SYNC_SECONDS,
-            source=str(body.get("source") or "ci"),
-            files=files,
-            commit=body.get("commit"),
-            ref=body.get("ref"),
-            repository=body.get("repository"),
+            source=sent.source,
+            url=sent.url,
+            found=sent.found,
             actor=str(body.get("actor") or actor(self._context)),
             prune=parameters.flag(request.args, "prune", default=False),
             dry_run=parameters.flag(request.args, "dryRun", default=False),
-            strict=parameters.flag(request.args, "strict", default=False),
+            confirm=request.args.get("confirm") or None,
         )
-        return json_answer(answer)
+        return json_answer({**answer, "warnings": sent.warnings})
 
     def _row(self, source_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:

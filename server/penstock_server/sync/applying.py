@@ -51,6 +51,7 @@ class Application:
     ref: str
     now: datetime
     triggers: TriggerRows | None = None
+    via: str = "git"
     revisions: dict[Key, int] = field(default_factory=dict)
     new_manifest: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -72,7 +73,7 @@ class Application:
             [item.key for item in gone],
             now=self.now,
             by=self.commit["author_name"],
-            via="git",
+            via=self.via,
             commit=self._commit(self.commit, "", ""),
         )
         self.revisions = {
@@ -126,7 +127,7 @@ class Application:
             description=flow.description,
             labels={**self.source.labels, **flow.labels},
             by=info["author_name"],
-            via="git",
+            via=self.via,
             commit=self._commit(info, one.path, one.blob),
         )
 

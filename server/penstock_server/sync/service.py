@@ -20,6 +20,7 @@ from penstock_server.clock import Clock
 from penstock_server.store import flows, sources, syncs
 from penstock_server.sync.applying import Application, TriggerRows
 from penstock_server.sync.deciding import decide
+from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
 from penstock_server.sync.desired import Contents, Manifest, contents_of, manifest_from
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.polling import MERGED, first_look
@@ -129,6 +130,14 @@ class SyncService:
         self._secrets = secrets
         self._version = version
         self._push_starts = PushStarts(starter, database.read)
+        self._deploys = Deploys(
+            database=database,
+            starter=starter,
+            clock=clock,
+            on_flows_changed=on_flows_changed,
+            push_starts=self._push_starts,
+            triggers=triggers,
+        )
         self._sources = self._load()
 
     # What core's loop calls
@@ -217,6 +226,15 @@ class SyncService:
         else:
             source.hinted_at = now
             self._start_look(source, wanted, now)
+
+    def apply_files(self, deploy: Deploy, told: Told) -> None:
+        """Apply what a CI job sends; raises `DeployRefused` for a source that is fetched."""
+        if deploy.source in self._sources:
+            raise DeployRefused(
+                f"source {deploy.source!r} is synced from Git by this service: deploy as another"
+                " source, or push to its repository"
+            )
+        self._deploys.apply(deploy, told)
 
     def sources(self) -> list[dict[str, Any]]:
         """All sources with their status."""

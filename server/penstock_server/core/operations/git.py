@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from penstock_runner.flow.report import record
 from penstock_server.core.room import Answer, Operation, Room
+from penstock_server.sync.deploys import Deploy, DeployRefused
 
 Arguments = Mapping[str, Any]
 
@@ -35,7 +37,33 @@ def sync(room: Room, a: Arguments, answer: Answer) -> None:
         answer.ok({"source": a["source"], "queued": True})
 
 
+def apply(room: Room, a: Arguments, answer: Answer) -> None:
+    """Apply the flows that a CI job sends; refused as a whole when one of them cannot be."""
+    deploy = Deploy(
+        source=a["source"],
+        found=a["found"],
+        url=a["url"],
+        actor=a.get("actor"),
+        prune=bool(a.get("prune")),
+        dry_run=bool(a.get("dry_run")),
+        confirm=a.get("confirm"),
+    )
+
+    def told(result: dict[str, Any] | Exception) -> None:
+        if isinstance(result, Exception):
+            answer.fail(result)
+        else:
+            answer.ok(result)
+
+    try:
+        room.sync.apply_files(deploy, told)
+    except DeployRefused as refused:
+        errors = [record(fault) for fault in refused.faults]
+        answer.refuse(str(refused), refused.status, {"errors": errors} if errors else None)
+
+
 OPERATIONS: Mapping[str, Operation] = {
+    "git.apply": apply,
     "git.hint": hint,
     "git.sync": sync,
 }

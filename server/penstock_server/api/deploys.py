@@ -1,0 +1,146 @@
+"""What a deploy sends: its files, read and checked here, so that core only plans and writes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.flow.binding import NAMESPACE
+from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.report import in_order, record
+from penstock_server.api.problems import illegal_argument, invalid_entity
+from penstock_server.core.shapes import Json, iso
+from penstock_server.sync.reading import Reader, fault_from
+from penstock_server.sync.settings import Mapping as NamespaceMapping
+
+SOURCE_ID = re.compile(r"[a-z0-9-]{1,63}")
+LONGEST_PATH = 1024
+LONGEST_WORD = 300
+LONGEST_MESSAGE = 4096
+RECORDS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A deploy that may go to core; `found` has the shape of an answer of the git process."""
+
+    source: str
+    url: str
+    found: Json
+    warnings: list[dict[str, object]]
+
+
+def read(
+    body: Mapping[str, Any],
+    files: Mapping[str, str],
+    *,
+    catalogue: Catalogue,
+    actor: str,
+    now: datetime,
+    strict: bool,
+) -> Sent:
+    """Read the files; a fault that blocks is an answer with all of them."""
+    source = _word(body, "source") or "ci"
+    if SOURCE_ID.fullmatch(source) is None:
+        raise illegal_argument("source is up to 63 of a-z, 0-9 and '-'")
+    reader = Reader(catalogue=catalogue, mapping=_mapping(_word(body, "namespace")))
+    commit = _commit(body, files, actor, now)
+    read_files = [
+        {**reader.file(_path(path), _blob(text), text), "commit": commit["sha"]}
+        for path, text in sorted(files.items())
+    ]
+    faults = [fault_from(fault) for file in read_files for fault in file["faults"]]
+    blocking = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    blocked = [fault for fault in faults if fault.severity in blocking]
+    if blocked:
+        raise invalid_entity(_summary(blocked), [record(f) for f in in_order(blocked)[:RECORDS]])
+    repository = _word(body, "repository")
+    return Sent(
+        source=source,
+        url=f"deploy:{repository or source}",
+        found={
+            "commit": commit,
+            "commits": [],
+            "ref": _word(body, "ref"),
+            "rewritten": False,
+            "changed": [],
+            "files": read_files,
+            "notes": [],
+        },
+        warnings=[record(f) for f in in_order(faults) if f.severity is Severity.WARNING][:RECORDS],
+    )
+
+
+def _summary(blocked: list[Fault]) -> str:
+    more = f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""
+    return f"{blocked[0]}{more}; nothing was deployed"
+
+
+def _mapping(namespace: str) -> NamespaceMapping | None:
+    if not namespace:
+        return None
+    if NAMESPACE.fullmatch(namespace) is None:
+        raise illegal_argument("namespace is no name of a namespace")
+    return NamespaceMapping(mode="rewrite", target=namespace, children=False)
+
+
+def _commit(body: Mapping[str, Any], files: Mapping[str, str], actor: str, now: datetime) -> Json:
+    """What is known of the commit; without one the files themselves give it a name."""
+    author = _word(body, "author") or actor
+    message = _word(body, "message", LONGEST_MESSAGE) or f"Deployed by {actor}"
+    at = _time(_word(body, "time"), now)
+    return {
+        "sha": _word(body, "commit") or _digest(files),
+        "parents": [],
+        "author_name": author,
+        "author_email": _word(body, "email"),
+        "author_time": at,
+        "committer_time": at,
+        "subject": message.splitlines()[0][:200],
+        "message": message,
+    }
+
+
+def _time(text: str, now: datetime) -> str:
+    if not text:
+        return iso(now)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise illegal_argument("time is an ISO instant, 2026-01-31T12:00:00Z") from None
+    if at.tzinfo is None:
+        raise illegal_argument("time needs its offset, 2026-01-31T12:00:00Z")
+    return iso(at)
+
+
+def _word(body: Mapping[str, Any], name: str, longest: int = LONGEST_WORD) -> str:
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > longest or "\0" in value:
+        raise illegal_argument(f"{name} is a text of up to {longest} characters")
+    return value.strip()
+
+
+def _path(path: str) -> str:
+    parts = path.split("/")
+    bad = not path or len(path) > LONGEST_PATH or "\\" in path or not path.isprintable()
+    if bad or any(part in {"", ".", ".."} for part in parts):
+        raise illegal_argument("a path of files is relative, with '/' and without '..'")
+    return path
+
+
+def _blob(text: str) -> str:
+    """The id that Git gives the same content."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return hashlib.sha1(b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    text = "\n".join(f"{path} {_blob(content)}" for path, content in sorted(files.items()))
+    return hashlib.sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
