@@ -175,12 +175,15 @@ def test_conditions_choose_among_the_dates(world: World) -> None:
     assert variables.variables["next"] == "2026-03-16T09:00:00+00:00"
 
 
-def test_a_condition_that_fails_passes_its_date_over(world: World) -> None:
+def test_a_condition_that_fails_leaves_a_failed_execution_and_passes_its_date_over(
+    world: World,
+) -> None:
     condition = "{type: io.kestra.plugin.core.condition.Expression, expression: '{{ nope() }}'}"
     world.save(HOURLY % f", conditions: [{condition}]")
     world.tick(at("13:00"))
-    assert world.starter.started == []
-    assert world.state().next_date == at("14:00")
+    [start] = world.starter.started
+    assert (start.failure or "").startswith("Unable to evaluate the trigger 'hourly': ")
+    assert (world.state().next_date, world.state().execution_id) == (at("14:00"), None)
 
 
 def test_an_execution_that_cannot_start_does_not_stop_the_schedule(world: World) -> None:

@@ -72,7 +72,8 @@ class TriggerRoutes:
                 "Realtime triggers can not be disabled through the API,"
                 " please edit the trigger from the flow."
             )
-        self._call("trigger.set", name, disabled=body.get("disabled"), backfill=_backfill(body))
+        asked = {"disabled": body.get("disabled"), "backfill": _backfill(body)}
+        self._call("trigger.set", name, **asked, anew=True)
         return self._answer(name)
 
     @post("/<namespace>/<flow_id>/<trigger_id>/unlock")

@@ -26,6 +26,7 @@ from penstock_server.core.address import socket_path
 from penstock_server.core.followers import Followers
 from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.room import Room
+from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
@@ -124,6 +125,7 @@ def make_room(
         flows=flows,
         executor=executor,
         scheduler=scheduler,
+        triggers=TriggerChanges(scheduler, clock),
         sync=sync,
         registry=registry,
         expressions=expressions,
@@ -132,10 +134,15 @@ def make_room(
 
 
 def _known(flows: Flows, namespace: str, flow_id: str) -> Flow | None:
+    """The latest revision of a flow, as a person's switch has it."""
     try:
-        return flows.get(namespace, flow_id).flow
+        loaded = flows.get(namespace, flow_id)
     except Refused:
         return None
+    flow = loaded.flow
+    if loaded.stored.disabled and not flow.disabled:
+        return flow.model_copy(update={"disabled": True})
+    return flow
 
 
 def global_defaults(listed: Sequence[Mapping[str, object]]) -> list[Default]:

@@ -16,6 +16,7 @@ from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.config import Settings
+from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store.engine import Database
 from penstock_server.store.executions import SqlStore
@@ -33,6 +34,7 @@ class Room:
     flows: Flows
     executor: Executor
     scheduler: Scheduler
+    triggers: TriggerChanges
     sync: SyncService
     registry: Registry
     expressions: Expressions

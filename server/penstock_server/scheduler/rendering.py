@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from penstock_runner.executor.inline import InlineRender
 from penstock_runner.expressions.environment import Expressions, NoServices
-from penstock_runner.expressions.errors import UnknownSecret
-from penstock_runner.flow.model import Flow, Trigger
+from penstock_runner.expressions.errors import ExpressionFailed, UnknownSecret
+from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.conditions import evaluate
+
+log = logging.getLogger(__name__)
 
 Load = Callable[[str], type[Any]]
 
@@ -55,14 +58,23 @@ class TriggerRender:
         """Every text of a value rendered."""
         return self._expressions.render_deep(written, self._variables, self._services)
 
-    def labels(self, trigger: Trigger) -> dict[str, str]:
-        """The trigger's own labels; system ones are not a flow's to give."""
-        rendered = {key: self.value(value) for key, value in trigger.labels.items()}
-        return {
-            key: "" if value is None else str(value)
-            for key, value in rendered.items()
-            if not key.startswith("system.")
-        }
+    def labels(self, written: Mapping[str, Any]) -> dict[str, str]:
+        """Labels as written, rendered; system ones are not a flow's to give.
+
+        A label that cannot be rendered is left out: it is no reason not to run.
+        """
+        labels: dict[str, str] = {}
+        for key, value in written.items():
+            if key.startswith("system."):
+                continue
+            try:
+                rendered = self.value(value)
+            except ExpressionFailed as failed:
+                where = f"{self._flow.namespace}.{self._flow.id}"
+                log.warning("%s: label %s of a trigger is left out: %s", where, key, failed)
+                continue
+            labels[key] = "" if rendered is None else str(rendered)
+        return labels
 
     def holds(self, condition: Mapping[str, Any], load: Load) -> bool:
         """Whether a condition is true."""

@@ -18,6 +18,8 @@ SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
 ON_DATES = "io.kestra.plugin.core.trigger.ScheduleOnDates"
 KINDS = frozenset({SCHEDULE, ON_DATES})
 ALL, LAST, NONE = "ALL", "LAST", "NONE"
+BY_DAY = frozenset({"DayWeek", "DayWeekInMonth", "Weekend", "PublicHoliday"})
+_ABOUT_DATES = frozenset({"DateTimeBetween", "TimeBetween"})
 
 
 class Dates(Protocol):
@@ -70,6 +72,9 @@ class Plan:
     recover: str = ALL
     late: timedelta | None = None
     conditions: tuple[Mapping[str, Any], ...] = ()
+    """All that must hold before a run."""
+    choosing: tuple[Mapping[str, Any], ...] = ()
+    """Those that choose among the dates: the next date is one for which they hold."""
 
     def first(self, now: datetime) -> datetime | None:
         """The next date of a trigger that has just been seen."""
@@ -77,20 +82,15 @@ class Plan:
             return self.dates.dates[0] if self.dates.dates else None
         return self.dates.after(now)
 
+    def at_or_after(self, moment: datetime) -> datetime | None:
+        """The first date that is not before a moment, to the second."""
+        return self.dates.after(moment.replace(microsecond=0) - timedelta(microseconds=1))
+
     def following(self, last: datetime, now: datetime) -> datetime | None:
         """The next date after one that was evaluated; those that are too late are left out."""
-        if self.late is not None and not self.conditions and last + self.late < now:
+        if self.late is not None and not self.choosing and last + self.late < now:
             last = max(last, now - self.late - timedelta(microseconds=1))
         return self.dates.after(last)
-
-    def recovered(self, pending: datetime, now: datetime) -> datetime | None:
-        """Where to go on after a stop, when the date that waits has passed."""
-        if pending > now or self.recover == ALL:
-            return pending
-        if self.recover == LAST:
-            last = self.dates.before(now)
-            return last if last is not None and last > pending else pending
-        return self.dates.after(now)
 
 
 def plan_of(trigger: Trigger, default_zone: str, default_recover: str = ALL) -> Plan:
@@ -98,7 +98,7 @@ def plan_of(trigger: Trigger, default_zone: str, default_recover: str = ALL) -> 
     properties = _Properties.model_validate(trigger.properties)
     local = zone(properties.timezone or default_zone)
     if trigger.kind == ON_DATES:
-        moments = (to_moment(one, local).astimezone(UTC) for one in properties.dates)
+        moments = {_to_the_second(to_moment(one, local)) for one in properties.dates}
         dates: Dates = Listed(tuple(sorted(moments)))
     else:
         dates = parse_cron(properties.cron, local, with_seconds=properties.with_seconds)
@@ -108,4 +108,28 @@ def plan_of(trigger: Trigger, default_zone: str, default_recover: str = ALL) -> 
         recover=properties.recover_missed_schedules or default_recover,
         late=properties.late_maximum_delay,
         conditions=(*trigger.conditions, *(properties.schedule_conditions or ())),
+        choosing=tuple(one for one in trigger.conditions if chooses(one)),
     )
+
+
+def chooses(condition: Mapping[str, Any]) -> bool:
+    """Whether a condition is about the date, and not about the state of the world at a run."""
+    kind = str(condition.get("type", "")).rpartition(".")[2]
+    if kind == "Expression":
+        return any(name in str(condition.get("expression", "")) for name in ("trigger", "schedule"))
+    parts = condition.get("conditions")
+    if kind in ("Not", "Or"):
+        return isinstance(parts, list | tuple) and all(chooses(part) for part in parts)
+    return kind in _ABOUT_DATES or kind in BY_DAY
+
+
+def by_day(condition: Mapping[str, Any]) -> bool:
+    """Whether a condition is the same for all dates of one day."""
+    kind = str(condition.get("type", "")).rpartition(".")[2]
+    if kind in ("Not", "Or"):
+        return all(by_day(part) for part in condition.get("conditions") or ())
+    return kind in BY_DAY and "date" not in condition
+
+
+def _to_the_second(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)

@@ -2,44 +2,47 @@
 
 The date of a trigger, its lock and the execution that it starts are written in one transaction.
 While that execution runs the trigger is locked, and dates that pass are run one by one afterwards.
+A trigger of a flow that is switched off is parked: its date waits in the row's body, so that the
+search for what is due stays a look into an index, and it comes back with the flow.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
-import orjson
-
-from penstock_runner.engine.state import Execution, TriggerOrigin
+from penstock_runner.engine.state import Execution
 from penstock_runner.executor.messages import Outcome, Refused, Start, Starter
 from penstock_runner.executor.store import Write
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.model import Flow, Trigger
-from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.registry import Registry
 from penstock_server.clock import Clock
+from penstock_server.scheduler.backfills import moved
 from penstock_server.scheduler.cron import BadCron
-from penstock_server.scheduler.rendering import Load, TriggerRender, TriggerServices
-from penstock_server.scheduler.schedules import ALL, KINDS, ON_DATES, Plan, plan_of
+from penstock_server.scheduler.evaluation import CannotEvaluate, Evaluation, Firing
+from penstock_server.scheduler.recovery import recovered
+from penstock_server.scheduler.rendering import Load
+from penstock_server.scheduler.rows import Name, digest_of, find, name_of, states_of
+from penstock_server.scheduler.schedules import ALL, KINDS, Plan, plan_of
 from penstock_server.store import triggers
 from penstock_server.store.triggers import TriggerState
 
 log = logging.getLogger(__name__)
 
-Name = tuple[str, str, str]
 _AT_ONCE = 200
-_MANY = 50
 _SECOND = timedelta(seconds=1)
 _SHORTEST = timedelta(milliseconds=100)
 _LOOK_AGAIN = timedelta(seconds=5)
-_YEARS = timedelta(days=3653)
-_MOST_DATES = 2000
+_LOOK_AT_PARKED = timedelta(seconds=60)
+# A date that has only just come is not missed, whatever else happens in that moment.
+_NOT_YET_MISSED = timedelta(seconds=10)
+PARKED = "parked"
 
 
 class Database(Protocol):
@@ -50,16 +53,8 @@ class Database(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Firing:
-    """A trigger whose date has come, with all that is known of it."""
-
-    state: TriggerState
-    flow: Flow
-    trigger: Trigger
-    plan: Plan
-    date: datetime
-    now: datetime
+class _Changed(Refused):
+    """The row is no longer what was read; the trigger is looked at again."""
 
 
 class Scheduler:
@@ -81,12 +76,13 @@ class Scheduler:
         self._starter = starter
         self._clock = clock
         self._flows = flows
-        self._expressions = expressions
-        self._secrets = secrets or {}
-        self._load = load or Registry().load
+        self._zone = expressions.default_zone
+        self.evaluation = Evaluation(expressions, secrets or {}, load or Registry().load)
         self._recover = recover
-        self._recovered = False
+        self._recovers: timedelta | None = timedelta(0)
         self._under_way: set[Name] = set()
+        self._parked: set[Name] = set()
+        self._parked_asked: datetime | None = None
         self._stale = True
         self._next: datetime | None = None
         self._asked: datetime | None = None
@@ -98,10 +94,9 @@ class Scheduler:
 
         Called every second, since rows change between: it only asks the store when they may have.
         """
-        if not self._recovered:
-            self._recovered = True
-            if self._recover_missed(now):
-                return now
+        if self._recovers is not None and self._recover_missed(now):
+            return now
+        self._look_at_parked(now)
         soon = now + _SECOND
         if not self._asks(now):
             return soon
@@ -110,9 +105,13 @@ class Scheduler:
             self._next = triggers.next_due(connection)
         self._stale, self._asked = False, now
         for state in due:
-            if _name(state) not in self._under_way:
+            if name_of(state) not in self._under_way:
                 self._fire(state, now)
         return soon if self._next is None else min(max(self._next, now + _SHORTEST), soon)
+
+    def changed(self) -> None:
+        """Rows or flows were changed by somebody else: look at once."""
+        self._stale, self._parked_asked = True, None
 
     def _asks(self, now: datetime) -> bool:
         """Whether the store may know of something due. Others change rows too, so now and then."""
@@ -125,7 +124,7 @@ class Scheduler:
         origin = execution.trigger
         if origin is None:
             return []
-        trigger = self._trigger(execution.namespace, execution.flow_id, origin.id)
+        trigger = find(self._flow(execution.namespace, execution.flow_id), origin.id)
         stops = trigger.stop_after if trigger is not None else ()
         if not stops and origin.type not in KINDS:
             return []
@@ -157,25 +156,35 @@ class Scheduler:
 
     def flows_saved(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
         """The same for many flows at once, in a few statements."""
-        before = _states_of(tx.connection, flows)
+        before = states_of(tx.connection, flows)
         changed: list[TriggerState] = []
         for flow in flows:
             known = before.get((flow.namespace, flow.id), {})
-            changed += self._changed(flow, known, now)
+            changed += self._new_rows(flow, known, now)
             kept = [trigger.id for trigger in flow.triggers]
             if known.keys() - set(kept):
                 triggers.remove(tx.connection, flow.namespace, flow.id, keep=kept)
         if changed:
             triggers.put(tx.connection, changed)
-            self._stale = True
+        self._saved()
 
-    def _changed(
+    def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
+        """Forget the triggers of a flow."""
+        triggers.remove(tx.connection, namespace, flow_id)
+        self._saved()
+
+    def _saved(self) -> None:
+        self.changed()
+        if self._recovers is None:
+            self._recovers = _NOT_YET_MISSED
+
+    def _new_rows(
         self, flow: Flow, before: Mapping[str, TriggerState], now: datetime
     ) -> list[TriggerState]:
         changed: list[TriggerState] = []
         for trigger in flow.triggers:
             known = before.get(trigger.id)
-            digest = _digest(flow, trigger)
+            digest = digest_of(flow, trigger)
             if known is not None and known.digest == digest:
                 continue
             changed.append(
@@ -194,46 +203,76 @@ class Scheduler:
             )
         return changed
 
-    def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
-        """Forget the triggers of a flow."""
-        triggers.remove(tx.connection, namespace, flow_id)
-
     def _first(self, flow: Flow, trigger: Trigger, now: datetime) -> datetime | None:
         if trigger.kind not in KINDS or flow.disabled or trigger.disabled:
             return None
-        try:
-            return self._plan(trigger).first(now)
-        except (BadCron, ExpressionFailed) as wrong:
-            log.warning("trigger %s of %s.%s: %s", trigger.id, flow.namespace, flow.id, wrong)
-            return None
+        plan = self._plan(flow, trigger)
+        first = plan.first(now) if plan is not None else None
+        if plan is not None and first is None:
+            where = f"{flow.namespace}.{flow.id}"
+            log.warning("%s: trigger %s never fires: it has no date to come", where, trigger.id)
+        return first
 
     # Firing
 
     def _fire(self, state: TriggerState, now: datetime) -> None:
-        firing = self._firing(state, now)
-        if firing is None:
+        found = self.firing(state, now)
+        if found is None or found.flow.disabled or found.trigger.disabled:
+            self._park(state)
             return
+        date = found.plan.at_or_after(found.date)
+        early = state.backfill is not None and date is not None and date > found.date
+        if date is None or date > now + _SECOND or early:
+            # What was stored is no date of the schedule.
+            self._write(state, moved(state, date), None, _nothing)
+            return
+        firing = replace(found, date=date.astimezone(found.plan.zone))
+        self._run(firing)
+
+    def _run(self, firing: Firing) -> None:
+        state = firing.state
         try:
-            start = self._start(firing)
-            following = self._following(firing)
-        except (ExpressionFailed, TaskFailed) as failed:
-            self._cannot(firing, f"Unable to evaluate the trigger '{state.trigger_id}': {failed}")
+            start = self.evaluation.start(firing, self._starter.new_id())
+        except CannotEvaluate as cannot:
+            self._fail(firing, str(cannot))
             return
-        after = replace(
-            state,
-            last_date=firing.date if start is not None else state.last_date,
-            next_date=following,
-            execution_id=start.id if start is not None else None,
-            evaluated_at=now,
-            updated_at=now,
-        )
 
         def done(outcome: Outcome) -> None:
-            if outcome.error is None:
-                return
-            self._cannot(firing, f"trigger '{state.trigger_id}' did not start: {outcome.error}")
+            if outcome.error is not None and not isinstance(outcome.error, _Changed):
+                self._fail(
+                    firing,
+                    f"Unable to evaluate the Schedule trigger '{state.trigger_id}': "
+                    f"{outcome.error}",
+                )
 
-        self._write(state, after, start, done)
+        self._write(state, self._after(firing, start), start, done)
+
+    def _after(self, firing: Firing, start: Start | None) -> TriggerState:
+        """The row when the date has been dealt with."""
+        state = firing.state
+        ran = start is not None and state.backfill is None
+        dealt_with = replace(
+            state,
+            last_date=firing.date if ran else state.last_date,
+            execution_id=start.id if start is not None and start.failure is None else None,
+            evaluated_at=firing.now,
+            updated_at=firing.now,
+        )
+        return moved(dealt_with, self.evaluation.following(firing))
+
+    def _fail(self, firing: Firing, message: str) -> None:
+        """Keep a record of what went wrong; the date is over, it would not go better later."""
+        state = firing.state
+        log.warning("%s.%s: %s", state.namespace, state.flow_id, message)
+        record = self.evaluation.failure(firing, message, self._starter.new_id())
+        after = self._after(firing, record)
+
+        def done(outcome: Outcome) -> None:
+            if outcome.error is not None and not isinstance(outcome.error, _Changed):
+                # Not even that: the flow was deleted or switched off.
+                self._write(state, after, None, _nothing)
+
+        self._write(state, after, record, done)
 
     def _write(
         self,
@@ -243,13 +282,13 @@ class Scheduler:
         done: Callable[[Outcome], None],
     ) -> None:
         """The row and the execution in one transaction, unless the row has changed meanwhile."""
-        name = _name(before)
+        name = name_of(before)
         self._under_way.add(name)
 
         def write(tx: Any) -> None:
             present = triggers.get(tx.connection, *name)
             if present != before:
-                raise Refused("the trigger was changed meanwhile", status=409)
+                raise _Changed("the trigger was changed meanwhile", status=409)
             triggers.put(tx.connection, [after])
 
         def ended(outcome: Outcome) -> None:
@@ -260,132 +299,88 @@ class Scheduler:
         starts = [start] if start is not None else []
         self._starter.transact(writes=[write], starts=starts, done=ended)
 
-    def _cannot(self, firing: _Firing, message: str) -> None:
-        """The date is passed over: it would not go better the next second."""
-        state = firing.state
-        log.warning("%s.%s: %s", state.namespace, state.flow_id, message)
+    # Parking
 
-        def write(tx: Any) -> None:
-            present = triggers.get(tx.connection, *_name(state))
-            if present is not None and present.next_date == state.next_date:
-                following = firing.plan.following(firing.date, firing.now)
-                triggers.put(
-                    tx.connection,
-                    [replace(present, next_date=following, evaluated_at=firing.now)],
-                )
+    def _park(self, state: TriggerState) -> None:
+        """A trigger that cannot fire now waits beside the others."""
+        if state.next_date is None:
+            return
+        self._parked.add(name_of(state))
+        body = {**(state.body or {}), PARKED: state.next_date.isoformat()}
+        self._write(state, replace(state, next_date=None, body=body), None, _nothing)
 
-        self._starter.transact(writes=[write])
+    def _look_at_parked(self, now: datetime) -> None:
+        """Let triggers go on whose flows have been switched on."""
+        if self._parked_asked is not None and now - self._parked_asked < _LOOK_AT_PARKED:
+            return
+        self._parked_asked = now
+        for name in sorted(self._parked):
+            flow = self._flow(name[0], name[1])
+            trigger = find(flow, name[2])
+            if flow is None or trigger is None or flow.disabled or trigger.disabled:
+                continue
+            if self._plan(flow, trigger) is not None:
+                self._parked.discard(name)
+                self._starter.transact(writes=[partial(self._unpark, name)])
 
-    def _firing(self, state: TriggerState, now: datetime) -> _Firing | None:
-        flow = self._flow(state.namespace, state.flow_id)
-        trigger = _find(flow, state.trigger_id)
-        if flow is None or trigger is None or flow.disabled or trigger.disabled:
-            return None
-        if state.next_date is None or trigger.kind not in KINDS:
-            return None
-        try:
-            plan = self._plan(trigger)
-        except (BadCron, ExpressionFailed) as wrong:
-            log.warning("trigger %s of %s.%s: %s", trigger.id, flow.namespace, flow.id, wrong)
-            return None
-        date = state.next_date.astimezone(plan.zone)
-        return _Firing(state=state, flow=flow, trigger=trigger, plan=plan, date=date, now=now)
-
-    def _start(self, firing: _Firing) -> Start | None:
-        """The execution of this date; None when a condition does not hold."""
-        dates = {"date": firing.date.isoformat()}
-        if not self._holds(firing, firing.date):
-            return None
-        for name, moment in (
-            ("next", self._true_date(firing, forwards=True)),
-            ("previous", self._true_date(firing, forwards=False)),
-        ):
-            if moment is not None:
-                dates[name] = moment.astimezone(firing.plan.zone).isoformat()
-        trigger = firing.trigger
-        # Dates that are written out have no variables.
-        variables: dict[str, object] = {} if trigger.kind == ON_DATES else dict(dates)
-        render = self._render(firing, {"trigger": variables, "schedule": variables})
-        return Start(
-            namespace=firing.flow.namespace,
-            flow_id=firing.flow.id,
-            inputs=render.value(dict(trigger.inputs)),
-            resolve=True,
-            labels=render.labels(trigger),
-            trigger=TriggerOrigin(id=trigger.id, type=trigger.kind, variables=variables),
-            schedule_date=firing.date,
-            origin="schedule",
-            id=self._starter.new_id(),
-        )
-
-    def _following(self, firing: _Firing) -> datetime | None:
-        following = firing.plan.following(firing.date, firing.now)
-        if not firing.plan.conditions:
-            return following
-        return self._search(firing, following, forwards=True)
-
-    def _true_date(self, firing: _Firing, *, forwards: bool) -> datetime | None:
-        """The nearest date on one side for which the conditions hold."""
-        dates = firing.plan.dates
-        nearest = dates.after(firing.date) if forwards else dates.before(firing.date)
-        if not firing.plan.conditions:
-            return nearest
-        return self._search(firing, nearest, forwards=forwards)
-
-    def _search(
-        self, firing: _Firing, start: datetime | None, *, forwards: bool
-    ) -> datetime | None:
-        """The first date from `start` on that satisfies the conditions, within ten years."""
-        dates, moment = firing.plan.dates, start
-        for _ in range(_MOST_DATES):
-            if moment is None or abs(moment - firing.date) > _YEARS:
-                return None
-            if self._holds(firing, moment):
-                return moment
-            moment = dates.after(moment) if forwards else dates.before(moment)
-        # So many refusals in a row: go on from here the next time.
-        return moment if forwards else None
-
-    def _holds(self, firing: _Firing, moment: datetime) -> bool:
-        if not firing.plan.conditions:
-            return True
-        variables = {"date": moment.astimezone(firing.plan.zone).isoformat()}
-        render = self._render(firing, {"trigger": variables, "schedule": variables})
-        return all(render.holds(condition, self._load) for condition in firing.plan.conditions)
-
-    def _render(self, firing: _Firing, variables: Mapping[str, Any]) -> TriggerRender:
-        services = TriggerServices(firing.now, self._secrets)
-        return TriggerRender(self._expressions, services, firing.flow, variables)
+    def _unpark(self, name: Name, tx: Any) -> None:
+        state = triggers.get(tx.connection, *name)
+        if state is None or PARKED not in (state.body or {}):
+            return
+        body = dict(state.body or {})
+        next_date = datetime.fromisoformat(body.pop(PARKED))
+        if state.next_date is None:
+            state = replace(state, next_date=next_date)
+        triggers.put(tx.connection, [replace(state, body=body or None)])
+        self._stale = True
 
     # After a stop
 
     def _recover_missed(self, now: datetime) -> bool:
-        """Move dates that passed while the service was down, as each trigger wants it."""
+        """Move dates that were missed, as each trigger wants it; whether there were any."""
+        starts = self._recovers == timedelta(0)
+        before = now - (self._recovers or timedelta(0))
+        self._recovers = None
         with self._database.read() as connection:
-            states = triggers.list_states(connection)
-        moved: list[TriggerState] = []
+            if starts:
+                states = triggers.list_states(connection)
+            else:
+                states = triggers.late(connection, before)
+        if starts:
+            self._parked = {name_of(one) for one in states if PARKED in (one.body or {})}
+        moves: list[TriggerState] = []
         for state in states:
-            if state.next_date is None or state.next_date > now or state.disabled:
-                continue
-            firing = self._firing(state, now)
-            if firing is None:
-                continue
-            following = firing.plan.recovered(firing.date, now)
-            if following != state.next_date:
-                moved.append(replace(state, next_date=following, updated_at=now))
-        if not moved:
+            firing = self.firing(state, now) if state.type in KINDS else None
+            if firing is not None:
+                after = recovered(firing, self.evaluation)
+                if after != state:
+                    moves.append(replace(after, updated_at=now))
+        if not moves:
             return False
-
-        def write(tx: Any) -> None:
-            triggers.put(tx.connection, moved)
-
-        self._starter.transact(writes=[write])
+        self._starter.transact(writes=[lambda tx: triggers.put(tx.connection, moves)])
+        self._stale = True
         return True
 
     # Flows
 
-    def _plan(self, trigger: Trigger) -> Plan:
-        return plan_of(trigger, self._expressions.default_zone, self._recover)
+    def firing(self, state: TriggerState, now: datetime) -> Firing | None:
+        """A row with its flow and its dates; None when it is no schedule that can be read."""
+        flow = self._flow(state.namespace, state.flow_id)
+        trigger = find(flow, state.trigger_id)
+        if flow is None or trigger is None or trigger.kind not in KINDS:
+            return None
+        plan = self._plan(flow, trigger)
+        if plan is None:
+            return None
+        date = (state.next_date or now).astimezone(plan.zone)
+        return Firing(state=state, flow=flow, trigger=trigger, plan=plan, date=date, now=now)
+
+    def _plan(self, flow: Flow, trigger: Trigger) -> Plan | None:
+        try:
+            return plan_of(trigger, self._zone, self._recover)
+        except (BadCron, ExpressionFailed, ValueError) as wrong:
+            log.warning("trigger %s of %s.%s: %s", trigger.id, flow.namespace, flow.id, wrong)
+            return None
 
     def _flow(self, namespace: str, flow_id: str) -> Flow | None:
         try:
@@ -393,41 +388,6 @@ class Scheduler:
         except Refused:
             return None
 
-    def _trigger(self, namespace: str, flow_id: str, trigger_id: str) -> Trigger | None:
-        return _find(self._flow(namespace, flow_id), trigger_id)
 
-
-def _states_of(
-    connection: Any, flows: Sequence[Flow]
-) -> dict[tuple[str, str], dict[str, TriggerState]]:
-    """The rows of these flows; all rows are read at once when there are many."""
-    found: Iterable[TriggerState]
-    if len(flows) > _MANY:
-        found = triggers.list_states(connection)
-    else:
-        found = [
-            state
-            for flow in flows
-            for state in triggers.of_flow(connection, flow.namespace, flow.id)
-        ]
-    by_flow: dict[tuple[str, str], dict[str, TriggerState]] = {}
-    for state in found:
-        by_flow.setdefault((state.namespace, state.flow_id), {})[state.trigger_id] = state
-    return by_flow
-
-
-def _find(flow: Flow | None, trigger_id: str) -> Trigger | None:
-    if flow is None:
-        return None
-    return next((one for one in flow.triggers if one.id == trigger_id), None)
-
-
-def _name(state: TriggerState) -> Name:
-    return (state.namespace, state.flow_id, state.trigger_id)
-
-
-def _digest(flow: Flow, trigger: Trigger) -> str:
-    """Changes when the trigger is written differently, or its flow is switched off or on."""
-    written = trigger.model_dump(mode="json", exclude={"description"})
-    text = orjson.dumps([written, flow.disabled], option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(text).hexdigest()
+def _nothing(_outcome: Outcome) -> None:
+    """Nobody waits for it."""

@@ -73,6 +73,11 @@ def due(connection: Connection, now: datetime, limit: int) -> list[TriggerState]
     return _all(connection, chosen, ordered=True)
 
 
+def late(connection: Connection, before: datetime) -> list[TriggerState]:
+    """Triggers whose moment came before a given one, whatever holds them."""
+    return _all(connection, select(triggers).where(triggers.c.next_date < before))
+
+
 def next_due(connection: Connection) -> datetime | None:
     """When the next trigger wants to be looked at."""
     chosen = (

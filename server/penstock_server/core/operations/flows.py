@@ -28,9 +28,11 @@ def save(room: Room, a: Arguments, answer: Answer) -> None:
 
 def _parsed(source: str) -> Flow:
     parsed = parse_flow(source)
-    if parsed.flow is None:
+    # What a trigger does may come from the flow's defaults.
+    flow = parsed.effective or parsed.flow
+    if flow is None:
         raise Refused(f"Invalid entity: {'; '.join(str(fault) for fault in parsed.faults)}")
-    return parsed.flow
+    return flow
 
 
 def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved) -> Write:
@@ -116,6 +118,7 @@ def disable(room: Room, a: Arguments, answer: Answer) -> None:
         override = stored_flows.Override(disabled=bool(a["disabled"]), by=a.get("by"), at=now)
         if not stored_flows.set_override(tx.connection, namespace, flow_id, override, now=now):
             raise Refused("Not Found", status=404)
+        room.scheduler.changed()
 
     room.write(answer, [write], changed_flows=[(namespace, flow_id)])
 

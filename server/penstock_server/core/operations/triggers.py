@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from penstock_runner.engine.state import TriggerOrigin
-from penstock_runner.executor.messages import Outcome, Refused, Start
+from penstock_runner.executor.messages import Outcome, Start
 from penstock_server.core.operations.executions import START_QUEUE
 from penstock_server.core.room import Answer, Operation, Room
 from penstock_server.core.shapes import execution_to_json
-from penstock_server.store import triggers as stored_triggers
 from penstock_server.store.engine import Tx
 
 Arguments = Mapping[str, Any]
@@ -31,6 +29,7 @@ def fire_webhook(room: Room, a: Arguments, answer: Answer) -> None:
         ),
         inputs=a.get("inputs"),
         origin="trigger",
+        correlate=False,
     )
 
     def done(outcome: Outcome) -> None:
@@ -45,49 +44,67 @@ def fire_webhook(room: Room, a: Arguments, answer: Answer) -> None:
         room.executor.transact(starts=[start], done=done)
 
 
-def switch(room: Room, a: Arguments, answer: Answer) -> None:
-    """Turn a trigger off or on; its next date is kept."""
-    name = (a["namespace"], a["flow_id"], a["trigger_id"])
+def change(room: Room, a: Arguments, answer: Answer) -> None:
+    """Turn a trigger off or on, begin a backfill, or both; `anew` forgets its next date too."""
 
     def write(tx: Tx) -> None:
-        found = stored_triggers.get(tx.connection, *name)
-        if found is None:
-            raise Refused(f"Flow {name[1]} has no trigger {name[2]}", status=404)
-        changed = replace(found, disabled=bool(a["disabled"]), updated_at=room.clock.now())
-        stored_triggers.put(tx.connection, [changed])
+        disabled, backfill = a.get("disabled"), a.get("backfill")
+        if disabled is not None:
+            switch = room.triggers.switch_anew if a.get("anew") else room.triggers.switch
+            switch(tx, _name(a), disabled=bool(disabled))
+        if backfill is not None:
+            room.triggers.backfill(tx, _name(a), backfill)
 
     room.write(answer, [write])
 
 
 def toggle(room: Room, a: Arguments, answer: Answer) -> None:
-    """The same, as the Toggle task asks for it."""
+    """The switch alone, as the Toggle task asks for it."""
     named = {
         "namespace": a["namespace"],
         "flow_id": a["flow_id"],
         "trigger_id": a["trigger"],
         "disabled": not a["enabled"],
     }
-    switch(room, named, answer)
+    change(room, named, answer)
+
+
+def pause_backfill(room: Room, a: Arguments, answer: Answer) -> None:
+    """Stop a backfill for now."""
+    room.write(answer, [lambda tx: room.triggers.pause(tx, _name(a))])
+
+
+def unpause_backfill(room: Room, a: Arguments, answer: Answer) -> None:
+    """Go on with a backfill."""
+    room.write(answer, [lambda tx: room.triggers.unpause(tx, _name(a))])
+
+
+def delete_backfill(room: Room, a: Arguments, answer: Answer) -> None:
+    """End a backfill before its end; the schedule goes on as before it."""
+    room.write(answer, [lambda tx: room.triggers.end(tx, _name(a))])
+
+
+def restart(room: Room, a: Arguments, answer: Answer) -> None:
+    """Evaluate a trigger anew."""
+    room.write(answer, [lambda tx: room.triggers.restart(tx, _name(a))])
 
 
 def unlock(room: Room, a: Arguments, answer: Answer) -> None:
     """Free a trigger from an execution that it waits for."""
-    name = (a["namespace"], a["flow_id"], a["trigger_id"])
+    room.write(answer, [lambda tx: room.triggers.unlock(tx, _name(a))])
 
-    def write(tx: Tx) -> None:
-        found = stored_triggers.get(tx.connection, *name)
-        if found is None:
-            raise Refused(f"Flow {name[1]} has no trigger {name[2]}", status=404)
-        if found.execution_id is None:
-            raise Refused("Illegal state: Trigger is not locked", status=409)
-        stored_triggers.unlock(tx.connection, found.execution_id)
 
-    room.write(answer, [write])
+def _name(a: Arguments) -> tuple[str, str, str]:
+    return (a["namespace"], a["flow_id"], a["trigger_id"])
 
 
 OPERATIONS: Mapping[str, Operation] = {
     "webhook.fire": fire_webhook,
-    "trigger.set": switch,
+    "trigger.set": change,
     "triggers.toggle": toggle,
     "trigger.unlock": unlock,
+    "trigger.restart": restart,
+    "backfill.pause": pause_backfill,
+    "backfill.unpause": unpause_backfill,
+    "backfill.delete": delete_backfill,
 }

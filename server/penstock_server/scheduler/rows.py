@@ -1,0 +1,54 @@
+"""The rows of triggers, as the texts of their flows ask for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from penstock_runner.flow.model import Flow, Trigger
+from penstock_server.store import triggers
+from penstock_server.store.triggers import TriggerState
+
+Name = tuple[str, str, str]
+_MANY = 50
+
+
+def name_of(state: TriggerState) -> Name:
+    """Namespace, flow and trigger."""
+    return (state.namespace, state.flow_id, state.trigger_id)
+
+
+def find(flow: Flow | None, trigger_id: str) -> Trigger | None:
+    """The trigger of a flow with this id."""
+    if flow is None:
+        return None
+    return next((one for one in flow.triggers if one.id == trigger_id), None)
+
+
+def digest_of(flow: Flow, trigger: Trigger) -> str:
+    """Changes when the trigger is written differently, or its flow is switched off or on."""
+    written = trigger.model_dump(mode="json", exclude={"description"})
+    text = orjson.dumps([written, flow.disabled], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()
+
+
+def states_of(
+    connection: Any, flows: Sequence[Flow]
+) -> Mapping[tuple[str, str], Mapping[str, TriggerState]]:
+    """The rows of these flows; all rows are read at once when there are many."""
+    found: Iterable[TriggerState]
+    if len(flows) > _MANY:
+        found = triggers.list_states(connection)
+    else:
+        found = [
+            state
+            for flow in flows
+            for state in triggers.of_flow(connection, flow.namespace, flow.id)
+        ]
+    by_flow: dict[tuple[str, str], dict[str, TriggerState]] = {}
+    for state in found:
+        by_flow.setdefault((state.namespace, state.flow_id), {})[state.trigger_id] = state
+    return by_flow
