@@ -14,9 +14,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
+from penstock_runner.expressions.environment import Expressions, NoServices
+from penstock_runner.flow.check import check
+from penstock_runner.flow.parse import parse_flow
 from penstock_runner.flow.yaml import FAST
 from penstock_runner.jobs.frames import Channel
 from penstock_runner.jobs.parts import default_parts
@@ -81,12 +83,23 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
     return processes.run(lambda: _await_ready(told, port, processes, on_ready))
 
 
+WARM_FLOW = """
+id: warm
+namespace: penstock
+inputs: [{id: name, type: STRING, defaults: you}]
+triggers: [{id: daily, type: io.kestra.plugin.core.trigger.Schedule, cron: "@daily"}]
+tasks:
+  - {id: greet, type: io.kestra.plugin.core.log.Log, message: "Hello {{ inputs.name }}"}
+"""
+
+
 def _warm(registry: Registry) -> None:
-    """Import what every execution needs before the processes are forked."""
-    import_module("penstock_runner.expressions.program")
+    """Do once, before the fork, what every process would otherwise do for itself on first use."""
     for name in registry.names("task"):
         if registry.is_inline(name) or registry.is_flowable(name):
             registry.load(name)
+    check(parse_flow(WARM_FLOW), registry)
+    Expressions().render("{{ inputs.name }}", {"inputs": {"name": "you"}}, NoServices())
 
 
 def _prepare_home(home: Path) -> None:

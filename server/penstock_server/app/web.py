@@ -27,7 +27,7 @@ from penstock_server.core.client import CoreClient
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.queries import runners_seen_since
 from penstock_server.sync.configuration import git_settings
-from penstock_server.web import serving
+from penstock_server.web import serving, views
 
 RUNNER_SILENCE = timedelta(seconds=60)
 
@@ -71,6 +71,7 @@ def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) 
         followers=serving.THREADS - 16,
     )
     routes.install(app, context)
+    views.install(app, context)
     return app
 
 

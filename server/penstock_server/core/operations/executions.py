@@ -144,7 +144,7 @@ def replay(room: Room, a: Arguments, answer: Answer) -> None:
     if a.get("taskrun_id"):
         keys = [k for k in old.runs if taskrun_id(old.id, k) == a["taskrun_id"]]
         if not keys:
-            answer.refuse(f"the execution has no task run {a['taskrun_id']}")
+            answer.refuse(f"No task found to replay from: there is no task run {a['taskrun_id']}")
             return
         key = keys[0]
     request = Start(
