@@ -30,6 +30,7 @@ from penstock_server.store.queries import LogFilter
 HEARTBEAT_SECONDS = 15.0
 APPEAR_SECONDS = 10.0
 HEARTBEAT = ": alive\n\n"
+FOLLOWERS = "penstock.followers"
 
 
 class Followers:

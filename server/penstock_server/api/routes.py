@@ -54,7 +54,9 @@ def install(app: Flask, context: WebContext) -> None:
     security.install(app, context.settings)
     problems.install(app)
     app.register_blueprint(health.blueprint(context, metrics))
-    for blueprint in resources(context):
+    followers = follow.Followers(context.followers)
+    app.extensions[follow.FOLLOWERS] = followers
+    for blueprint in resources(context, followers):
         for name, prefix in PREFIXES.items():
             app.register_blueprint(
                 blueprint,
@@ -63,7 +65,7 @@ def install(app: Flask, context: WebContext) -> None:
             )
 
 
-def resources(context: WebContext) -> list[Blueprint]:
+def resources(context: WebContext, followers: follow.Followers) -> list[Blueprint]:
     """One blueprint a resource."""
     library = Library(context.database, context.registry)
     return [
@@ -72,7 +74,7 @@ def resources(context: WebContext) -> list[Blueprint]:
         bulk.blueprint(context),
         evaluation.blueprint(context, library),
         files.blueprint(context),
-        follow.blueprint(context, follow.Followers(context.followers)),
+        follow.blueprint(context, followers),
         flows.blueprint(context, library),
         flow_sets.blueprint(context, library),
         validation.blueprint(context, library),

@@ -112,7 +112,7 @@ def executions_page(
     connection: Connection, wanted: ExecutionFilter, paging: Paging
 ) -> tuple[list[Execution], int]:
     """One page of executions, the newest first unless sorted, and how many there are."""
-    where = _execution_where(wanted)
+    where = execution_where(wanted)
     ids = select(executions.c.id).where(where)
     ids = sorted_page(ids, paging, _EXECUTION_SORTS, executions.c.id.desc())
     page = list(connection.scalars(ids))
@@ -126,7 +126,7 @@ def execution_states(
     """Id and state of all executions of a filter, oldest first."""
     query = (
         select(executions.c.id, executions.c.state)
-        .where(_execution_where(wanted))
+        .where(execution_where(wanted))
         .order_by(executions.c.id)
         .limit(limit)
     )
@@ -171,7 +171,7 @@ def state_counts(connection: Connection, wanted: ExecutionFilter) -> dict[str, i
     """How many executions are in each state."""
     query = (
         select(executions.c.state, func.count().label("n"))
-        .where(_execution_where(wanted))
+        .where(execution_where(wanted))
         .group_by(executions.c.state)
     )
     return {row.state: row.n for row in connection.execute(query)}
@@ -195,7 +195,7 @@ def daily_counts(
             func.sum(ended - began).label("total"),
             *columns,
         )
-        .where(_execution_where(wanted))
+        .where(execution_where(wanted))
         .group_by(day, executions.c.state, *columns)
         .order_by(day)
     )
@@ -225,7 +225,8 @@ def _execution(row: Row[Any], runs: Mapping[RunKey, TaskRun]) -> Execution:
     )
 
 
-def _execution_where(wanted: ExecutionFilter) -> Condition:
+def execution_where(wanted: ExecutionFilter) -> Condition:
+    """The condition of a filter."""
     table = executions.c
     conditions: list[Condition] = [
         *in_namespace(table.namespace, wanted.namespace, exact=wanted.exact_namespace),

@@ -89,6 +89,22 @@ def logs_after(connection: Connection, wanted: LogFilter, after: int, limit: int
     return [_log(row) for row in connection.execute(query)]
 
 
+def line_count(connection: Connection, execution_id: str) -> int:
+    """How many lines an execution has; lines are numbered, so the last one tells."""
+    query = select(func.max(logs.c.n)).where(logs.c.execution_id == execution_id)
+    return connection.scalar(query) or 0
+
+
+def last_lines(
+    connection: Connection, wanted: LogFilter, limit: int, before: int | None = None
+) -> list[LogRow]:
+    """The last lines of one execution in their order, or the last ones before a number."""
+    query = select(logs).where(_log_where(wanted)).order_by(logs.c.n.desc()).limit(limit)
+    if before is not None:
+        query = query.where(logs.c.n < before)
+    return [_log(row) for row in connection.execute(query)][::-1]
+
+
 def metrics_page(
     connection: Connection,
     execution_id: str,

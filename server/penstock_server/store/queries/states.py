@@ -123,7 +123,7 @@ def triggers_page(
         table.trigger_id,
     )
     total = connection.scalar(select(func.count()).select_from(triggers).where(where)) or 0
-    return [_trigger(row) for row in connection.execute(query)], total
+    return [trigger_record(row) for row in connection.execute(query)], total
 
 
 def trigger(
@@ -136,7 +136,7 @@ def trigger(
         triggers.c.trigger_id == trigger_id,
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _trigger(row)
+    return None if row is None else trigger_record(row)
 
 
 def sources(connection: Connection) -> list[dict[str, Any]]:
@@ -203,6 +203,7 @@ def _kv(row: Row[Any]) -> KvEntry:
     )
 
 
-def _trigger(row: Row[Any]) -> TriggerRecord:
+def trigger_record(row: Row[Any]) -> TriggerRecord:
+    """The record of a row."""
     values = values_of(row)
     return TriggerRecord(**{name: values[name] for name in TriggerRecord.__dataclass_fields__})

@@ -1,0 +1,161 @@
+"""The route of the first page: it asks the store a dozen questions, never one per row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Response, request
+
+from penstock_server.api.context import WebContext
+from penstock_server.api.routing import get
+from penstock_server.store.queries import TriggerRecord, briefs
+from penstock_server.store.queries import home as asked
+from penstock_server.store.queries.briefs import CommitBrief, Name, Recent
+from penstock_server.web import home, pages, rows
+from penstock_server.web.home import Attention, Home
+from penstock_server.web.pages import Pages
+
+LATE_AFTER = timedelta(seconds=60)
+FAILED_WITHIN = timedelta(days=30)
+MOST_FLOWS = 20
+SHOWN = 10
+RECENT = 8
+LOOKED_BACK = 24
+
+
+class HomeRoutes:
+    """`/`."""
+
+    def __init__(self, context: WebContext, frame: Pages) -> None:
+        self._context = context
+        self._pages = frame
+
+    @get("/")
+    def show(self) -> Response:
+        """The first page."""
+        return self._pages.render(
+            "home.html",
+            home=self.values(request.args.get("range", "")),
+            ranges=[(key, entry[0]) for key, entry in home.RANGES.items()],
+        )
+
+    def values(self, range_key: str) -> Home:
+        """All that the page shows."""
+        key = range_key if range_key in home.RANGES else "24h"
+        with self._context.database.read() as connection:
+            return _values(connection, self._context.clock.now(), key)
+
+
+def _values(connection: Any, now: datetime, key: str) -> Home:
+    range_name, length, parts = home.RANGES[key]
+    width = length / parts
+    since = now - length
+    first_day = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
+        days=home.DAYS - 1
+    )
+    counted = asked.buckets(connection, since, width)
+    by_day = asked.buckets(connection, first_day, timedelta(days=1))
+    suspects = asked.flows_that_failed(connection, now - FAILED_WITHIN, MOST_FLOWS)
+    going = briefs.unended(connection, 200)
+    latest = briefs.briefs(connection, briefs.EVERYTHING, RECENT)
+    shown = [one for one in going if one.execution.state.value not in {"CREATED", "QUEUED"}][:SHOWN]
+    names = {(b.execution.namespace, b.execution.flow_id) for b in (*shown, *latest)}
+    recents = briefs.recents(connection, {*names, *suspects}, LOOKED_BACK)
+    tasks = asked.active_tasks(connection, [one.execution.id for one in shown])
+    late = asked.late_triggers(connection, now - LATE_AFTER, SHOWN)
+    following = asked.next_triggers(connection, now, 5)
+    failed = {name: home.failing(recents[name]) for name in suspects}
+    failed = {name: ones for name, ones in failed.items() if ones}
+    attention = (*_failures(connection, failed), *(_late(one) for one in late))
+    counts: dict[str, int] = {}
+    for one in going:
+        counts[one.execution.state.value] = counts.get(one.execution.state.value, 0) + 1
+    total = sum(one.count for one in counted)
+    days, success = home.days(by_day, first_day)
+    return Home(
+        sentence=home.sentence(
+            failing=len(failed),
+            late=len(late),
+            total=total,
+            failed=sum(one.count for one in counted if one.state == "FAILED"),
+            range_name=range_name,
+            next_at=following[0].next_date if following else None,
+        ),
+        doing=home.doing(counts),
+        range=key,
+        range_name=range_name,
+        bucket_name={"6h": "15 min", "24h": "hour", "7d": "6 h", "30d": "day"}[key],
+        total=total,
+        open_count=len(going),
+        attention=attention,
+        running=tuple(
+            home.running(
+                one,
+                tasks.get(one.execution.id, ()),
+                recents[one.execution.namespace, one.execution.flow_id],
+                now,
+            )
+            for one in shown
+        ),
+        chart=home.chart(counted, parts, since, width),
+        days=days,
+        success=success,
+        days_told=f"Success over 14 days: {success or 'no execution has ended'}",
+        sources=tuple(home.source_line(one) for one in asked.source_briefs(connection)),
+        next=tuple(following),
+        recent=rows.list_rows(latest, recents, now),
+        last_failure=None if attention else asked.last_failure(connection),
+    )
+
+
+def _failures(connection: Any, failed: Mapping[Name, Sequence[Recent]]) -> list[Attention]:
+    newest = {name: ones[0] for name, ones in failed.items()}
+    first = {name: ones[-1] for name, ones in failed.items()}
+    said = asked.last_errors(connection, [one.id for one in newest.values()])
+    commits = asked.revisions_named(
+        connection, {(*name, one.revision) for name, one in first.items()}
+    )
+    return [
+        _failure(
+            newest[name],
+            ones,
+            "\n".join(line[1] for line in said.get(newest[name].id, ())),
+            commits.get((*name, first[name].revision)),
+        )
+        for name, ones in failed.items()
+    ]
+
+
+def _failure(
+    newest: Recent, ones: Sequence[Recent], said: str, commit: CommitBrief | None
+) -> Attention:
+    often = len(ones)
+    more = "at least " if often >= LOOKED_BACK else ""
+    return Attention(
+        state="FAILED",
+        namespace=newest.namespace,
+        flow_id=newest.flow_id,
+        href=pages.execution_link(newest.namespace, newest.flow_id, newest.id),
+        when="Failed" if often == 1 else f"Failed {more}{often} times, first",
+        at=ones[-1].created_at,
+        said=said,
+        commit=commit,
+        execution_id=newest.id,
+    )
+
+
+def _late(trigger: TriggerRecord) -> Attention:
+    why = "Its trigger has not fired."
+    if trigger.execution_id is not None:
+        why = f"Execution {trigger.execution_id} holds the trigger until it has ended."
+    return Attention(
+        state="LATE",
+        namespace=trigger.namespace,
+        flow_id=trigger.flow_id,
+        href=pages.flow_link(trigger.namespace, trigger.flow_id, "triggers"),
+        when="Due",
+        at=trigger.next_date,
+        why=why,
+    )
