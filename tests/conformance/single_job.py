@@ -128,7 +128,7 @@ class World:
         for uri, items in (setup.get("ion") or {}).items():
             self.storage.put_bytes(uri, "".join(json.dumps(i) + "\n" for i in items).encode())
         for uri, made in (setup.get("files") or {}).items():
-            self.storage.put_bytes(uri, _made_lines(made).encode())
+            self.storage.put_bytes(uri, made_lines(made).encode())
         names = self._names(case)
         for name, text in (setup.get("task_file") or {}).items():
             # The case counts the file and its folder, so it lies directly in the execution's.
@@ -211,7 +211,8 @@ def _ran(report: Report) -> Ran:
     return Ran(outputs=report.outputs or {}, error=report.error)
 
 
-def _made_lines(made: Mapping[str, Any]) -> str:
+def made_lines(made: Mapping[str, Any]) -> str:
+    """The text of a file that a case describes by its lines."""
     start = int(made.get("from", 0))
     numbers = range(start, start + int(made["lines"]))
     if made["line"] == "left_pad(i,20)":
