@@ -1,3 +1,3 @@
-"""Everything the processes of Penstock think with: the language, the engine, and the work itself."""
+"""Everything the processes of Penstock think with: language, engine, and the work itself."""
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""The parent of all processes: forks them, watches them, starts again what dies, stops them in order.
+"""The parent of all processes.
+
+Forks them, watches them, starts again what dies, stops them in order.
 
 The parent has imported everything before it forks, so that children share its memory and start in
-milliseconds. It serves nothing itself and holds no connection. A child that dies is started again after a
-pause that grows while it keeps dying; when the parent dies, the kernel ends its children.
+milliseconds. It serves nothing itself and holds no connection. A child that dies is started again
+after a pause that grows while it keeps dying; when the parent dies, the kernel ends its children.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ class Child:
 
 
 class Processes:
-    """The children of one parent, in the order in which they start; they stop in the reverse order."""
+    """The children of one parent, in the order in which they start.
+
+    They stop in the reverse order.
+    """
 
     def __init__(self, children: Sequence[Child]) -> None:
         self._children = list(children)

@@ -1,4 +1,4 @@
-"""Makes a bare repository of a folder's files: for a first look at Penstock, and for tests of it."""
+"""Makes a bare repository of a folder's files, for a first look at Penstock and for tests."""
 
 from __future__ import annotations
 

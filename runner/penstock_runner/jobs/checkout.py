@@ -1,7 +1,7 @@
 """`checkout: true`: the tree of the execution's commit in the working directory, without a network.
 
-The commit is the one that a push trigger names, else the one that the flow's revision came from; the
-files come out of the bare store that the sync of its source keeps.
+The commit is the one that a push trigger names, else the one that the flow's revision came from;
+the files come out of the bare store that the sync of its source keeps.
 """
 
 from __future__ import annotations

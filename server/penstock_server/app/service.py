@@ -1,7 +1,8 @@
 """The composition root: the only place where all parts of the service meet.
 
-`serve` prepares what a person should hear about before anything is forked (the store, the port), then has
-the parent fork core, git, runner and web. Each of those is a few lines here and a room elsewhere.
+`serve` prepares what a person should hear about before anything is forked (the store, the port),
+then has the parent fork core, git, runner and web. Each of those is a few lines here and a room
+elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Where core listens: a Unix socket in the home, or in a private folder when that path is too long."""
+"""Where core listens.
+
+A Unix socket in the home, or in a private folder when that path is too long.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How the web process talks to core: calls that are answered after the commit, and live followers.
 
-One connection a process, one reader thread; any thread may call. Nothing waits for ever: a call has a
-time-out, a follower's queue a limit, after which the follower is told to read the store again.
+One connection a process, one reader thread; any thread may call. Nothing waits for ever: a call has
+a time-out, a follower's queue a limit, after which the follower is told to read the store again.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class CoreGone(Exception):
 class Following:
     """Live messages about one execution (or all, for `*`); a context manager.
 
-    `next` gives a message, or None when nothing came in time. A message `{"type": "lost"}` means that
-    messages were dropped, because the reader was slow or core was away: read the store again.
+    `next` gives a message, or None when nothing came in time. A message `{"type": "lost"}` means
+    that messages were dropped, because the reader was slow or core was away: read the store again.
     """
 
     def __init__(self, client: CoreClient, topic: str) -> None:
@@ -158,10 +158,11 @@ class CoreClient:
         with self._lock:
             rest = self._followers.get(following.topic, set())
             rest.discard(following)
-            if not rest and self._followers.pop(following.topic, None) is not None:
-                if self._channel is not None:
-                    self._channel.send({"type": "unfollow", "topic": following.topic})
-                    self._flush()
+            if rest or self._followers.pop(following.topic, None) is None:
+                return
+            if self._channel is not None:
+                self._channel.send({"type": "unfollow", "topic": following.topic})
+                self._flush()
 
     def _flush(self) -> None:
         if self._channel is None:

@@ -22,7 +22,7 @@ class Followers:
         self._topics: dict[str, set[Channel]] = {}
 
     def follow(self, channel: Channel, topic: str) -> None:
-        """This process wants news of the topic."""
+        """The process wants news of the topic."""
         self._topics.setdefault(topic, set()).add(channel)
 
     def unfollow(self, channel: Channel, topic: str) -> None:

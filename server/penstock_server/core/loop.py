@@ -1,8 +1,10 @@
-"""The loop of the core process: one thread that reads what has arrived, lets the executor drain it, writes.
+"""The loop of the core process.
 
-Everything is a message on a Unix socket or a moment that has come. While a transaction is being written,
-messages wait in the sockets, and the next batch takes them all: that is what group commit needs, and no
-lock is needed anywhere. Nothing here may block but the store.
+One thread that reads what has arrived, lets the executor drain it, writes.
+
+Everything is a message on a Unix socket or a moment that has come. While a transaction is being
+written, messages wait in the sockets, and the next batch takes them all: that is what group commit
+needs, and no lock is needed anywhere. Nothing here may block but the store.
 """
 
 from __future__ import annotations

@@ -46,7 +46,14 @@ def run(told: Told, clock: Clock, registry: Registry) -> None:
         if loop is not None:
             loop.send_to_git(message)
 
-    room = make_room(told, clock, registry, database, followers, send_to_git)
+    room = make_room(
+        told,
+        clock,
+        registry,
+        database=database,
+        followers=followers,
+        send_to_git=send_to_git,
+    )
     loop = CoreLoop(room, listen(socket_path(settings.home)), followers)
     running = loop
 
@@ -65,6 +72,7 @@ def make_room(
     told: Told,
     clock: Clock,
     registry: Registry,
+    *,
     database: Database,
     followers: Followers,
     send_to_git: Callable[[dict[str, Any]], None],

@@ -1,7 +1,7 @@
 """A Git repository of example flows in the home, for a first look: clone it, push to it, watch.
 
-Its `post-receive` hook calls our own push webhook, signed with a secret that only lies in the home. So a
-push is live at once; without the hook, polling would find it.
+Its `post-receive` hook calls our own push webhook, signed with a secret that only lies in the home.
+So a push is live at once; without the hook, polling would find it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from penstock_runner.git.seed import read_folder, seed_bare
 
 SOURCE_ID = "examples"
-SECRET_NAME = "PENSTOCK_EXAMPLES_WEBHOOK"
+SECRET_NAME = "PENSTOCK_EXAMPLES_WEBHOOK"  # noqa: S105 - the name, not the secret
 HOOK = """#!{python}
 # Tells Penstock that something was pushed. A push never fails because of it.
 import hashlib, hmac, json, pathlib, sys, urllib.request

@@ -25,7 +25,7 @@ class Settings(BaseModel):
     """A frozen part of the configuration, spelt in camelCase."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
     )
 
 

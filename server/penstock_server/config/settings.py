@@ -1,0 +1,112 @@
+"""Everything that can be set, typed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Section(BaseModel):
+    """A part of the settings; files may spell its names with camelCase or underscores."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class BasicAuth(Section):
+    """The user that the API and the page ask for."""
+
+    username: str = Field(min_length=1)
+    password: str = Field(min_length=1, repr=False)
+
+
+class RunnerSection(Section):
+    """How this machine's runner works."""
+
+    slots: int | None = Field(default=None, ge=1, le=512)
+    labels: tuple[str, ...] = ()
+    workspaces: Path | None = None
+    default: Literal["auto", "process", "docker"] = "auto"
+    pass_env: tuple[str, ...] = ()
+    user: str | None = None
+
+
+class GitSection(Section):
+    """The repositories that are kept in sync; each source is checked by the sync room."""
+
+    defaults: Mapping[str, Any] = {}
+    sources: tuple[Mapping[str, Any], ...] = ()
+    file_roots: tuple[str, ...] = ()
+    allow_private: bool = True
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    home: Path = Path(".penstock")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    hosts: tuple[str, ...] = ()
+    url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    durability: Literal["full", "relaxed"] = "full"
+    web: int = Field(default=1, ge=1, le=64)
+    timezone: str = "UTC"
+    basic_auth: BasicAuth | None = None
+    public_status: bool = False
+    encryption_key: str | None = Field(default=None, repr=False)
+    storage: Path | None = None
+    recursive_rendering: bool = False
+    globals: Mapping[str, Any] = {}
+    env_prefixes: tuple[str, ...] = ("ENV_", "KESTRA_")
+    plugin_defaults: tuple[Mapping[str, Any], ...] = ()
+    retention: Mapping[str, str] = {}
+    environment: str | None = None
+    examples: bool = False
+    runner: RunnerSection = RunnerSection()
+    git: GitSection = GitSection()
+
+    @field_validator("basic_auth", mode="before")
+    @classmethod
+    def _user_and_password(cls, value: object) -> object:
+        if isinstance(value, str):
+            username, colon, password = value.partition(":")
+            if not colon:
+                raise ValueError("give it as USER:PASSWORD")
+            return {"username": username, "password": password}
+        return value
+
+    @property
+    def database(self) -> str:
+        """The address of the store; SQLite in the home when none is given."""
+        return self.database_url or f"sqlite:///{self.home.absolute() / 'penstock.db'}"
+
+    @property
+    def storage_root(self) -> Path:
+        """Where the files of executions and namespaces are."""
+        return self.storage or self.home.absolute() / "storage"
+
+    @property
+    def workspaces(self) -> Path:
+        """Where jobs have their working directories."""
+        return self.runner.workspaces or self.home.absolute() / "workspaces"
+
+    @property
+    def public_url(self) -> str:
+        """Where people reach the service."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names that requests may address us by."""
+        named = {urlsplit(self.url).hostname or ""} if self.url else set()
+        return LOOPBACK | {self.host} | named | set(self.hosts)
