@@ -159,7 +159,10 @@ class Live:
         attempt: int | None = None,
         stream: str = "",
     ) -> None:
-        """Add a log line to the batch; secrets are masked, a long message is cut into several lines."""
+        """Add a log line to the batch.
+
+        Secrets are masked, a long message is cut into several lines.
+        """
         task = self.task(key) if key is not None and key in self.fold.runs else None
         if task and task.log_level and LEVELS.index(level) < LEVELS.index(task.log_level):
             return

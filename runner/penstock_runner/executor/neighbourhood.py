@@ -64,7 +64,7 @@ class Neighbourhood:
         self.held.guarded(child, None, lambda: self.begin(child))
 
     def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None:  # noqa: ARG002 - each has a time of its own
-        """Kill a child execution, or all of the task run when none is named, with the next batch."""
+        """Kill a child execution with the next batch, all of the task run's when none is named."""
         ids = [command.execution_id] if command.execution_id else live.children.get(command.key, ())
         for execution_id in ids:
             self.queue(Tell(execution_id=execution_id, make=_kill_unless_ended))

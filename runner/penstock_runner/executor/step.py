@@ -326,7 +326,10 @@ class Stepper:
         error: str | None,
         at: datetime,
     ) -> None:
-        """Give the engine what a gate asked for; flow outputs are checked against their types first."""
+        """Give the engine what a gate asked for.
+
+        Flow outputs are checked against their types first.
+        """
         if command.purpose.split("#")[0] == "outputs" and command.key is None and error is None:
             try:
                 values = dict(resolve_outputs(live.loaded.flow.outputs, values))

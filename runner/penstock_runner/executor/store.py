@@ -129,8 +129,9 @@ Write = Callable[[Any], None]
 class Batch:
     """Everything one transaction writes.
 
-    `writes` are statements of other rooms (a sync that is applied, a trigger that has fired): each is
-    called with the store's open transaction, first, and an exception in one undoes the whole batch.
+    `writes` are statements of other rooms (a sync that is applied, a trigger that has fired): each
+    is called with the store's open transaction, first, and an exception in one undoes the whole
+    batch.
     """
 
     executions: dict[str, ExecutionWrite] = field(default_factory=dict)

@@ -15,7 +15,10 @@ from penstock_runner.tasks.api import KvEntry, TaskFailed
 
 
 class Values:
-    """Reads through the unwritten changes of the batch; a step that fails takes its changes back."""
+    """Reads through the unwritten changes of the batch.
+
+    A step that fails takes its changes back.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store

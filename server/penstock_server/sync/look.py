@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.git.exceptions import DAMAGE
 from penstock_runner.git.history import CommitInfo, cut
 from penstock_runner.git.names import Patterns
 from penstock_runner.git.remote import Credentials, Remote, Rules, remote_of
 from penstock_runner.git.store import BareStore, FolderMissing, Wanted
 from penstock_runner.git.store import look as ask
-from penstock_runner.git.trouble import (
-    DAMAGE,
-    GIT_CORRUPT,
-    GIT_TOO_BIG,
-    GitTrouble,
-    message_for,
-)
+from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TOO_BIG, GitTrouble, message_for
 from penstock_server.sync.reading import Reader, fault_data, file_of
 from penstock_server.sync.settings import Mapping as NamespaceMapping
 
