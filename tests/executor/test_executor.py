@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.executor.harness import NOON, World, stored
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
@@ -12,7 +13,6 @@ from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.store import Batch
 from penstock_runner.jobs.protocol import Report
-from tests.executor.harness import NOON, World, stored
 
 HELLO = """
 id: hello
@@ -330,3 +330,27 @@ tasks:
     world.runner()
     world.start("impure")
     assert [m["task"]["id"] for m in world.sent] == ["tell"]
+
+
+def test_the_lines_of_each_attempt_carry_its_number() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    for attempt in (1, 2):
+        job = (execution_id, "work", attempt)
+        world.executor.lines(job, [[1, NOON, "INFO", f"line of {attempt}", "stdout"]])
+        world.settle()
+        if attempt == 1:
+            world.executor.runner_left("r1")
+            world.settle()
+            world.runner()
+    world.executor.report(report_of(world.sent[-1]))
+    world.settle()
+    assert isinstance(world.store, MemoryStore)
+    found = [(row.attempt, row.message) for row in world.store.lines(execution_id)]
+    assert found == [
+        (1, "line of 1"),
+        (1, "The runner of attempt 1 was lost; it is started again"),
+        (2, "line of 2"),
+        (1, "done"),
+    ]

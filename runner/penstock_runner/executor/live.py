@@ -183,7 +183,7 @@ class Live:
                     flow_id=self.base.flow_id,
                     task_id=task.id if task else None,
                     taskrun_id=taskrun_id(self.id, key) if task and key is not None else None,
-                    attempt=None if attempt is None else max(attempt - 1, 0),
+                    attempt=None if attempt is None else max(attempt, 1),
                     stream=stream,
                 )
             )

@@ -56,7 +56,7 @@ class ReportReader:
                     flow_id=live.base.flow_id,
                     task_id=task_id,
                     taskrun_id=taskrun_id(live.id, run_key) if run else None,
-                    attempt=attempt - 1 if run else None,
+                    attempt=attempt if run else None,
                     stream=rest[0] if rest else "",
                 )
             )

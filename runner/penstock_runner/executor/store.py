@@ -66,7 +66,7 @@ class MailRow:
 
 @dataclass(slots=True, kw_only=True)
 class LogRow:
-    """One stored log line; `n` counts from 1 in its execution."""
+    """One stored log line; `n` counts from 1 in its execution, `attempt` from 1 in its task run."""
 
     execution_id: str
     n: int
