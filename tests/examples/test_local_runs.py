@@ -14,6 +14,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOWS = PROJECT / "examples" / "flows"
+PENSTOCK = (sys.executable, "-m", "penstock_server")
 LONGEST_SECONDS = 120
 
 
@@ -36,12 +37,12 @@ class Run:
 
 def run(flow: str, *options: str) -> Run:
     done = subprocess.run(
-        [sys.executable, "-m", "penstock_server", "run", str(FLOWS / flow), "--format", "json", *options],
+        [*PENSTOCK, "run", str(FLOWS / flow), "--format", "json", *options],
         capture_output=True,
         text=True,
         timeout=LONGEST_SECONDS,
         check=False,
-    )  # fmt: skip
+    )
     assert done.stdout, done.stderr
     return Run(exit_code=done.returncode, result=json.loads(done.stdout), log=done.stderr)
 
