@@ -13,6 +13,7 @@ import click
 import httpx2
 
 from penstock_runner.flow import report
+from penstock_runner.flow.durations import parse_iso
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.git.provenance import provenance
 from penstock_server.cli import github
@@ -28,7 +29,6 @@ from penstock_server.cli.flow_files import flow_files
 from penstock_server.cli.origins import Origin, origin_of
 
 API = "/api/v1/main/git/apply"
-DEPLOY_SECONDS = 300.0
 SIGNS = {
     "ADDED": ("+", "green"),
     "ADOPTED": ("~", "yellow"),
@@ -51,6 +51,20 @@ class Wanted:
     timeout: float
 
 
+def seconds(_context: click.Context, _option: click.Parameter, value: str) -> float:
+    """A duration in seconds, or as ISO 8601."""
+    try:
+        found = float(value)
+    except ValueError:
+        try:
+            found = parse_iso(value).total_seconds()
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is no duration: write PT5M or 300") from None
+    if not 1 <= found <= 3600:
+        raise click.BadParameter(f"{value!r} is not between 1 second and 1 hour")
+    return found
+
+
 @click.command(
     epilog=(
         "Examples:  penstock deploy flows --server https://penstock.example.org --prune   "
@@ -68,11 +82,11 @@ class Wanted:
 @click.option("--wait", is_flag=True, help="Wait until the flows are live; this is always so.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(1, 3600),
-    default=DEPLOY_SECONDS,
+    callback=seconds,
+    metavar="DURATION",
+    default="PT5M",
     show_default=True,
-    metavar="SECONDS",
-    help="How long the service may take.",
+    help="How long the service may take, PT5M or 300.",
 )
 @click.option(
     "--format",

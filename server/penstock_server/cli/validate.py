@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from penstock_server.cli.exits import FAILED, FINE
+from penstock_server.cli.exits import FAILED, FINE, USAGE, Stop
+from penstock_server.cli.flow_files import flow_files
 
 
 @click.command(
-    epilog="Examples:  penstock validate flows/   penstock validate a.yml b.yml --strict --format github"
+    epilog=(
+        "Examples:  penstock validate flows/   "
+        "penstock validate a.yml b.yml --strict --format github"
+    )
 )
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--strict", is_flag=True, help="Warnings block, too.")
@@ -24,7 +30,26 @@ from penstock_server.cli.exits import FAILED, FINE
     default="text",
     show_default=True,
 )
-def command(paths: Sequence[Path], form: str, *, strict: bool) -> None:
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for all faults as JSON, beside what is printed.",
+)
+@click.option(
+    "--sarif",
+    "sarif_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for all faults as SARIF, beside what is printed.",
+)
+def command(
+    paths: Sequence[Path],
+    form: str,
+    report_path: Path | None,
+    sarif_path: Path | None,
+    *,
+    strict: bool,
+) -> None:
     """Check flow files and folders (the present folder when none is given).
 
     In folders, YAML files that are no flows are passed over. Exit codes: 0 valid, 1 faults.
@@ -34,40 +59,73 @@ def command(paths: Sequence[Path], form: str, *, strict: bool) -> None:
 
     faults: list[Fault] = []
     files: list[str] = []
-    for path, named in _files(paths or (Path(),)):
+    for path, named in flow_files(paths or (Path(),)):
         found = _check(path, named=named)
         if found is not None:
             files.append(str(path))
             faults.extend(found)
     blocking = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-    blocked = [fault for fault in faults if fault.severity in blocking]
-    if form == "junit":
-        click.echo(report.junit(faults, files))
-    else:
-        shown = report.render(faults, form)
-        if shown:
-            click.echo(shown)
+    blocked = {fault.path for fault in faults if fault.severity in blocking}
+    shown = report.junit(faults, files) if form == "junit" else report.render(faults, form)
+    if shown:
+        click.echo(shown.removesuffix("\n"))
+    counts = Counts(
+        files=len(files),
+        valid=len(files) - len(blocked),
+        errors=sum(fault.severity is Severity.ERROR for fault in faults),
+        warnings=sum(fault.severity is Severity.WARNING for fault in faults),
+    )
     if form == "text":
-        errors = sum(fault.severity is Severity.ERROR for fault in faults)
-        warnings = sum(fault.severity is Severity.WARNING for fault in faults)
-        bad = len({fault.path for fault in blocked})
-        click.echo(
-            f"{len(files)} flow files, {len(files) - bad} valid; {errors} errors, {warnings} warnings",
-            err=True,
-        )
+        click.echo(str(counts), err=True)
+    _write(report_path, lambda: report.as_json(faults))
+    _write(sarif_path, lambda: report.sarif(faults))
+    if form == "github":
+        records = [report.record(fault) for fault in report.in_order(faults)]
+        _step(counts, records, valid=not blocked, report_path=report_path, sarif_path=sarif_path)
     sys.exit(FAILED if blocked else FINE)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """The files to check; the flag tells those that were named from those that were found."""
-    for path in paths:
-        if path.is_dir():
-            for found in sorted(path.rglob("*.y*ml")):
-                hidden = any(part.startswith(".") for part in found.relative_to(path).parts)
-                if found.suffix in {".yml", ".yaml"} and found.is_file() and not hidden:
-                    yield found, False
-        else:
-            yield path, True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many files and faults there are."""
+
+    files: int
+    valid: int
+    errors: int
+    warnings: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files} flow files, {self.valid} valid;"
+            f" {self.errors} errors, {self.warnings} warnings"
+        )
+
+
+def _write(path: Path | None, text: Callable[[], str]) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(text(), encoding="utf-8")
+    except OSError as error:
+        raise Stop(f"{path} cannot be written: {error.strerror}", USAGE) from None
+
+
+def _step(
+    counts: Counts,
+    records: Sequence[Mapping[str, Any]],
+    *,
+    valid: bool,
+    report_path: Path | None,
+    sarif_path: Path | None,
+) -> None:
+    from penstock_server.cli import github
+
+    environment = os.environ  # noqa: TID251 - what GitHub tells the step
+    outputs: dict[str, object] = {"valid": valid, "errors": counts.errors}
+    outputs |= {"warnings": counts.warnings, "files": counts.files}
+    outputs |= {"report": report_path or "", "sarif": sarif_path or ""}
+    github.put_outputs(environment, outputs)
+    github.put_summary(environment, github.fault_summary(records, str(counts)))
 
 
 def _check(path: Path, *, named: bool) -> list[Any] | None:
