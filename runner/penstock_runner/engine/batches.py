@@ -6,7 +6,8 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from penstock_runner.engine import attempts, subflows
 from penstock_runner.engine import commands as c
@@ -27,6 +28,8 @@ _LETTERS = {
     State.RETRIED: "T",
 }
 _STATES = {letter: state for state, letter in _LETTERS.items()}
+BASE = "subflowOutputsBaseUri"
+_ONCE = ("batches", BASE)
 
 
 def start(draft: Draft, run: TaskRun, node: Node) -> None:
@@ -52,22 +55,41 @@ def open_all(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object
         return
     waits = truthy(values.get("wait", True))
     transmits = truthy(values.get("transmitFailed", True))
-    facts = {**run.facts, "wait": waits, "transmit": transmits, "batches": "c" * len(files)}
-    outputs = {"numberOfBatches": len(files), "iterations": {State.CREATED.value: len(files)}}
+    same = {name: value for name, value in values.items() if name not in _ONCE}
+    facts = {
+        **run.facts,
+        "wait": waits,
+        "transmit": transmits,
+        "batches": "c" * len(files),
+        "same": {**same, "wait": waits},
+    }
+    outputs: dict[str, object] = {
+        "numberOfBatches": len(files),
+        "iterations": {State.CREATED.value: len(files)},
+    }
+    if values.get(BASE) is not None:
+        outputs[BASE] = values[BASE]
     run = draft.move(run, attempt=run.attempt + 1)
     run = attempts.start(draft, run, facts=facts, outputs=outputs)
-    same = {name: value for name, value in values.items() if name not in ("batches", "splits")}
-    for index, uri in enumerate(files):
+    for command in missing(run, node):
+        request = {**command.request, "items": files[command.index]}
+        draft.command(replace(command, request=request))
+
+
+def missing(run: TaskRun, node: Node) -> Iterator[c.StartSubflow]:
+    """The children that do not exist yet; `splits` names the file that lists their batches."""
+    same = run.facts.get("same")
+    letters = str(run.facts.get("batches", ""))
+    for index, letter in enumerate(letters):
+        if letter != _LETTERS[State.CREATED] or not isinstance(same, Mapping):
+            continue
         request = {
             **same,
-            "wait": waits,
             "inputs": node.task.properties.get("inputs"),
-            "items": uri,
+            "outputs": node.task.properties.get("outputs"),
             "iteration": index + 1,
         }
-        draft.command(
-            c.StartSubflow(key=run.key, attempt=run.attempt, request=request, index=index)
-        )
+        yield c.StartSubflow(key=run.key, attempt=run.attempt, request=request, index=index)
 
 
 def moved(draft: Draft, event: e.SubflowStarted | e.SubflowEnded) -> None:

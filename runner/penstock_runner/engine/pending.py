@@ -1,8 +1,8 @@
 """What an execution waits for, told from its state alone: how it is taken up again after a stop.
 
 Timers, children and log lines are rows of the same write as the state they follow from, so they
-are never missing. What may be missing are jobs that had not been handed out, and questions not yet
-answered.
+are never missing. What may be missing are jobs that had not been handed out, questions not yet
+answered, and children of batches whose inputs were still being rendered.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def pending(draft: Draft) -> Iterator[c.Command]:
             yield c.Evaluate(key=run.key, purpose=str(gate), expressions=expressions)
         elif node.role in (Role.JOB, Role.DIRECTORY) and (sent(run) or started(run)):
             yield c.RunJob(key=run.key, attempt=run.attempt, task_id=run.task_id)
+        elif node.role is Role.BATCHES and started(run):
+            yield from batches.missing(run, node)
 
 
 def _asked(draft: Draft, run: TaskRun, node: Node, gate: str) -> Mapping[str, object]:

@@ -69,7 +69,6 @@ def begun(draft: Draft, event: e.SubflowStarted) -> None:
     if run.state not in WAITING or not sent(run):
         return
     outputs = {"executionId": event.execution_id}
-    draft.say(run, Level.INFO, f"Created new execution {event.execution_id}")
     run = attempts.start(draft, run, child_execution=event.execution_id, outputs=outputs)
     if not run.facts.get("wait", True):
         outputs = {**outputs, "state": State.CREATED.value}

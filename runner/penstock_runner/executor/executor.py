@@ -37,6 +37,7 @@ from penstock_runner.executor.inbox import (
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.live import Live, Part
 from penstock_runner.executor.messages import Done, OnChange, Outcome, Refused, Start
+from penstock_runner.executor.questions import Questions
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
 from penstock_runner.executor.store import Batch, JobRow, KvWrite, Store, Write
@@ -103,6 +104,14 @@ class Executor:
                 around=around,
                 values=self.values,
                 neighbours=neighbours,
+                questions=Questions(
+                    registry=registry,
+                    around=around,
+                    values=self.values,
+                    neighbours=neighbours,
+                    now=now,
+                    encrypt=encrypt,
+                ),
                 now=now,
             ),
         )

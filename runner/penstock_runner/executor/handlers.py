@@ -8,7 +8,9 @@ from functools import partial
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
+from penstock_runner.engine.attempts import TIMEOUT, clock_text
 from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.executor.children import keep_outputs
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import Held
 from penstock_runner.executor.inbox import (
@@ -27,9 +29,10 @@ from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
 from penstock_runner.executor.reports import ReportReader
 from penstock_runner.executor.slots import Slots
 from penstock_runner.executor.starts import Starts
-from penstock_runner.executor.step import Stepper
+from penstock_runner.executor.step import OVERSLEPT, SLEEP_PURPOSE, Stepper
 from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
 from penstock_runner.executor.values import Values
+from penstock_runner.flow.model import Level
 from penstock_runner.jobs.protocol import JobId
 
 
@@ -227,7 +230,7 @@ class Handlers:
             asked = live.evaluating.pop(job, None)
             if asked is not None:
                 values = dict(report.outputs or {})
-                self._stepper.answer(live, asked, values, report.error, at)
+                self._stepper.questions.answer(live, asked, values, report.error, at)
             elif "?" not in report.key:
                 for event in self._reports.events(live, report, at):
                     live.feed(event)
@@ -305,9 +308,11 @@ class Handlers:
             live.part.timers_ended.append(name)
             at = live.time(self._now())
             key = RunKey(row.key)
-            if row.purpose == "sleep":
+            if row.purpose == SLEEP_PURPOSE:
                 live.sleeping.discard((key, row.attempt))
                 live.feed(e.JobEnded(at=at, key=key, attempt=row.attempt, state=State.SUCCESS))
+            elif row.purpose == OVERSLEPT:
+                self._overslept(live, key, row.attempt, at)
             elif row.purpose == "schedule":
                 if live.state is State.CREATED:
                     live.feed(e.Started(at=at))
@@ -321,6 +326,20 @@ class Handlers:
             self.advance(live)
 
         self._held.guarded(live, row, act)
+
+    def _overslept(self, live: Live, key: RunKey, attempt: int, at: datetime) -> None:
+        live.sleeping.discard((key, attempt))
+        run = live.fold.runs.get(key)
+        if run is None or run.attempt != attempt or run.state.terminal:
+            return
+        began = run.attempts[-1].history[-1][1] if run.attempts else at
+        error = f"Timeout after {clock_text(at - began)}"
+        live.log(at, Level.ERROR, error, key=key, attempt=attempt)
+        live.feed(
+            e.JobEnded(
+                at=at, key=key, attempt=attempt, state=State.FAILED, error=error, reason=TIMEOUT
+            )
+        )
 
     def _mail(self, row: MailRow) -> None:
         live = self._held.get(row.execution_id)
@@ -339,17 +358,18 @@ class Handlers:
 
     def _read_mail(self, live: Live, row: MailRow) -> None:
         at = live.time(self._now())
-        live.feed(
-            e.SubflowEnded(
-                at=at,
-                key=RunKey(row.body["key"]),
-                attempt=row.body["attempt"],
-                execution_id=row.body["execution_id"],
-                state=State(row.body["state"]),
-                outputs=row.body.get("outputs"),
-                index=row.body.get("index", 0),
-            )
+        ended = e.SubflowEnded(
+            at=at,
+            key=RunKey(row.body["key"]),
+            attempt=row.body["attempt"],
+            execution_id=row.body["execution_id"],
+            state=State(row.body["state"]),
+            outputs=row.body.get("outputs"),
+            index=row.body.get("index", 0),
+            error=row.body.get("error"),
         )
+        keep_outputs(self._stepper.around.storage, live, ended.key, ended.index, ended.outputs)
+        live.feed(ended)
         self.advance(live)
 
     def advance(self, live: Live) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import RunKey
+from penstock_runner.executor.children import batch_variables
 from penstock_runner.executor.context import TaskStates, taskrun_id
 from penstock_runner.executor.flows import git_facts, git_place, git_variables
 from penstock_runner.executor.live import Live
@@ -39,7 +40,8 @@ def task_job(live: Live, row: JobRow) -> Job:
 
 def evaluation_job(live: Live, row: JobRow, asked: c.Evaluate) -> Job:
     """A job that only renders what a gate asked for."""
-    variables = live.variables(asked.key)
+    child = live.asked_children.get((RunKey(str(asked.key)), asked.purpose))
+    variables = live.variables(asked.key) if child is None else batch_variables(live, child)
     evaluate = {
         "purpose": asked.purpose,
         "expressions": dict(asked.expressions),

@@ -73,6 +73,7 @@ class Live:
         self.runnable: dict[tuple[RunKey, int], c.RunJob] = {}
         self.sleeping: set[tuple[RunKey, int]] = set()
         self.evaluating: dict[JobId, c.Evaluate] = {}
+        self.asked_children: dict[tuple[RunKey, str], c.StartSubflow] = {}
         self.waiters: list[Callable[[Execution], None]] = []
         self.masks: set[str] = set()
         self.lines: int | None = 0 if new else None
@@ -191,6 +192,14 @@ class Live:
     def mask(self, secrets: list[str]) -> None:
         """Values that must not be shown from now on."""
         self.masks.update(value for value in secrets if len(value) >= SHORTEST_SECRET)
+
+
+def masked(text: str | None, secrets: set[str]) -> str | None:
+    """The text without the secrets."""
+    if text is not None:
+        for secret in secrets:
+            text = text.replace(secret, MASK)
+    return text
 
 
 # States in which an execution holds its place among those its flow may run at once.

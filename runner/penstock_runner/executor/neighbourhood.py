@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
@@ -97,8 +98,11 @@ class Neighbourhood:
         live.part.jobs_ended.append(job)
         return False
 
-    def ended(self, live: Live, at: datetime) -> None:  # noqa: ARG002
-        """The execution has ended: its parent, its trigger and those who wait are told."""
+    def ended(self, live: Live, outputs: Mapping[str, Any] | None, error: str | None) -> None:
+        """The execution has ended: its parent, its trigger and those who wait are told.
+
+        `outputs` are what it gives to its parent, `error` says why it cannot.
+        """
         execution = live.execution()
         parent = live.base.facts.get("parentRun")
         if isinstance(parent, list | tuple):
@@ -108,7 +112,8 @@ class Neighbourhood:
                 "index": parent[3],
                 "execution_id": execution.id,
                 "state": execution.state.value,
-                "outputs": execution.outputs,
+                "outputs": outputs,
+                "error": error,
             }
             self.held.working.mail.append(MailRow(execution_id=str(parent[0]), body=body))
         live.part.writes.extend(self.on_end(execution))

@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import Execution, State, TriggerOrigin
+from penstock_runner.executor.children import WANTED
 from penstock_runner.executor.flows import Flows, LoadedFlow
 from penstock_runner.executor.inline import InlineServices, Surroundings
 from penstock_runner.executor.live import Live
@@ -152,6 +153,7 @@ class Starts:
             facts={
                 "parentRun": [origin.id, command.key, command.attempt, command.index],
                 "depth": depth,
+                **({WANTED: request["outputs"]} if request.get("outputs") else {}),
             },
         )
 

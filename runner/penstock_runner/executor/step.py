@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State
+from penstock_runner.executor.children import wanted_outputs
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.inline import (
     InlineContext,
@@ -24,14 +25,14 @@ from penstock_runner.executor.inline import (
     InlineServices,
     Surroundings,
 )
-from penstock_runner.executor.live import Live
+from penstock_runner.executor.live import Live, masked
+from penstock_runner.executor.questions import Questions
 from penstock_runner.executor.store import JobRow, KvWrite, MetricRow, TimerRow
 from penstock_runner.executor.values import Values
 from penstock_runner.expressions.environment import is_pure
 from penstock_runner.expressions.errors import ExpressionFailed, NotInline
-from penstock_runner.flow.inputs import resolve_outputs
+from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level, Task
-from penstock_runner.flow.values import BadValue
 from penstock_runner.tasks.api import Result, TaskFailed, TaskProperties
 from penstock_runner.tasks.binding import bind
 from penstock_runner.tasks.registry import Registry, UnknownType
@@ -39,8 +40,10 @@ from penstock_runner.tasks.registry import Registry, UnknownType
 INLINE_STEPS = 64
 INLINE_SECONDS = 0.010
 LARGEST_OUTPUTS = 1 << 20
+# The task that is a timer here; loading each class to ask would import its libraries into core.
 SLEEP = "io.kestra.plugin.core.flow.Sleep"
 SLEEP_PURPOSE = "sleep"
+OVERSLEPT = "sleep-timeout"
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +51,11 @@ log = logging.getLogger(__name__)
 class Neighbours(Protocol):
     """What a step asks of the executor around it."""
 
-    def start_child(self, parent: Live, command: c.StartSubflow, at: datetime) -> None: ...
     def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None: ...
     def retry_execution(self, live: Live, at: datetime) -> None: ...
     def new_job(self, live: Live, row: JobRow) -> None: ...
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool: ...
-    def ended(self, live: Live, at: datetime) -> None: ...
+    def ended(self, live: Live, outputs: Mapping[str, Any] | None, error: str | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ class Stepper:
     around: Surroundings
     values: Values
     neighbours: Neighbours
+    questions: Questions
     now: Callable[[], datetime]
 
     def run(self, live: Live) -> None:
@@ -86,7 +89,7 @@ class Stepper:
             case c.RunJob():
                 live.runnable[(command.key, command.attempt)] = command
             case c.Evaluate():
-                self._evaluate(live, command)
+                self.questions.evaluate(live, command)
             case c.StartTimer():
                 live.part.timers.append(
                     TimerRow(
@@ -104,13 +107,19 @@ class Stepper:
                     at, command.level, command.message, key=command.key, attempt=command.attempt
                 )
             case c.StartSubflow():
-                self.neighbours.start_child(live, command, at)
+                self.questions.start_child(live, command, at)
             case c.KillSubflow():
                 self.neighbours.kill_children(live, command, at)
             case c.RetryExecution():
                 self.neighbours.retry_execution(live, command.at)
             case c.End():
-                self.neighbours.ended(live, at)
+                self._end(live, at)
+
+    def _end(self, live: Live, at: datetime) -> None:
+        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        variables = live.variables(None)
+        render = InlineRender(self.around.expressions, variables, services)
+        self.neighbours.ended(live, *wanted_outputs(live, render))
 
     # Jobs
 
@@ -247,7 +256,8 @@ class Stepper:
         try:
             instance = self._instance(task, ctx)
             delay = instance.delay()
-        except (TaskFailed, ExpressionFailed) as failed:
+            limit = _limit(task, ctx)
+        except (TaskFailed, ExpressionFailed, durations.BadDuration) as failed:
             live.log(at, Level.ERROR, str(failed), key=command.key, attempt=command.attempt)
             live.feed(
                 e.JobEnded(
@@ -268,13 +278,14 @@ class Stepper:
             attempt=command.attempt,
         )
         live.sleeping.add((command.key, command.attempt))
+        late = limit is not None and limit < delay
         live.part.timers.append(
             TimerRow(
                 execution_id=live.id,
                 key=command.key,
                 attempt=command.attempt,
-                purpose=SLEEP_PURPOSE,
-                at=at + delay,
+                purpose=OVERSLEPT if late else SLEEP_PURPOSE,
+                at=at + (limit if late and limit is not None else delay),
             )
         )
 
@@ -283,88 +294,19 @@ class Stepper:
         if live.runnable.pop(name, None) is None:
             if name in live.sleeping:
                 live.sleeping.discard(name)
-                live.part.timers_ended.append(
-                    (live.id, command.key, command.attempt, SLEEP_PURPOSE)
+                live.part.timers_ended.extend(
+                    (live.id, command.key, command.attempt, purpose)
+                    for purpose in (SLEEP_PURPOSE, OVERSLEPT)
                 )
             elif self.neighbours.cancel_job(live, command.key, command.attempt, at):
                 return
         live.feed(e.JobEnded(at=at, key=command.key, attempt=command.attempt, state=State.KILLED))
 
-    # Expressions
 
-    def _evaluate(self, live: Live, command: c.Evaluate) -> None:
-        at = live.time(self.now())
-        expressions = self.around.expressions
-        if not is_pure(dict(command.expressions), expressions):
-            self._evaluate_elsewhere(live, command)
-            return
-        services = InlineServices(self.around, self.values, live.base.namespace, at)
-        render = InlineRender(expressions, live.variables(command.key), services)
-        values: dict[str, Any] = {}
-        error: str | None = None
-        try:
-            for name, expression in command.expressions.items():
-                if name in command.typed:
-                    values[name] = render.typed(expression)
-                elif isinstance(expression, str):
-                    values[name] = render.text(expression)
-                else:
-                    values[name] = render.deep(expression)
-        except NotInline:
-            self._evaluate_elsewhere(live, command)
-            return
-        except ExpressionFailed as failed:
-            error = str(failed)
-        live.mask(services.secrets_used)
-        self.answer(live, command, values, error, at)
-
-    def answer(
-        self,
-        live: Live,
-        command: c.Evaluate,
-        values: dict[str, Any],
-        error: str | None,
-        at: datetime,
-    ) -> None:
-        """Give the engine what a gate asked for.
-
-        Flow outputs are checked against their types first.
-        """
-        if command.purpose.split("#")[0] == "outputs" and command.key is None and error is None:
-            try:
-                values = dict(resolve_outputs(live.loaded.flow.outputs, values))
-            except BadValue as failed:
-                error = str(failed)
-        live.feed(
-            e.Evaluated(
-                at=at,
-                key=command.key,
-                purpose=command.purpose,
-                values={} if error else values,
-                error=masked(error, live.masks),
-            )
-        )
-
-    def _evaluate_elsewhere(self, live: Live, command: c.Evaluate) -> None:
-        task_id = live.fold.run(command.key).task_id if command.key is not None else ""
-        row = JobRow(
-            execution_id=live.id,
-            key=RunKey(f"{command.key or ''}?{command.purpose}"),
-            attempt=len(live.evaluating) + 1,
-            task_id=task_id,
-            created=live.time(self.now()),
-            purpose=command.purpose,
-        )
-        live.evaluating[(row.execution_id, row.key, row.attempt)] = command
-        self.neighbours.new_job(live, row)
-
-
-def masked(text: str | None, secrets: set[str]) -> str | None:
-    """The text without the secrets."""
-    if text is not None:
-        for secret in secrets:
-            text = text.replace(secret, "******")
-    return text
+def _limit(task: Task, ctx: InlineContext) -> timedelta | None:
+    """The `timeout` of a task that is a timer itself."""
+    limit = ctx.render_with.typed(task.timeout)
+    return None if limit in (None, "") else durations.parse(limit)
 
 
 def required_labels(live: Live, task: Task) -> tuple[str, ...]:
