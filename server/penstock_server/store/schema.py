@@ -477,6 +477,34 @@ push_fires = Table(
     PrimaryKeyConstraint("namespace", "flow_id", "trigger_id", "source_id", "commit_sha"),
 )
 
+flow_fires = Table(
+    "flow_fires",
+    metadata,
+    Column("namespace", ascii_ordered(150), nullable=False),
+    Column("flow_id", ascii_ordered(100), nullable=False),
+    Column("trigger_id", ascii_ordered(256), nullable=False),
+    Column("upstream_id", ascii_ordered(22), nullable=False),
+    Column("place", Integer, nullable=False),  # of the state in the upstream's history
+    Column("execution_id", ascii_ordered(22), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("start", Json),  # until it has been started
+    PrimaryKeyConstraint("namespace", "flow_id", "trigger_id", "upstream_id", "place"),
+    Index("ix_flow_fires_created_at", "created_at"),
+)
+
+trigger_windows = Table(
+    "trigger_windows",
+    metadata,
+    Column("namespace", ascii_ordered(150), nullable=False),
+    Column("flow_id", ascii_ordered(100), nullable=False),
+    Column("condition_id", ascii_ordered(256), nullable=False),
+    Column("start_at", Instant, nullable=False),
+    Column("end_at", Instant, nullable=False),
+    Column("held", Json, nullable=False),
+    PrimaryKeyConstraint("namespace", "flow_id", "condition_id"),
+    Index("ix_trigger_windows_end_at", "end_at"),
+)
+
 settings = Table(
     "settings",
     metadata,
