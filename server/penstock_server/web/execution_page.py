@@ -11,13 +11,14 @@ from flask import Response
 from penstock_runner.engine.state import Execution, State
 from penstock_server.api.context import WebContext
 from penstock_server.api.library import KnownFlow, Library
+from penstock_server.api.resumes import on_resume
 from penstock_server.api.routing import get
 from penstock_server.store import queries
 from penstock_server.store.queries import briefs
 from penstock_server.store.queries import home as asked
 from penstock_server.store.queries import lines as log_lines
 from penstock_server.web import execution as view
-from penstock_server.web import gantt, spans
+from penstock_server.web import forms, gantt, outputs, spans, topology
 from penstock_server.web.errors import Missing
 from penstock_server.web.execution import Head, Why
 from penstock_server.web.pages import Pages
@@ -53,11 +54,16 @@ class Executions:
         with self._context.database.read() as connection:
             execution = queries.execution(connection, execution_id)
             if execution is None or (execution.namespace, execution.flow_id) != place[:2]:
-                raise Missing(
-                    f"No execution {execution_id[:40]}",
-                    "It may have been deleted by a purge, or the id has a slip in it.",
-                )
+                raise _missing(execution_id)
             return self._around(connection, execution, now, compare=compare)
+
+    def place(self, place: Place) -> Place:
+        """The place itself, if there is an execution at it."""
+        with self._context.database.read() as connection:
+            known = briefs.place_of(connection, place[2])
+        if known != place[:2]:
+            raise _missing(place[2])
+        return place
 
     def _around(
         self, connection: Any, execution: Execution, now: datetime, *, compare: bool
@@ -86,11 +92,24 @@ class Executions:
             durations=durations,
         )
 
+    def resume_fields(self, shown: Shown) -> tuple[forms.Field, ...]:
+        """The fields that a paused execution wants filled in before it goes on."""
+        if shown.execution.state is not State.PAUSED:
+            return ()
+        return forms.fields(on_resume(self._library, shown.execution))
+
     def gantt(self, shown: Shown) -> gantt.Gantt:
         """The chart of an execution now."""
         flow = None if shown.known is None else shown.known.flow
         now = self._context.clock.now()
         return gantt.gantt(shown.execution, flow, now, shown.head.usual, shown.durations)
+
+
+def _missing(execution_id: str) -> Missing:
+    return Missing(
+        f"No execution {execution_id[:40]}",
+        "It may have been deleted by a purge, or the id has a slip in it.",
+    )
 
 
 class ExecutionPages:
@@ -105,5 +124,25 @@ class ExecutionPages:
         """The Gantt chart."""
         shown = self._executions.shown((namespace, flow_id, execution_id), compare=True)
         return self._pages.render(
-            "execution.html", shown=shown, tab="", gantt=self._executions.gantt(shown)
+            "execution.html",
+            shown=shown,
+            tab="",
+            gantt=self._executions.gantt(shown),
+            resume=self._executions.resume_fields(shown),
         )
+
+    @get("/executions/<namespace>/<flow_id>/<execution_id>/outputs")
+    def outputs(self, namespace: str, flow_id: str, execution_id: str) -> Response:
+        """What the execution and its tasks gave."""
+        shown = self._executions.shown((namespace, flow_id, execution_id))
+        flow = None if shown.known is None else shown.known.flow
+        groups = outputs.groups(shown.execution, flow)
+        return self._pages.render("outputs.html", shown=shown, tab="outputs", groups=groups)
+
+    @get("/executions/<namespace>/<flow_id>/<execution_id>/topology")
+    def topology(self, namespace: str, flow_id: str, execution_id: str) -> Response:
+        """The tasks as a graph with their states."""
+        shown = self._executions.shown((namespace, flow_id, execution_id))
+        flow = None if shown.known is None else shown.known.flow
+        drawn = None if flow is None else topology.drawn(flow, shown.execution)
+        return self._pages.render("topology.html", shown=shown, tab="topology", drawn=drawn)

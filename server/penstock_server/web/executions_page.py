@@ -13,6 +13,7 @@ from penstock_server.store.queries import briefs
 from penstock_server.store.queries import home as asked
 from penstock_server.web import filters as filtering
 from penstock_server.web import pages, rows, states
+from penstock_server.web.filters import Filters
 from penstock_server.web.pages import Pages
 
 SIZE = 25
@@ -25,6 +26,15 @@ class ExecutionsPage:
     def __init__(self, context: WebContext, frame: Pages) -> None:
         self._context = context
         self._pages = frame
+
+    def newest(self, filters: Filters) -> tuple[rows.ListRow, ...]:
+        """The rows of the first page."""
+        now = self._context.clock.now()
+        with self._context.database.read() as connection:
+            shown = briefs.briefs(connection, filtering.wanted(filters, now), SIZE)
+            names = {(one.execution.namespace, one.execution.flow_id) for one in shown}
+            recents = briefs.recents(connection, names, USUAL_OF)
+        return rows.list_rows(shown, recents, now)
 
     @get("/executions")
     def show(self) -> Response:
@@ -59,5 +69,6 @@ class ExecutionsPage:
             known_states=states.EXECUTION_STATES,
             ranges=filtering.RANGES,
             older=older,
+            live=pages.query_link("/live/executions", filters.values),
             newest=pages.query_link("/executions", filters.values) if before else None,
         )

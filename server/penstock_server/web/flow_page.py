@@ -12,7 +12,7 @@ from penstock_server.store import queries
 from penstock_server.store.queries import ExecutionFilter, FlowFilter, Paging, briefs
 from penstock_server.store.queries import home as asked
 from penstock_server.store.queries.briefs import Recent
-from penstock_server.web import flows, pages, rows, spans, strips
+from penstock_server.web import flows, pages, rows, sources, spans, strips, topology
 from penstock_server.web.errors import Missing
 from penstock_server.web.flows import FlowHead
 from penstock_server.web.pages import Pages
@@ -20,6 +20,7 @@ from penstock_server.web.pages import Pages
 PAGE = 100
 LAST = 48
 LISTED = 25
+SHOWN_REVISIONS = 200
 
 
 class FlowPages:
@@ -87,6 +88,72 @@ class FlowPages:
             total=total,
             older=None if older is None else pages.query_link(here, {"before": older}),
             newest=here if before else None,
+        )
+
+    @get("/flows/<namespace>/<flow_id>/source")
+    def source(self, namespace: str, flow_id: str) -> Response:
+        """The file of a revision, the latest unless one is named."""
+        known = self._known(namespace, flow_id, whole(request.args, "revision"))
+        return self._pages.render(
+            "source.html",
+            head=self._head(known),
+            tab="source",
+            lines=sources.lines(known.record.stored.source),
+        )
+
+    @get("/flows/<namespace>/<flow_id>/topology")
+    def topology(self, namespace: str, flow_id: str) -> Response:
+        """The tasks as a graph."""
+        known = self._known(namespace, flow_id)
+        drawn = None if known.flow is None else topology.drawn(known.flow)
+        return self._pages.render(
+            "flow_topology.html", head=self._head(known), tab="topology", drawn=drawn
+        )
+
+    @get("/flows/<namespace>/<flow_id>/revisions")
+    def revisions(self, namespace: str, flow_id: str) -> Response:
+        """All revisions, newest first, and what the chosen one changed."""
+        known = self._known(namespace, flow_id)
+        with self._context.database.read() as connection:
+            records = queries.revisions(connection, namespace, flow_id)[::-1]
+        chosen = whole(request.args, "revision", known.record.latest)
+        places = {record.stored.revision: n for n, record in enumerate(records)}
+        if chosen not in places:
+            raise Missing(f"No revision {chosen} of {flow_id[:100]}")
+        at = places[chosen]
+        before = records[at + 1] if at + 1 < len(records) else None
+        difference, added, removed = sources.difference(
+            before.stored.source if before is not None else "", records[at].stored.source
+        )
+        return self._pages.render(
+            "revisions.html",
+            head=self._head(known),
+            tab="revisions",
+            records=records[:SHOWN_REVISIONS],
+            chosen=records[at],
+            before=before,
+            difference=difference,
+            added=added,
+            removed=removed,
+        )
+
+    @get("/flows/<namespace>/<flow_id>/triggers")
+    def triggers(self, namespace: str, flow_id: str) -> Response:
+        """What starts the flow."""
+        known = self._known(namespace, flow_id)
+        with self._context.database.read() as connection:
+            states, _ = queries.triggers_page(
+                connection,
+                Paging(size=PAGE),
+                namespace=namespace,
+                flow_id=flow_id,
+                exact_namespace=True,
+            )
+        return self._pages.render(
+            "triggers.html",
+            head=self._head(known),
+            tab="triggers",
+            triggers=flows.trigger_rows(known.flow, states),
         )
 
     def _known(self, namespace: str, flow_id: str, revision: int | None = None) -> KnownFlow:

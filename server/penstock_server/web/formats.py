@@ -15,6 +15,8 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     seconds = max(seconds, 0.0)
+    if 0 < seconds < 0.05:
+        return "<0.1 s"
     if seconds < 10:
         tenths = f"{seconds:.1f}".removesuffix(".0")
         return f"{tenths} s"
@@ -110,6 +112,11 @@ def size(number: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def short_id(execution_id: str) -> str:

@@ -17,7 +17,9 @@ from penstock_server.web.spans import Span
 
 SHOWN_ROWS = 500
 LEAST_WIDTH = 0.3
-LABEL_BEFORE = 82.0
+LABEL_BEFORE = 88.0
+ROOM_BEFORE = 14.0
+FILLED = 0.87
 EXPECTED_LEAST = 0.02
 MAX_DEPTH = 3
 STEPS = (
@@ -70,7 +72,7 @@ class Row:
     @property
     def before(self) -> bool:
         """Whether the label stands before the bar."""
-        return self.label_x > LABEL_BEFORE
+        return self.label_x > LABEL_BEFORE and bool(self.bars) and self.bars[0].x > ROOM_BEFORE
 
     @property
     def told(self) -> str:
@@ -119,8 +121,8 @@ def gantt(
 
 
 def scale_of(start: datetime, seconds: float) -> Scale:
-    """A width of whole steps, at most six of them, that the time fits in."""
-    wanted = max(seconds, 0.5)
+    """A width of whole steps, at most six of them, that the time and a label after it fit in."""
+    wanted = max(seconds, 0.5) / FILLED
     step = next((step for step in STEPS if wanted <= step * 5), wanted / 5)
     parts = 1
     while parts * step < wanted:

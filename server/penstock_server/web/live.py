@@ -10,13 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from flask import Response, stream_with_context
+from flask import Response, request, stream_with_context
 
 from penstock_server.api.context import WebContext
 from penstock_server.api.follow import HEARTBEAT, Followers
 from penstock_server.api.routing import get
 from penstock_server.core.client import Following
+from penstock_server.web import filters as filtering
+from penstock_server.web import pages
 from penstock_server.web.execution_page import Executions
+from penstock_server.web.executions_page import ExecutionsPage
 from penstock_server.web.home_page import HomeRoutes
 from penstock_server.web.log_page import event
 from penstock_server.web.pages import Pages
@@ -33,14 +36,17 @@ class LivePages:
 
     def __init__(
         self,
+        *,
         context: WebContext,
         executions: Executions,
+        listed: ExecutionsPage,
         home: HomeRoutes,
         frame: Pages,
         followers: Followers,
     ) -> None:
         self._context = context
         self._executions = executions
+        self._listed = listed
         self._home = home
         self._pages = frame
         self._followers = followers
@@ -55,6 +61,7 @@ class LivePages:
             shown = self._executions.shown(place, compare=True)
             chart = self._executions.gantt(shown)
             values = {"shown": shown, "head": shown.head, "gantt": chart}
+            values["resume"] = self._executions.resume_fields(shown)
             parts = {
                 "head": self._pages.part("parts/execution_head.html", **values),
                 "gantt": self._pages.part("parts/gantt.html", **values),
@@ -63,12 +70,33 @@ class LivePages:
 
         return self._stream(execution_id, fragments)
 
+    @get("/live/executions")
+    def executions(self) -> Response:
+        """The rows of the list; new ones are only counted, so that nothing moves."""
+        filters = filtering.read(request.args)
+        first = {row.id for row in self._listed.newest(filters)}
+
+        def fragments() -> tuple[Fragments, bool]:
+            rows = self._listed.newest(filters)
+            parts = {
+                f"tr-{row.id}": self._pages.part("parts/execution_row.html", row=row)
+                for row in rows
+                if row.id in first
+            }
+            fresh = sum(1 for row in rows if row.id not in first)
+            here = pages.query_link("/executions", filters.values)
+            parts["new-line"] = self._pages.part("parts/new_line.html", fresh=fresh, here=here)
+            return parts, False
+
+        return self._stream(EVERYTHING, fragments)
+
     @get("/live/home")
     def home(self) -> Response:
         """The lists of the first page."""
+        key = request.args.get("range", "")
 
         def fragments() -> tuple[Fragments, bool]:
-            values = {"home": self._home.values("")}
+            values = {"home": self._home.values(key)}
             return {
                 "home-head": self._pages.part("parts/home_head.html", **values),
                 "home-body": self._pages.part("parts/home_body.html", **values),

@@ -112,7 +112,7 @@ def group(
     tries = len(run.attempts)
     return Group(
         id=f"g-{name}",
-        name=" / ".join(_path(execution.runs, run)),
+        name=" / ".join(path(execution.runs, run)),
         note=f"{tries} attempts" if tries > 1 else "",
         state=state.value,
         took=formats.duration(spans.elapsed(run.history, now)),
@@ -133,13 +133,13 @@ def line(row: LogRow, start: datetime, wanted: str = "") -> Line:
     )
 
 
-def _path(runs: Mapping[RunKey, TaskRun], run: TaskRun) -> list[str]:
+def path(runs: Mapping[RunKey, TaskRun], run: TaskRun) -> list[str]:
     """The names from the outermost group to the task run."""
     own = [run.task_id] if run.value is None else [run.value, run.task_id]
     parent = runs.get(run.parent) if run.parent is not None else None
     if parent is None:
         return own
-    above = _path(runs, parent)
+    above = path(runs, parent)
     # What is below a value of a loop has that value too: it is named once.
     if run.value is not None and run.value in above:
         own = [run.task_id]

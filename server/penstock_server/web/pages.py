@@ -62,7 +62,17 @@ def install(app: Flask, routes: Blueprint) -> None:
     environment = app.jinja_env
     environment.trim_blocks = True
     environment.lstrip_blocks = True
-    for name in ("duration", "rough", "clock", "stamp", "machine", "count", "percent", "size"):
+    for name in (
+        "duration",
+        "rough",
+        "clock",
+        "stamp",
+        "machine",
+        "count",
+        "percent",
+        "size",
+        "sentence",
+    ):
         environment.filters[name] = getattr(formats, name)
     environment.filters["some"] = formats.some
     environment.filters["short_id"] = formats.short_id

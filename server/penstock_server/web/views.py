@@ -9,12 +9,15 @@ from penstock_server.api.context import WebContext
 from penstock_server.api.follow import FOLLOWERS, Followers
 from penstock_server.api.library import Library
 from penstock_server.web import errors, pages
+from penstock_server.web.action_page import Actions
 from penstock_server.web.execution_page import ExecutionPages, Executions
 from penstock_server.web.executions_page import ExecutionsPage
 from penstock_server.web.flow_page import FlowPages
+from penstock_server.web.git_page import GitPages
 from penstock_server.web.home_page import HomeRoutes
 from penstock_server.web.live import LivePages
 from penstock_server.web.log_page import LogPage
+from penstock_server.web.other_pages import OtherPages
 from penstock_server.web.pages import Pages
 
 
@@ -35,13 +38,24 @@ def install(app: Flask, context: WebContext) -> None:
     errors.install(app, routes, frame)
     executions = Executions(context, library)
     home = HomeRoutes(context, frame)
+    listed = ExecutionsPage(context, frame)
     handlers = {
         "home": home,
         "flows": FlowPages(context, library, frame),
-        "executions": ExecutionsPage(context, frame),
+        "executions": listed,
         "execution": ExecutionPages(executions, frame),
         "logs": LogPage(context, executions, frame, followers),
-        "live": LivePages(context, executions, home, frame, followers),
+        "actions": Actions(context, library, executions, frame),
+        "git": GitPages(context, frame),
+        "other": OtherPages(context, frame),
+        "live": LivePages(
+            context=context,
+            executions=executions,
+            listed=listed,
+            home=home,
+            frame=frame,
+            followers=followers,
+        ),
     }
     for name, one in handlers.items():
         routes.register_blueprint(routing.blueprint(name, "", one))

@@ -95,6 +95,13 @@ def counted(connection: Connection, wanted: ExecutionFilter) -> int:
     return connection.scalar(select(func.count()).select_from(some)) or 0
 
 
+def place_of(connection: Connection, execution_id: str) -> Name | None:
+    """Namespace and flow of an execution; None when there is no such execution."""
+    query = select(executions.c.namespace, executions.c.flow_id)
+    row = connection.execute(query.where(executions.c.id == execution_id)).one_or_none()
+    return None if row is None else (row.namespace, row.flow_id)
+
+
 def unended(connection: Connection, limit: int) -> list[Brief]:
     """Executions that have not ended, the newest first."""
     query = (

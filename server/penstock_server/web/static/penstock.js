@@ -28,6 +28,7 @@ function nameTheme() {
 // Durations as the server writes them.
 function duration(seconds) {
   const s = Math.max(0, seconds);
+  if (s > 0 && s < 0.05) return '<0.1 s';
   if (s < 10) return `${s.toFixed(1).replace(/\.0$/, '')} s`;
   const whole = Math.round(s);
   const pair = (a, unit, b, below) => (b ? `${a} ${unit} ${b} ${below}` : `${a} ${unit}`);

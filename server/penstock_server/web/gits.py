@@ -1,0 +1,151 @@
+"""Git sources for pages: how each stands, what it did, what is wrong in its files. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from penstock_server.store.sources import GitCommit, GitSource
+from penstock_server.store.syncs import SyncRun
+from penstock_server.web import formats, states
+
+RESULTS: Mapping[str, tuple[str, str]] = {
+    "succeeded": ("SYNCED", "Applied"),
+    "failed": ("DEGRADED", "Refused"),
+    "refused": ("DEGRADED", "Refused"),
+    "running": ("PROGRESSING", "Applying"),
+}
+SIGNS = (("added", "+"), ("changed", "~"), ("updated", "~"), ("removed", "-"), ("deleted", "-"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """One source."""
+
+    source: GitSource
+    state: str
+    told: str
+    flows: int
+    applied: GitCommit | None
+    observed: GitCommit | None
+    place: str
+
+    @property
+    def same(self) -> bool:
+        """Whether what runs is what the remote has."""
+        return self.source.applied_commit == self.source.observed_commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run of a source."""
+
+    id: str
+    state: str
+    word: str
+    sha: str | None
+    subject: str | None
+    changes: str
+    by: str
+    at: datetime
+    live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFault:
+    """Something wrong in one file."""
+
+    path: str
+    line: int
+    column: int
+    code: str
+    message: str
+    hint: str
+
+    @property
+    def place(self) -> str:
+        """Where it is, as editors write it."""
+        return f"{self.path}:{self.line}:{self.column}" if self.path else "repository"
+
+
+def source_row(
+    source: GitSource, flows: int, commits: Mapping[tuple[str, str], GitCommit]
+) -> SourceRow:
+    """How one source stands."""
+    return SourceRow(
+        source=source,
+        state=source.status.upper(),
+        told=told(source, flows),
+        flows=flows,
+        applied=commits.get((source.id, source.applied_commit or "")),
+        observed=commits.get((source.id, source.observed_commit or "")),
+        place=source.url.partition("://")[2] or source.url,
+    )
+
+
+def told(source: GitSource, flows: int) -> str:
+    """Why a source stands as it does, in one sentence."""
+    if source.pinned_commit is not None:
+        return f"pinned to {source.pinned_commit[:7]}"
+    if source.conditions:
+        return str(source.conditions[0].get("message", ""))[:300]
+    if source.observed_at is None:
+        return "not looked at yet"
+    return formats.some(flows, "flow")
+
+
+def run_row(
+    run: SyncRun, source: GitSource, commits: Mapping[tuple[str, str], GitCommit]
+) -> RunRow:
+    """One line of the history."""
+    state, word = RESULTS.get(run.phase, ("CREATED", run.phase.capitalize()))
+    commit = commits.get((run.source_id, run.to_commit or ""))
+    return RunRow(
+        id=run.id,
+        state=state,
+        word="Tried only" if run.dry_run else word,
+        sha=run.to_commit,
+        subject=None if commit is None else commit.subject,
+        changes=changes(run.counts),
+        by=run.actor or run.trigger,
+        at=run.ended_at or run.started_at,
+        live=run.id == source.applied_run_id,
+    )
+
+
+def changes(counts: Mapping[str, Any] | None) -> str:
+    """What a run did, in signs: `+1 ~2 -1`, or its errors."""
+    counts = counts or {}
+    parts = [f"{sign}{counts[name]}" for name, sign in SIGNS if counts.get(name)]
+    if errors := counts.get("errors"):
+        parts.append(formats.some(int(errors), "error"))
+    return " ".join(parts) or "nothing"
+
+
+def faults(run: SyncRun | None) -> tuple[tuple[FileFault, ...], int, str]:
+    """The errors of a run, how many there are in all, and what was said about the whole."""
+    kept = run.errors if run is not None else None
+    if not isinstance(kept, Mapping):
+        return (), 0, ""
+    found = tuple(_fault(item) for item in kept.get("items") or () if isinstance(item, Mapping))
+    return found, int(kept.get("total") or len(found)), str(kept.get("message") or "")
+
+
+def last_with_errors(runs: Sequence[SyncRun], source: GitSource) -> SyncRun | None:
+    """The run whose errors explain why the source is not fine."""
+    if states.label(source.status.upper()) == "Synced" and not source.conditions:
+        return None
+    return next((run for run in runs if run.errors), None)
+
+
+def _fault(item: Mapping[str, Any]) -> FileFault:
+    return FileFault(
+        path=str(item.get("path") or ""),
+        line=int(item.get("line") or 1),
+        column=int(item.get("column") or 1),
+        code=str(item.get("code") or ""),
+        message=str(item.get("message") or ""),
+        hint=str(item.get("hint") or ""),
+    )
