@@ -43,7 +43,9 @@ class Flows:
         self,
         find: Callable[[str, str, int | None], StoredFlow | None],
         global_defaults: Sequence[Default] = (),
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._changed = changed
         self._find = find
         self._global_defaults = tuple(global_defaults)
         self._loaded: OrderedDict[tuple[str, str, int], LoadedFlow] = OrderedDict()
@@ -53,6 +55,8 @@ class Flows:
         """The heads of these flows have changed."""
         for name in names:
             self._heads.pop(name, None)
+        if names:
+            self._changed()
 
     def get(self, namespace: str, flow_id: str, revision: int | None = None) -> LoadedFlow:
         """The flow; raises `Refused` when there is none or when it does not parse."""

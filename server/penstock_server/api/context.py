@@ -11,6 +11,7 @@ from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.core.client import Following
 from penstock_server.store.engine import Database
+from penstock_server.store.flow_changes import FlowChanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +114,4 @@ class WebContext:
     runner_alive: Callable[[], bool] = field(default=lambda: True)
     git_hooks: Mapping[str, GitHook] = field(default_factory=dict)
     followers: int = 250
+    flow_changes: FlowChanges | None = None

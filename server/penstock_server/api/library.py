@@ -19,6 +19,7 @@ from penstock_server.api.problems import Problem, conflict, invalid_entity, not_
 from penstock_server.core.shapes import Json, iso, labels_to_json, without_nulls
 from penstock_server.store import queries
 from penstock_server.store.engine import Database
+from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.store.queries import FlowHeads, FlowRecord
 
 REMEMBERED = 500
@@ -40,12 +41,14 @@ class KnownFlow:
 class Library:
     """Gives flows by name and revision; a revision never changes, so it is parsed once."""
 
-    def __init__(self, database: Database, catalogue: Catalogue) -> None:
+    def __init__(
+        self, database: Database, catalogue: Catalogue, changes: FlowChanges | None = None
+    ) -> None:
         self._database = database
         self._catalogue = catalogue
         self._known: OrderedDict[tuple[str, str, int], Parsed] = OrderedDict()
         self._started: OrderedDict[tuple[str, str, int], KnownFlow] = OrderedDict()
-        self._heads = FlowHeads(database)
+        self._heads = FlowHeads(database, changes)
         self._lock = threading.Lock()
 
     def find(

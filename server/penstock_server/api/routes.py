@@ -67,7 +67,7 @@ def install(app: Flask, context: WebContext) -> None:
 
 def resources(context: WebContext, followers: follow.Followers) -> list[Blueprint]:
     """One blueprint a resource."""
-    library = Library(context.database, context.registry)
+    library = Library(context.database, context.registry, context.flow_changes)
     return [
         executions.blueprint(context, library),
         actions.blueprint(context, library),

@@ -32,6 +32,7 @@ from penstock_server.core import process as core_process
 from penstock_server.core.address import socket_path
 from penstock_server.processes import Child, Processes, listen
 from penstock_server.store.engine import acquire_leadership, open_store
+from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.store.migrations import upgrade
 from penstock_server.sync.configuration import git_settings
 
@@ -64,17 +65,18 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
         tell_address(settings.home, f"http://{settings.host}:{port}")
     clock = SystemClock()
     registry = Registry()
+    changes = FlowChanges()
     _warm(registry)
     if not FAST:
         log.warning("PyYAML has no libyaml here: flow files are read seven times slower")
     children = [
-        Child(name="core", main=lambda: core_process.run(told, clock, registry)),
+        Child(name="core", main=lambda: core_process.run(told, clock, registry, changes)),
         Child(name="git", main=lambda: _run_git(settings, registry), stop_seconds=3),
         Child(name="runner", main=lambda: _run_runner(told, clock, port)),
         *(
             Child(
                 name=f"web{n}",
-                main=lambda: _run_web(told, clock, registry, listening),
+                main=lambda: _run_web(told, clock, registry, listening, changes),
                 stop_seconds=5,
             )
             for n in range(settings.web)
@@ -226,7 +228,13 @@ def runner_settings(told: Told, port: int) -> RunnerSettings:
     )
 
 
-def _run_web(told: Told, clock: Clock, registry: Registry, listening: socket.socket) -> None:
+def _run_web(
+    told: Told,
+    clock: Clock,
+    registry: Registry,
+    listening: socket.socket,
+    changes: FlowChanges,
+) -> None:
     from penstock_server.app.web import serve_web
 
-    serve_web(told, clock, registry, listening)
+    serve_web(told, clock, registry, listening, changes)

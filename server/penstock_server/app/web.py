@@ -25,6 +25,7 @@ from penstock_server.config import Settings, Told
 from penstock_server.core.address import socket_path
 from penstock_server.core.client import CoreClient
 from penstock_server.store.engine import Database, open_store
+from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.store.queries import runners_seen_since
 from penstock_server.sync.configuration import git_settings
 from penstock_server.web import serving, views
@@ -47,13 +48,25 @@ class WebSettings:
     public_status: bool
 
 
-def serve_web(told: Told, clock: Clock, registry: Registry, listening: socket.socket) -> None:
+def serve_web(
+    told: Told,
+    clock: Clock,
+    registry: Registry,
+    listening: socket.socket,
+    changes: FlowChanges,
+) -> None:
     """Serve until SIGTERM."""
     client = CoreClient(socket_path(told.settings.home))
-    serving.serve(make_wsgi(told, clock, registry, client), listening)
+    serving.serve(make_wsgi(told, clock, registry, client, changes), listening)
 
 
-def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) -> Flask:
+def make_wsgi(
+    told: Told,
+    clock: Clock,
+    registry: Registry,
+    client: CoreClient,
+    changes: FlowChanges | None = None,
+) -> Flask:
     """The web application: the API and the pages over one read-only view of the store."""
     settings = told.settings
     app = Flask("penstock_server.web", static_folder=None)
@@ -69,6 +82,7 @@ def make_wsgi(told: Told, clock: Clock, registry: Registry, client: CoreClient) 
         git_hooks=_git_hooks(told),
         runner_alive=lambda: _runner_alive(database, clock),
         followers=serving.THREADS - 16,
+        flow_changes=changes,
     )
     routes.install(app, context)
     views.install(app, context)

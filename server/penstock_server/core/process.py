@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -15,6 +17,7 @@ from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import Write
+from penstock_runner.executor.values import value_of
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.defaults import Default
 from penstock_runner.flow.model import Flow
@@ -27,18 +30,22 @@ from penstock_server.core.followers import Followers
 from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.room import Room
 from penstock_server.scheduler.changes import TriggerChanges
+from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.rendering import TriggerServices
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
+from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.sync.configuration import git_settings
 from penstock_server.sync.service import SyncService
 
 
-def run(told: Told, clock: Clock, registry: Registry) -> None:
+def run(told: Told, clock: Clock, registry: Registry, changes: FlowChanges) -> None:
     """Serve until SIGTERM; the store belongs to this process alone while it runs."""
     settings = told.settings
     database = open_store(settings.database, durability=settings.durability)
     database.lead()
+    changes.note()  # whoever led before may have changed flows
     followers = Followers()
     loop: CoreLoop | None = None
 
@@ -53,6 +60,7 @@ def run(told: Told, clock: Clock, registry: Registry) -> None:
         database=database,
         followers=followers,
         send_to_git=send_to_git,
+        flows_changed=changes.note,
     )
     loop = CoreLoop(room, listen(socket_path(settings.home)), followers)
     running = loop
@@ -76,6 +84,7 @@ def make_room(
     database: Database,
     followers: Followers,
     send_to_git: Callable[[dict[str, Any]], None],
+    flows_changed: Callable[[], None] = lambda: None,
 ) -> Room:
     """The parts of core over an open store."""
     settings = told.settings
@@ -84,13 +93,23 @@ def make_room(
     expressions = Expressions(
         recursive=settings.recursive_rendering, default_zone=settings.timezone
     )
-    flows = Flows(store.flow, global_defaults(settings.plugin_defaults))
+    flows = Flows(store.flow, global_defaults(settings.plugin_defaults), flows_changed)
     around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
     hooks: list[Scheduler] = []
 
     def on_end(execution: Execution) -> Sequence[Write]:
         return [write for hook in hooks for write in hook.execution_ended(execution)]
 
+    listeners: list[FlowTriggers] = []
+
+    def on_change(execution: Execution, told_before: int) -> Sequence[Write]:
+        return [write for hook in listeners for write in hook.changed(execution, told_before)]
+
+    constants = {
+        "envs": dict(told.envs),
+        "globals": dict(settings.globals),
+        "kestra": {"url": settings.public_url, "environment": settings.environment},
+    }
     executor = Executor(
         store=store,
         flows=flows,
@@ -98,20 +117,36 @@ def make_room(
         around=around,
         now=clock.now,
         listener=followers,
-        constants={
-            "envs": dict(told.envs),
-            "globals": dict(settings.globals),
-            "kestra": {"url": settings.public_url, "environment": settings.environment},
-        },
+        constants=constants,
         on_end=on_end,
+        on_change=on_change,
     )
+
+    def services(namespace: str, now: datetime) -> TriggerServices:
+        read = partial(value_of, executor.values)
+        return TriggerServices(now, told.secrets, read, namespace)
+
+    flow_triggers = FlowTriggers(
+        database=database,
+        starter=executor,
+        clock=clock,
+        flows=lambda namespace, flow_id: _known(flows, namespace, flow_id),
+        expressions=expressions,
+        load=registry.load,
+        services=services,
+        constants=constants,
+    )
+    listeners.append(flow_triggers)
     scheduler = Scheduler(
         database=database,
         starter=executor,
         clock=clock,
         flows=lambda namespace, flow_id: _known(flows, namespace, flow_id),
         expressions=expressions,
-        secrets=told.secrets,
+        load=registry.load,
+        services=services,
+        constants=constants,
+        flow_triggers=flow_triggers,
     )
     hooks.append(scheduler)
     sync = SyncService(
