@@ -1,0 +1,1 @@
+"""Stories of the whole service: real processes, Git, databases and crashes."""
