@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine.state import Execution, State, TaskRun
-from penstock_server.web import rows, spans
+from penstock_server.store.queries.home import ErrorLine
+from penstock_server.web import ansi, rows, spans
 from penstock_server.web.rows import Cause
 
 KILLABLE = frozenset(
@@ -101,19 +102,27 @@ def first_failed(execution: Execution) -> TaskRun | None:
     return min(failed, key=lambda run: run.history[-1][1], default=None)
 
 
-def why(run: TaskRun | None, lines: Sequence[tuple[int, str, str | None]]) -> Why | None:
+def why(run: TaskRun | None, lines: Sequence[ErrorLine]) -> Why | None:
     """Why an execution failed, out of its task run and its last error lines."""
-    if run is None and not lines:
-        return None
-    own = [line for line in lines if run is None or line[2] == run.task_id] or list(lines)
-    said = "\n".join(line[1] for line in own)
+    task = run.task_id if run is not None else None
+    own = of_last_attempt(lines, task)
+    said = "\n".join(ansi.plain(line.message) for line in own)
+    first = own[0].n if own else None
     if run is None:
-        return Why(task="", told="The execution failed", said=said, line=own[0][0] if own else None)
+        return Why(task="", told="The execution failed", said=said, line=first) if own else None
     tries = len(run.attempts)
     reason = next((a.reason for a in reversed(run.attempts) if a.reason), None)
     return Why(
         task=run.task_id,
         told=f"failed on attempt {tries} of {tries}" if tries > 1 else "failed",
         said=said or reason or "",
-        line=own[0][0] if own else None,
+        line=first,
     )
+
+
+def of_last_attempt(lines: Sequence[ErrorLine], task: str | None = None) -> list[ErrorLine]:
+    """The lines of the last attempt of a task, of the task that spoke last when none is named."""
+    if task is None or not any(line.task_id == task for line in lines):
+        task = lines[-1].task_id if lines else None
+    own = [line for line in lines if line.task_id == task]
+    return [line for line in own if line.attempt == own[-1].attempt]

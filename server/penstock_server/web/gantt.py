@@ -93,7 +93,12 @@ class Gantt:
     @property
     def kinds(self) -> frozenset[str]:
         """What the legend has to explain."""
-        found = {bar.state.lower() for row in self.rows for bar in row.bars if bar.kind == "solid"}
+        found = {
+            bar.state.lower()
+            for row in self.rows
+            for bar in row.bars
+            if bar.kind in {"solid", "thin"}
+        }
         return frozenset(found | {bar.kind for row in self.rows for bar in row.bars})
 
 

@@ -76,15 +76,18 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
-    """How one day went."""
+class Rates:
+    """How the last days went, as a line; days without an execution have no point."""
 
-    name: str
-    x: float
-    height: float
-    state: str
-    count: int
-    title: str
+    path: str
+    low: str
+    first: str
+    today: str | None
+    today_x: float
+    today_y: float
+    failed_today: bool
+    whole: str
+    told: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +114,7 @@ class Home:
     attention: tuple[Attention, ...]
     running: tuple[Running, ...]
     chart: Chart | None
-    days: tuple[Day, ...]
-    success: str | None
-    days_told: str
+    rates: Rates | None
     sources: tuple[SourceLine, ...]
     next: tuple[object, ...]
     recent: tuple[ListRow, ...]
@@ -250,35 +251,40 @@ def _column(place: int, step: float, y: float, *, height: float, state: str, tit
     )
 
 
-def days(buckets: Sequence[Bucket], since: datetime) -> tuple[tuple[Day, ...], str | None]:
-    """How the last days went, and the rate of success over all of them."""
-    good: dict[int, int] = {}
-    bad: dict[int, int] = {}
+def rates(buckets: Sequence[Bucket], since: datetime) -> Rates | None:
+    """The rate of success of each day, and over all of them; None when nothing has ended."""
+    good = [0] * DAYS
+    bad = [0] * DAYS
     for one in buckets:
-        if one.state in {"SUCCESS", "WARNING"}:
-            good[one.place] = good.get(one.place, 0) + one.count
-        elif one.state == "FAILED":
-            bad[one.place] = bad.get(one.place, 0) + one.count
-    total = sum(good.values()) + sum(bad.values())
-    found = tuple(
-        _day(n, good.get(n, 0), bad.get(n, 0), since + timedelta(days=n)) for n in range(DAYS)
+        if one.state in {"SUCCESS", "WARNING"} and 0 <= one.place < DAYS:
+            good[one.place] += one.count
+        elif one.state == "FAILED" and 0 <= one.place < DAYS:
+            bad[one.place] += one.count
+    total = sum(good) + sum(bad)
+    if total == 0:
+        return None
+    points = {n: good[n] / (good[n] + bad[n]) * 100 for n in range(DAYS) if good[n] + bad[n]}
+    low = min(float(min(points.values()) // 10 * 10), 90.0)
+    spots = {n: (n + 0.5, _height(rate, low)) for n, rate in points.items()}
+    last = max(points)
+    today = _rate(good[-1], good[-1] + bad[-1]) if last == DAYS - 1 else None
+    whole = _rate(sum(good), total)
+    return Rates(
+        path="M" + " ".join(f"{x:g} {y:g}" for x, y in spots.values()),
+        low=f"{low:.0f} %",
+        first=f"{since.day} {since:%b}",
+        today=today,
+        today_x=spots[last][0] / DAYS * 100,
+        today_y=spots[last][1],
+        failed_today=bad[last] > 0,
+        whole=whole,
+        told=f"Success over 14 days: {whole}" + (f", today {today}" if today else ""),
     )
-    return found, _rate(sum(good.values()), total) if total else None
 
 
-def _day(place: int, good: int, bad: int, at: datetime) -> Day:
-    total = good + bad
-    name = f"{at.day} {at:%b}"
-    rate = good / total if total else 0.0
-    told = f"{_rate(good, total)} of {total:,}" if total else "no execution"
-    return Day(
-        name=name,
-        x=place * 100 / DAYS,
-        height=round(max(rate * 64, 3), 1) if total else 3,
-        state="FAILED" if bad else "SUCCESS",
-        count=total,
-        title=f"{name}: {told}",
-    )
+def _height(rate: float, low: float) -> float:
+    """Where a rate is in the graphic, in pixels from its top."""
+    return round(18 + (100 - rate) / (100 - low) * 40, 1)
 
 
 def _rate(good: int, total: int) -> str:

@@ -13,7 +13,9 @@ from penstock_server.api.routing import get
 from penstock_server.store.queries import TriggerRecord, briefs
 from penstock_server.store.queries import home as asked
 from penstock_server.store.queries.briefs import CommitBrief, Name, Recent
-from penstock_server.web import home, pages, rows
+from penstock_server.store.queries.home import ErrorLine
+from penstock_server.web import ansi, home, pages, rows
+from penstock_server.web.execution import of_last_attempt
 from penstock_server.web.home import Attention, Home
 from penstock_server.web.pages import Pages
 
@@ -73,7 +75,6 @@ def _values(connection: Any, now: datetime, key: str) -> Home:
     for one in going:
         counts[one.execution.state.value] = counts.get(one.execution.state.value, 0) + 1
     total = sum(one.count for one in counted)
-    days, success = home.days(by_day, first_day)
     return Home(
         sentence=home.sentence(
             failing=len(failed),
@@ -100,9 +101,7 @@ def _values(connection: Any, now: datetime, key: str) -> Home:
             for one in shown
         ),
         chart=home.chart(counted, parts, since, width),
-        days=days,
-        success=success,
-        days_told=f"Success over 14 days: {success or 'no execution has ended'}",
+        rates=home.rates(by_day, first_day),
         sources=tuple(home.source_line(one) for one in asked.source_briefs(connection)),
         next=tuple(following),
         recent=rows.list_rows(latest, recents, now),
@@ -121,11 +120,15 @@ def _failures(connection: Any, failed: Mapping[Name, Sequence[Recent]]) -> list[
         _failure(
             newest[name],
             ones,
-            "\n".join(line[1] for line in said.get(newest[name].id, ())),
+            _said(said.get(newest[name].id, ())),
             commits.get((*name, first[name].revision)),
         )
         for name, ones in failed.items()
     ]
+
+
+def _said(lines: Sequence[ErrorLine]) -> str:
+    return "\n".join(ansi.plain(line.message) for line in of_last_attempt(lines))
 
 
 def _failure(

@@ -63,6 +63,16 @@ class SourceBrief:
     failed: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorLine:
+    """One error line of a log."""
+
+    n: int
+    message: str
+    task_id: str | None
+    attempt: int
+
+
 def first_id(moment: datetime) -> str:
     """The id below every execution that is created from `moment` on: ids begin with the time."""
     millis = max((moment - MARGIN - EPOCH) // timedelta(milliseconds=1), 0)
@@ -103,25 +113,30 @@ def flows_that_failed(connection: Connection, since: datetime, limit: int) -> li
 
 
 _ERRORS = (
-    "SELECT * FROM (SELECT execution_id, n, message, task_id FROM logs"
+    "SELECT * FROM (SELECT execution_id, n, message, task_id, attempt FROM logs"
     " WHERE execution_id = :e{0} AND level = :level ORDER BY n DESC LIMIT :size) AS r{0}"
 )
 
 
 def last_errors(
-    connection: Connection, ids: Collection[str], size: int = 3
-) -> dict[str, list[tuple[int, str, str | None]]]:
-    """The last error lines of each of these executions in their order: number, text, task."""
+    connection: Connection, ids: Collection[str], size: int = 5
+) -> dict[str, list[ErrorLine]]:
+    """The last error lines of each of these executions, in their order."""
     if not ids:
         return {}
     every = list(ids)
     sql = " UNION ALL ".join(_ERRORS.format(n) for n in range(len(every)))
-    query = text(sql).columns(execution_id=String, n=Integer, message=Text, task_id=String)
+    query = text(sql).columns(
+        execution_id=String, n=Integer, message=Text, task_id=String, attempt=Integer
+    )
     values: dict[str, object] = {f"e{n}": name for n, name in enumerate(every)}
-    found: dict[str, list[tuple[int, str, str | None]]] = {}
+    found: dict[str, list[ErrorLine]] = {}
     for row in connection.execute(query, {**values, "level": ERROR, "size": size}):
-        found.setdefault(row.execution_id, []).append((row.n, row.message, row.task_id))
-    return {name: sorted(lines) for name, lines in found.items()}
+        line = ErrorLine(
+            n=row.n, message=row.message, task_id=row.task_id, attempt=row.attempt or 1
+        )
+        found.setdefault(row.execution_id, []).append(line)
+    return {name: sorted(lines, key=lambda line: line.n) for name, lines in found.items()}
 
 
 def revisions_named(
