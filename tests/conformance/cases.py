@@ -15,6 +15,8 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 Case = dict[str, Any]
+# What cases may ask for and every machine has.
+ALWAYS = frozenset({"scheduler"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def new_context(
     return Context(
         cases=folder,
         flows=(*flows, folder / "flows"),
-        available=available,
+        available=available | ALWAYS,
         now=datetime.now(UTC),
     )
 

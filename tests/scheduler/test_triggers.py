@@ -43,7 +43,6 @@ class World:
             clock=self.clock,
             flows=lambda namespace, flow_id: self.flows.get((namespace, flow_id)),
             expressions=Expressions(),
-            secrets={"KEY": "hidden"},
             load=REGISTRY.load,
         )
         return self.scheduler

@@ -14,7 +14,7 @@ from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_runner.tasks.api import TaskFailed
 from penstock_server.scheduler.backfills import Backfill, backfill_of
-from penstock_server.scheduler.rendering import Load, TriggerRender, TriggerServices
+from penstock_server.scheduler.rendering import Load, Services, TriggerRender
 from penstock_server.scheduler.schedules import ON_DATES, Plan, by_day
 from penstock_server.store.triggers import TriggerState
 
@@ -44,12 +44,19 @@ class Firing:
 
 
 class Evaluation:
-    """Evaluates schedules; pure but for the secrets that expressions ask for."""
+    """Evaluates schedules; pure but for what expressions ask of the services."""
 
-    def __init__(self, expressions: Expressions, secrets: Mapping[str, str], load: Load) -> None:
+    def __init__(
+        self,
+        expressions: Expressions,
+        services: Services,
+        load: Load,
+        constants: Mapping[str, Any],
+    ) -> None:
         self._expressions = expressions
-        self._secrets = secrets
+        self._services = services
         self._load = load
+        self._constants = constants
 
     def start(self, firing: Firing, execution_id: str) -> Start | None:
         """The execution of this date; None when a condition does not hold."""
@@ -178,8 +185,9 @@ class Evaluation:
         return all(render.holds(condition, self._load) for condition in conditions)
 
     def _render(self, firing: Firing, variables: Mapping[str, Any]) -> TriggerRender:
-        services = TriggerServices(firing.now, self._secrets)
-        return TriggerRender(self._expressions, services, firing.flow, variables)
+        services = self._services(firing.flow.namespace, firing.now)
+        seen = {**self._constants, **variables}
+        return TriggerRender(self._expressions, services, firing.flow, seen)
 
 
 def _origin(trigger: Trigger, variables: Mapping[str, object]) -> TriggerOrigin:

@@ -7,23 +7,36 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from penstock_runner.engine.state import Execution
 from penstock_runner.executor.inline import InlineRender
 from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.expressions.errors import ExpressionFailed, UnknownSecret
+from penstock_runner.expressions.variables import labels_map
 from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.conditions import evaluate
 
 log = logging.getLogger(__name__)
 
 Load = Callable[[str], type[Any]]
+ReadValue = Callable[[str, str, datetime], object]
+Services = Callable[[str, datetime], "TriggerServices"]
+"""What the triggers of a namespace may ask at a moment."""
 
 
 class TriggerServices(NoServices):
     """What templates of triggers may ask: the time, and secrets."""
 
-    def __init__(self, now: datetime, secrets: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        now: datetime,
+        secrets: Mapping[str, str],
+        kv: ReadValue | None = None,
+        namespace: str = "",
+    ) -> None:
         super().__init__(now)
+        self._namespace = namespace
         self._secrets = secrets
+        self._kv = kv
 
     def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - scopes come with them
         """A secret by name, in any case."""
@@ -31,6 +44,12 @@ class TriggerServices(NoServices):
         if value is None:
             raise UnknownSecret(name)
         return value
+
+    def kv(self, key: str, namespace: str | None) -> object:
+        """A value of the key-value store."""
+        if self._kv is None or self._now is None:
+            return super().kv(key, namespace)
+        return self._kv(namespace or self._namespace, key, self._now)
 
 
 class TriggerRender:
@@ -44,19 +63,19 @@ class TriggerRender:
         variables: Mapping[str, Any],
     ) -> None:
         self._flow = flow
+        self.place = f"{flow.namespace}.{flow.id}"
         self._variables = {
             "flow": {"id": flow.id, "namespace": flow.namespace, "revision": flow.revision},
-            "namespace": flow.namespace,
+            "namespace": {"id": flow.namespace},
             "vars": dict(flow.variables),
-            "labels": dict(flow.labels),
+            "labels": labels_map(flow.labels),
             **variables,
         }
-        self._expressions = expressions
-        self._services = services
+        self._render = InlineRender(expressions, self._variables, services)  # type: ignore[arg-type]
 
     def value(self, written: Any) -> Any:
         """Every text of a value rendered."""
-        return self._expressions.render_deep(written, self._variables, self._services)
+        return self._render.deep(written)
 
     def labels(self, written: Mapping[str, Any]) -> dict[str, str]:
         """Labels as written, rendered; system ones are not a flow's to give.
@@ -70,15 +89,26 @@ class TriggerRender:
             try:
                 rendered = self.value(value)
             except ExpressionFailed as failed:
-                where = f"{self._flow.namespace}.{self._flow.id}"
-                log.warning("%s: label %s of a trigger is left out: %s", where, key, failed)
+                log.warning("%s: label %s of a trigger is left out: %s", self.place, key, failed)
                 continue
             labels[key] = "" if rendered is None else str(rendered)
         return labels
 
-    def holds(self, condition: Mapping[str, Any], load: Load) -> bool:
-        """Whether a condition is true."""
-        render = InlineRender(self._expressions, self._variables, self._services)  # type: ignore[arg-type]
+    def holds(
+        self, condition: Mapping[str, Any], load: Load, execution: Execution | None = None
+    ) -> bool:
+        """Whether a condition is true, of an execution if it is about one."""
         return evaluate(
-            condition, render, load, namespace=self._flow.namespace, flow_id=self._flow.id
+            condition,
+            self._render,
+            load,
+            namespace=self._flow.namespace,
+            flow_id=self._flow.id,
+            execution=execution,
+            outputs=execution.outputs if execution is not None else None,
         )
+
+
+def without_services(namespace: str, now: datetime) -> TriggerServices:
+    """Triggers that may ask for nothing but the time."""
+    return TriggerServices(now, {}, namespace=namespace)

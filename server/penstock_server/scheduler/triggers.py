@@ -26,8 +26,9 @@ from penstock_server.clock import Clock
 from penstock_server.scheduler.backfills import moved
 from penstock_server.scheduler.cron import BadCron
 from penstock_server.scheduler.evaluation import CannotEvaluate, Evaluation, Firing
+from penstock_server.scheduler.flow_triggers import FlowTriggers
 from penstock_server.scheduler.recovery import recovered
-from penstock_server.scheduler.rendering import Load
+from penstock_server.scheduler.rendering import Load, Services, without_services
 from penstock_server.scheduler.rows import Name, digest_of, find, name_of, states_of
 from penstock_server.scheduler.schedules import ALL, KINDS, Plan, plan_of
 from penstock_server.store import triggers
@@ -68,16 +69,20 @@ class Scheduler:
         clock: Clock,
         flows: Callable[[str, str], Flow | None],
         expressions: Expressions,
-        secrets: Mapping[str, str] | None = None,
+        services: Services = without_services,
         load: Load | None = None,
+        constants: Mapping[str, Any] | None = None,
         recover: str = ALL,
+        flow_triggers: FlowTriggers | None = None,
     ) -> None:
         self._database = database
         self._starter = starter
         self._clock = clock
         self._flows = flows
         self._zone = expressions.default_zone
-        self.evaluation = Evaluation(expressions, secrets or {}, load or Registry().load)
+        load = load or Registry().load
+        self.evaluation = Evaluation(expressions, services, load, constants or {})
+        self._flow_triggers = flow_triggers
         self._recover = recover
         self._recovers: timedelta | None = timedelta(0)
         self._under_way: set[Name] = set()
@@ -94,6 +99,8 @@ class Scheduler:
 
         Called every second, since rows change between: it only asks the store when they may have.
         """
+        if self._flow_triggers is not None:
+            self._flow_triggers.tick(now)
         if self._recovers is not None and self._recover_missed(now):
             return now
         self._look_at_parked(now)
@@ -166,11 +173,15 @@ class Scheduler:
                 triggers.remove(tx.connection, flow.namespace, flow.id, keep=kept)
         if changed:
             triggers.put(tx.connection, changed)
+        if self._flow_triggers is not None:
+            self._flow_triggers.flows_saved(flows)
         self._saved()
 
     def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
         """Forget the triggers of a flow."""
         triggers.remove(tx.connection, namespace, flow_id)
+        if self._flow_triggers is not None:
+            self._flow_triggers.flow_deleted(tx, namespace, flow_id)
         self._saved()
 
     def _saved(self) -> None:
@@ -199,6 +210,7 @@ class Scheduler:
                     execution_id=known.execution_id if known is not None else None,
                     disabled=known.disabled if known is not None else False,
                     last_date=known.last_date if known is not None else None,
+                    body={"off": True} if flow.disabled or trigger.disabled else None,
                 )
             )
         return changed
