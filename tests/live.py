@@ -35,6 +35,7 @@ class Service:
     home: Path
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     _client: httpx2.Client | None = None
@@ -103,7 +104,8 @@ class Service:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = [sys.executable, "-m", "penstock_server", "server", "--home", str(self.home)]
+        command = [*self.within, sys.executable, "-m", "penstock_server", "server"]
+        command += ["--home", str(self.home)]
         command += ["--port", str(self.port), *self.options]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
         begins = len(self.said())
@@ -179,11 +181,21 @@ class Service:
 
 @contextmanager
 def live_service(
-    folder: Path, *, options: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """A service with its home below `folder`, ready to be called; stopped at the end."""
+    """A service with its home below `folder`, ready to be called; stopped at the end.
+
+    `within` is a command that the service is started by, such as `unshare`.
+    """
     service = Service(
-        home=folder / "home", options=tuple(options), environment=dict(environment or {})
+        home=folder / "home",
+        options=tuple(options),
+        environment=dict(environment or {}),
+        within=tuple(within),
     )
     service.start()
     try:

@@ -81,8 +81,8 @@ def postgres() -> Iterator[Cluster]:
 
 
 @contextmanager
-def running() -> Iterator[Cluster]:
-    """A PostgreSQL of one's own, where one is installed (`binaries`)."""
+def running(address: str = "127.0.0.1", port: int | None = None) -> Iterator[Cluster]:
+    """A PostgreSQL of one's own, where one is installed (`binaries`); a free port by default."""
     folder = binaries()
     if folder is None:
         raise FileNotFoundError("PostgreSQL is not installed: there is no initdb")
@@ -93,9 +93,9 @@ def running() -> Iterator[Cluster]:
             os.chown(top, account.pw_uid, account.pw_gid)
         server = _Server(folder, top, account.pw_name if account is not None else None)
         server.make()
-        port = server.start()
+        found = server.start(address, port)
         try:
-            yield Cluster(host="127.0.0.1", port=port, socket_folder=top)
+            yield Cluster(host=address, port=found, socket_folder=top)
         finally:
             server.stop()
 
@@ -121,11 +121,11 @@ class _Server:
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "--no-sync")  # fmt: skip
 
-    def start(self) -> int:
+    def start(self, address: str, wanted: int | None) -> int:
         for _ in range(5):
-            port = _free_port()
+            port = wanted or _free_port()
             settings = (
-                f"-c listen_addresses=127.0.0.1 -c port={port} "
+                f"-c listen_addresses={address} -c port={port} "
                 f"-c unix_socket_directories={self._top} -c fsync=on -c max_connections=100"
             )
             try:
