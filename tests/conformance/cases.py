@@ -15,8 +15,6 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 Case = dict[str, Any]
-# What cases may ask for and every machine has.
-ALWAYS = frozenset({"scheduler"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def new_context(
     return Context(
         cases=folder,
         flows=(*flows, folder / "flows"),
-        available=available | ALWAYS,
+        available=available,
         now=datetime.now(UTC),
     )
 
@@ -93,6 +91,12 @@ def family(name: str) -> Callable[[Case, Context], Outcome]:
         f"tests.conformance.families.{name}"
     ).run
     return run
+
+
+def offers(name: str) -> frozenset[str]:
+    """What cases may ask for and their family brings along."""
+    module = importlib.import_module(f"tests.conformance.families.{name}")
+    return frozenset(getattr(module, "OFFERS", ()))
 
 
 def read_cases(name: str, context: Context) -> Iterator[Case]:
@@ -119,7 +123,7 @@ def run_case(name: str, case: Case, context: Context) -> Outcome:
     reason = not_applicable_ids().get(case["id"])
     if reason is not None:
         return not_applicable(reason)
-    unmet = [need for need in _needs(case) if need not in context.available]
+    unmet = [need for need in _needs(case) if need not in context.available | offers(name)]
     if unmet:
         return not_applicable(f"needs {', '.join(unmet)}")
     try:

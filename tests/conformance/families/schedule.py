@@ -38,6 +38,7 @@ from penstock_server.store.engine import Database, open_store
 from penstock_server.store.migrations import upgrade
 from penstock_server.store.triggers import TriggerState
 
+OFFERS = ("scheduler",)
 NAMESPACE, FLOW_ID = "io.kestra.unittest", "flow"
 LOG = {"id": "say", "type": "io.kestra.plugin.core.log.Log", "message": "hello"}
 EXPRESSIONS = Expressions()
