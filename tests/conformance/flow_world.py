@@ -6,10 +6,12 @@ What needs a server (keys and logs that a job asks for) is answered over the sto
 from __future__ import annotations
 
 import base64
+import os
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +34,7 @@ from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.store import Batch, KvWrite, LogRow, StoredFlow
 from penstock_runner.executor.values import NamespaceValues
+from penstock_runner.expressions import crypt
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow import durations
 from penstock_runner.flow.inputs import resolve
@@ -100,6 +103,8 @@ class FlowWorld:
             now=now,
             listener=self,
             constants=around,
+            encrypt=self._encrypt if self.encryption_key else None,
+            decrypt=self._decrypt if self.encryption_key else None,
         )
         settings = RunnerSettings(
             home=self.folder,
@@ -122,6 +127,12 @@ class FlowWorld:
             name="local", slots=settings.slots, labels=frozenset(), send=self._to_jobs
         )
         self.executor.runner_joined(self._seat)
+
+    def _encrypt(self, text: str) -> str:
+        return crypt.encrypt(self.encryption_key or "", text, os.urandom(crypt.IV_BYTES))
+
+    def _decrypt(self, text: str) -> str:
+        return crypt.decrypt(self.encryption_key or "", text)
 
     # What a case sets up
 
@@ -163,10 +174,11 @@ class FlowWorld:
         self.executor.tell_when(execution_id, make, done=outcomes.append)
         return self._answered(outcomes)
 
-    def remove(self, execution: Execution, *, logs: bool, storage: bool) -> None:
+    def remove(self, execution: Execution, *, logs: bool, metrics: bool, storage: bool) -> None:
         """Delete an execution with what belongs to it."""
         outcomes: list[Outcome] = []
-        self.executor.remove(execution.id, outcomes.append)
+        keep = [name for name, gone in (("logs", logs), ("metrics", metrics)) if not gone]
+        self.executor.remove(execution.id, outcomes.append, keep=keep)
         self._answered(outcomes)
         if storage:
             name = (execution.namespace, execution.flow_id, execution.id)
@@ -237,10 +249,8 @@ class FlowWorld:
         if not self.executor.busy:
             due = self.executor.next_wake()
             left = LONGEST_WAIT if due is None else (due - now()).total_seconds()
-            try:
+            with suppress(queue.Empty):
                 self._arrived.get(timeout=min(max(left, 0.0001), LONGEST_WAIT))()
-            except queue.Empty:
-                pass
         while not self._arrived.empty():
             self._arrived.get_nowait()()
         self.executor.drain()
@@ -301,7 +311,7 @@ class FlowWorld:
         """Nobody follows."""
 
     def _answer(self, job: Job, operation: str, a: Mapping[str, Any]) -> Any:
-        match operation.split(".")[0]:
+        match operation.split(".", maxsplit=1)[0]:
             case "kv":
                 return self._key_value(job, operation, a)
             case "logs":

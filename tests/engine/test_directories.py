@@ -77,6 +77,7 @@ def test_a_restart_forgets_the_children() -> None:
     world.tell(report(child("a", State.FAILED))).tell(ended(State.FAILED)).run()
     world.fold.apply(e.RestartRequested(at=NOON))
     assert world.states() == {"dir": "RESTARTED"}
+    assert world.history("dir").endswith("FAILED RESTARTED")
     world.todo.extend(world.fold.settle())
     world.tell(ended(State.SUCCESS, attempt=2))
     assert world.state is State.SUCCESS

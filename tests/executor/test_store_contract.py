@@ -405,6 +405,14 @@ class StoreContract:
         store.write(created(one))
         assert store.load([one.id]) == stored(one)
 
+    def test_log_lines_of_a_deleted_execution_stay_when_asked_for(self, store: Store) -> None:
+        one = execution(1)
+        store.write(created(one, logs=[line(one, 1, "ERROR")], metrics=[metric(one)]))
+        store.write(Batch(executions_deleted=[one.id], records_kept={(one.id, "logs")}))
+        assert store.load([one.id]) == {}
+        assert [row.message for row in store.error_lines(one.id, 9)] != []
+        assert store.last_line(one.id) == 1
+
     def test_what_a_batch_deletes_is_gone_before_it_writes(self, store: Store) -> None:
         one = execution(1, runs=(run(),))
         store.write(created(one, logs=[line(one, 1)]))

@@ -31,7 +31,7 @@ def restart(draft: Draft) -> None:
     if not (draft.state.terminal or draft.state is State.PAUSED) or _between(draft):
         return
     found = [run for run in draft.runs.values() if restartable(run)]
-    again = [run for run in found if not _aside(draft, run)]
+    again = [run for run in found if not _aside(draft, run) and not _in_directory(draft, run)]
     cleanups = [run for run in found if draft.node(run).stage == FINALLY]
     if not again and not cleanups:
         return
@@ -102,6 +102,12 @@ def _aside(draft: Draft, run: TaskRun) -> bool:
     """Whether the task run belongs to errors, finally or what runs after the end."""
     nodes = [draft.node(run), *draft.plan.parents(run.task_id)]
     return any(node.stage != TASKS for node in nodes)
+
+
+def _in_directory(draft: Draft, run: TaskRun) -> bool:
+    """Whether a working directory around the task run is what begins again."""
+    around = None if run.parent is None else draft.runs.get(run.parent)
+    return around is not None and draft.node(around).role is Role.DIRECTORY
 
 
 def _again(draft: Draft, run: TaskRun, *, anew: bool = False) -> None:

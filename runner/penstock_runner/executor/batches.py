@@ -24,6 +24,7 @@ def batch_of(working: Working, on_change: OnChange | None = None) -> Batch:
         mail_ended=working.mail_ended,
         idempotency=working.idempotency,
         executions_deleted=working.deleted,
+        records_kept=working.kept,
     )
     for live in working.touched.values():
         part = live.part

@@ -6,7 +6,7 @@ steps and not ten thousand. `tasks` is looked up only when an expression reads i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,9 +14,10 @@ from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, RunKey, TaskRun
 from penstock_runner.executor.flows import LoadedFlow
 from penstock_runner.executor.ids import derived_id
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.variables import labels_map
 from penstock_runner.flow.inputs import default_values
-from penstock_runner.flow.model import Task
+from penstock_runner.flow.model import Flow, Task
 
 
 class OutputsTree:
@@ -66,11 +67,17 @@ class TaskStates(Mapping[str, Any]):
 class Context:
     """Builds the variables of one execution and of its task runs."""
 
-    def __init__(self, loaded: LoadedFlow, fold: Fold, constant: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        loaded: LoadedFlow,
+        fold: Fold,
+        constant: Mapping[str, Any],
+        decrypt: Callable[[str], str] | None = None,
+    ) -> None:
         self._loaded = loaded
         self._fold = fold
         self._constant = constant
-        self._defaults = default_values(loaded.flow.inputs)
+        self._inputs, self.secrets = _revealed(loaded.flow, fold.head.inputs or {}, decrypt)
         self._outputs = OutputsTree()
         self._states = TaskStates(fold)
         for run in fold.runs.values():
@@ -110,9 +117,8 @@ class Context:
         if flow.variables or execution.variables:
             merged = {**flow.variables, **(execution.variables or {})}
             variables["vars"] = {k: v for k, v in merged.items() if v is not None}
-        inputs = self._inputs(execution)
-        if inputs:
-            variables["inputs"] = inputs
+        if self._inputs:
+            variables["inputs"] = self._inputs
         if execution.labels:
             variables["labels"] = labels_map(execution.labels)
         if execution.trigger is not None:
@@ -154,8 +160,37 @@ class Context:
             yield above
             parent = above.parent
 
-    def _inputs(self, execution: Execution) -> dict[str, Any]:
-        return {**self._defaults, **(execution.inputs or {})}
+
+def _revealed(
+    flow: Flow, inputs: Mapping[str, Any], decrypt: Callable[[str], str] | None
+) -> tuple[dict[str, Any], list[str]]:
+    """The inputs as expressions see them, and the secrets among them."""
+    shown = {**default_values(flow.inputs), **inputs}
+    secrets: list[str] = []
+    for one in flow.inputs:
+        if one.type != "SECRET":
+            continue
+        *path, last = one.id.split(".")
+        at = shown
+        for step in path:
+            if not isinstance(at.get(step), Mapping):
+                break
+            at[step] = dict(at[step])
+            at = at[step]
+        else:
+            value = at.get(last)
+            if isinstance(value, str) and value:
+                at[last] = _plain_text(value, decrypt)
+                secrets.append(at[last])
+    return shown, secrets
+
+
+def _plain_text(value: str, decrypt: Callable[[str], str] | None) -> str:
+    try:
+        return value if decrypt is None else decrypt(value)
+    except ExpressionFailed:
+        # It was stored under another key, or as it is: nobody can tell, and it stays what it is.
+        return value
 
 
 @lru_cache(maxsize=50_000)

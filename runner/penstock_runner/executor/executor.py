@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,7 +40,7 @@ from penstock_runner.executor.messages import Done, OnChange, Outcome, Refused, 
 from penstock_runner.executor.questions import Questions
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
-from penstock_runner.executor.store import Batch, JobRow, KvWrite, Store, Write
+from penstock_runner.executor.store import KEEPABLE, Batch, JobRow, KvWrite, Store, Write
 from penstock_runner.executor.values import Values
 from penstock_runner.jobs.protocol import JobId, Report
 from penstock_runner.tasks.registry import Registry
@@ -73,6 +73,7 @@ class Executor:
         constants: Mapping[str, Any] | None = None,
         on_end: Callable[[Execution], Sequence[Write]] = lambda _execution: (),
         encrypt: Callable[[str], str] | None = None,
+        decrypt: Callable[[str], str] | None = None,
         on_change: OnChange | None = None,
     ) -> None:
         self.store = store
@@ -85,7 +86,7 @@ class Executor:
         self._on_change = on_change
         self._ids = ExecutionIds()
         self._queue: deque[Message] = deque()
-        self._held = Held(store, flows, self.dispatch, constants or {})
+        self._held = Held(store, flows, self.dispatch, constants or {}, decrypt)
         self._one_by_one = 0
         self._paused_until: datetime | None = None
         self._next_timer: datetime | None = store.next_timer()
@@ -173,9 +174,12 @@ class Executor:
         """Queue events that depend on how the execution stands; `make` may raise `Refused`."""
         self._queue.append(Tell(execution_id=execution_id, make=make, done=done))
 
-    def remove(self, execution_id: str, done: Done | None = None) -> None:
-        """Delete an execution with its task runs, logs and metrics."""
-        self._queue.append(Remove(execution_id=execution_id, done=done))
+    def remove(
+        self, execution_id: str, done: Done | None = None, *, keep: Collection[str] = ()
+    ) -> None:
+        """Delete an execution with its task runs, logs and metrics; `keep` names what stays."""
+        kept = frozenset(keep) & KEEPABLE
+        self._queue.append(Remove(execution_id=execution_id, done=done, keep=kept))
 
     def report(self, report: Report) -> None:
         """A runner reports the end of a job."""

@@ -10,6 +10,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.attempts import TIMEOUT, clock_text
 from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.engine.truth import constant
 from penstock_runner.executor.children import keep_outputs
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import Held
@@ -32,6 +33,7 @@ from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import OVERSLEPT, SLEEP_PURPOSE, Stepper
 from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
 from penstock_runner.executor.values import Values
+from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs.protocol import JobId
 
@@ -116,12 +118,13 @@ class Handlers:
         for change in message.kv:
             self._values.change(change)
             self._held.working.kv.append(change)
-        created = tuple(live.base for live in made) + tuple(existing)
         done = message.done
         if done is not None and message.wait and made:
             made[0].waiters.append(lambda execution: done(Outcome(executions=(execution,))))
         elif done is not None:
-            self._held.working.after.append(lambda: done(Outcome(executions=created)))
+            self._held.working.after.append(
+                lambda: done(Outcome(executions=(*map(_as_created, made), *existing)))
+            )
         for live in made:
             self._held.guarded(live, message, partial(self.begin, live))
 
@@ -157,7 +160,7 @@ class Handlers:
             self.advance(live)
             return
         if live.replay_from is not None:
-            live.feed(e.ReplayRequested(at=at, key=live.replay_from))
+            live.feed(e.ReplayRequested(at=at, key=live.replay_from), live.shown)
             self.advance(live)
             return
         if live.base.schedule_date is not None and live.base.schedule_date > at:
@@ -293,6 +296,7 @@ class Handlers:
         self._held.drop(live)
         self.slots.release(live)
         self._held.working.deleted.append(message.execution_id)
+        self._held.working.kept.update((message.execution_id, name) for name in message.keep)
         if message.done is not None:
             done = message.done
             self._held.working.after.append(lambda: done(Outcome(executions=(execution,))))
@@ -332,8 +336,10 @@ class Handlers:
         run = live.fold.runs.get(key)
         if run is None or run.attempt != attempt or run.state.terminal:
             return
+        limit = live.task(key).timeout
         began = run.attempts[-1].history[-1][1] if run.attempts else at
-        error = f"Timeout after {clock_text(at - began)}"
+        waited = durations.parse(limit) if constant(limit) else at - began
+        error = f"Timeout after {clock_text(waited)}"
         live.log(at, Level.ERROR, error, key=key, attempt=attempt)
         live.feed(
             e.JobEnded(
@@ -384,3 +390,8 @@ class Handlers:
         start = self._starts.of_retry(live, self.new_id())
         child = self._create(start)
         self._held.guarded(child, None, lambda: self.begin(child))
+
+
+def _as_created(live: Live) -> Execution:
+    """A new execution as whoever asked for it sees it: before it goes on."""
+    return live.shown[0] if live.shown else live.base

@@ -38,6 +38,7 @@ class Working:
     mail_ended: list[int] = field(default_factory=list)
     mail: deque[MailRow] = field(default_factory=deque)
     deleted: list[str] = field(default_factory=list)
+    kept: set[tuple[str, str]] = field(default_factory=set)
     idempotency: list[tuple[str, str, datetime]] = field(default_factory=list)
     after: list[Callable[[], None]] = field(default_factory=list)
     handled: list[Message] = field(default_factory=list)
@@ -47,7 +48,12 @@ class Held:
     """Executions by id; those that have steps left are in `again`."""
 
     def __init__(
-        self, store: Store, flows: Flows, dispatch: Dispatch, constants: Mapping[str, Any]
+        self,
+        store: Store,
+        flows: Flows,
+        dispatch: Dispatch,
+        constants: Mapping[str, Any],
+        decrypt: Callable[[str], str] | None = None,
     ) -> None:
         self.lives: dict[str, Live] = {}
         self.again: dict[str, Live] = {}
@@ -56,10 +62,11 @@ class Held:
         self._flows = flows
         self._dispatch = dispatch
         self._constants = dict(constants)
+        self._decrypt = decrypt
 
     def new(self, loaded: LoadedFlow, execution: Execution) -> Live:
         """Hold an execution that the batch creates."""
-        live = Live(loaded, execution, self._constants, new=True)
+        live = Live(loaded, execution, self._constants, new=True, decrypt=self._decrypt)
         self.lives[live.id] = live
         self.working.touched[live.id] = live
         return live
@@ -78,7 +85,7 @@ class Held:
             except Refused:
                 log.exception("the flow of execution %s cannot be read", execution_id)
                 return None
-            live = Live(loaded, execution, self._constants, new=False)
+            live = Live(loaded, execution, self._constants, new=False, decrypt=self._decrypt)
             live.lines = self._store.last_line(execution_id)
             self.lives[execution_id] = live
         self.working.touched[execution_id] = live

@@ -70,6 +70,7 @@ class Remove:
     """An execution is to be deleted with all that belongs to it."""
 
     execution_id: str
+    keep: frozenset[str] = frozenset()
     done: Done | None = None
 
 

@@ -61,12 +61,18 @@ class Live:
     """An execution in memory. `part` collects what the present batch writes of it."""
 
     def __init__(
-        self, loaded: LoadedFlow, execution: Execution, constant: Mapping[str, Any], *, new: bool
+        self,
+        loaded: LoadedFlow,
+        execution: Execution,
+        constant: Mapping[str, Any],
+        *,
+        new: bool,
+        decrypt: Callable[[str], str] | None = None,
     ) -> None:
         self.loaded = loaded
         self.base = execution
         self.fold = Fold(loaded.plan, execution)
-        self.context = Context(loaded, self.fold, constant)
+        self.context = Context(loaded, self.fold, constant, decrypt)
         self.read_version = None if new else execution.version
         self.part = Part()
         self.commands: deque[c.Command] = deque()
@@ -76,10 +82,13 @@ class Live:
         self.asked_children: dict[tuple[RunKey, str], c.StartSubflow] = {}
         self.waiters: list[Callable[[Execution], None]] = []
         self.masks: set[str] = set()
+        self.mask(self.context.secrets)
         self.lines: int | None = 0 if new else None
         self.children: dict[RunKey, list[str]] = {}
         self.replay_from: RunKey | None = None
         self.failure: str | None = None
+        # The execution as those who asked for it see it, when it is not the one it began as.
+        self.shown: list[Execution] = []
         # How many entries of its history are written: those after them are news.
         self.told = 0 if new else len(execution.history)
         self.line_seen: dict[tuple[str, int], int] = {}

@@ -75,7 +75,8 @@ class MemoryStore:
             self._flows = flows
             raise
         for execution_id in batch.executions_deleted:
-            self._delete(execution_id)
+            kept = {name for of, name in batch.records_kept if of == execution_id}
+            self._delete(execution_id, kept)
         self._write_executions(batch)
         self._write_work(batch)
         self._write_records(batch)
@@ -193,11 +194,12 @@ class MemoryStore:
         for key, execution_id, _ in batch.idempotency:
             self._keys[key] = execution_id
 
-    def _delete(self, execution_id: str) -> None:
+    def _delete(self, execution_id: str, kept: Collection[str]) -> None:
         self._executions.pop(execution_id, None)
         self._events.pop(execution_id, None)
-        self._logs.pop(execution_id, None)
-        self._metrics.pop(execution_id, None)
+        for name, records in (("logs", self._logs), ("metrics", self._metrics)):
+            if name not in kept:
+                records.pop(execution_id, None)
         self._jobs = {key: job for key, job in self._jobs.items() if key[0] != execution_id}
         self._timers = {key: timer for key, timer in self._timers.items() if key[0] != execution_id}
         self._mail = {

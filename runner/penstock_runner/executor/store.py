@@ -123,12 +123,15 @@ class ExecutionWrite:
 
 
 Write = Callable[[Any], None]
+# Records that may outlive their execution.
+KEEPABLE = frozenset({"logs", "metrics"})
 
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
     """Everything one transaction writes.
 
+    `records_kept` are pairs of a deleted execution and what of it stays, one of `KEEPABLE`.
     `writes` are statements of other rooms (a sync that is applied, a trigger that has fired): each
     is called with the store's open transaction, first, and an exception in one undoes the whole
     batch.
@@ -147,6 +150,7 @@ class Batch:
     kv: list[KvWrite] = field(default_factory=list)
     idempotency: list[tuple[str, str, datetime]] = field(default_factory=list)
     executions_deleted: list[str] = field(default_factory=list)
+    records_kept: set[tuple[str, str]] = field(default_factory=set)
     writes: list[Write] = field(default_factory=list)
 
     def __bool__(self) -> bool:

@@ -11,7 +11,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from penstock_runner.tasks.api import Properties, TaskProperties, Typed, task
+from penstock_runner.tasks.api import (
+    Outputs,
+    Properties,
+    RunContext,
+    TaskFailed,
+    TaskProperties,
+    Typed,
+    task,
+)
 
 Texts = tuple[str, ...]
 
@@ -202,8 +210,15 @@ class ForEachItem(TaskProperties):
 
 @task("io.kestra.plugin.core.flow.Template")
 class Template(TaskProperties):
-    """Run the tasks of a template (deprecated)."""
+    """Run the tasks of a template (deprecated); there are none, so it fails when it is reached."""
 
     namespace: str
     template_id: str
     args: Mapping[str, str] | None = None
+
+    def run(self, ctx: RunContext) -> Outputs:  # noqa: ARG002 - there is nothing to run
+        """Say that there is no such template."""
+        raise TaskFailed(
+            "Templates are not kept here, use a Subflow: "
+            f"Can't find flow template '{self.namespace}.{self.template_id}'"
+        )

@@ -61,7 +61,7 @@ class SqlStore:
             for write in batch.writes:
                 write(tx)
             if batch.executions_deleted:
-                delete_executions(tx, batch.executions_deleted)
+                delete_executions(tx, batch.executions_deleted, batch.records_kept)
             with writing(self._database, tx) as hot:
                 self._write_executions(hot, list(batch.executions.values()))
                 _write_work(hot, batch)
@@ -283,12 +283,12 @@ class SqlStore:
             self._reader = None
 
 
-def delete_executions(tx: Tx, ids: Collection[str]) -> None:
-    """Delete executions and every row of theirs."""
-    gone = [(id_,) for id_ in ids]
+def delete_executions(tx: Tx, ids: Collection[str], kept: Collection[tuple[str, str]] = ()) -> None:
+    """Delete executions and every row of theirs; `kept` are pairs of an id and a table."""
     for table in OF_EXECUTION:
+        gone = [(id_,) for id_ in ids if (id_, table) not in kept]
         tx.execute_many(f"DELETE FROM {table} WHERE execution_id = ?", gone)  # noqa: S608
-    tx.execute_many("DELETE FROM executions WHERE id = ?", gone)
+    tx.execute_many("DELETE FROM executions WHERE id = ?", [(id_,) for id_ in ids])
 
 
 def _version(write: ExecutionWrite) -> int:

@@ -232,7 +232,8 @@ def delete(room: Room, a: Arguments, answer: Answer) -> None:
             _delete_files(room, outcome.executions[0])
         answer.ok()
 
-    room.executor.remove(a["id"], done)
+    keep = [name for name in ("logs", "metrics") if not a.get(name, True)]
+    room.executor.remove(a["id"], done, keep=keep)
 
 
 def _delete_files(room: Room, execution: Execution) -> None:
