@@ -64,8 +64,8 @@ class Service:
         until = time.monotonic() + SECONDS
         applied = None
         while applied != commit and time.monotonic() < until:
-            [source] = self.client.get("/git/sources").raise_for_status().json()
-            applied = source.get("appliedCommit")
+            for source in self.client.get("/git/sources").raise_for_status().json():
+                applied = source.get("appliedCommit")
             time.sleep(LOOK_SECONDS)
         assert applied == commit
 
