@@ -101,7 +101,7 @@ def test_ctrl_c_kills_the_run_and_ends_with_130(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        wait_for(lambda: log.read_text(), lambda said: "begun" in said)
+        wait_for(log.read_text, lambda said: "begun" in said)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:

@@ -7,6 +7,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -152,10 +153,13 @@ def _bind(settings: Settings) -> socket.socket:
     try:
         return listen(settings.host, settings.port)
     except OSError as error:
-        raise CannotStart(
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; another "
-            "program may be using it: choose a port with --port"
-        ) from None
+        way = (
+            "another program may be using it: choose a port with --port"
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}
+            else "this machine may not have that address: choose one with --host"
+        )
+        reason = f"cannot be listened on: {error.strerror or error}"
+        raise CannotStart(f"{settings.host}:{settings.port} {reason}; {way}") from None
 
 
 def _await_ready(

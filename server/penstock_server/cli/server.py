@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from penstock_server.cli.clean import handed_over
+from penstock_server.cli.exits import UNREACHABLE, USAGE, Stop
 from penstock_server.config import BadSettings, Told, read_env_file, read_settings
 
 
@@ -39,7 +40,10 @@ from penstock_server.config import BadSettings, Told, read_env_file, read_settin
     "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
 def command(env_file: Path | None, log_level: str, **options: Any) -> None:
-    """Run the service until Ctrl-C."""
+    """Run the service until Ctrl-C.
+
+    Exit codes: 0 stopped, 2 wrong settings or something in the way, 3 the store cannot be reached.
+    """
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(given.get("home"), Path):
         given["home"] = str(given["home"])
@@ -54,7 +58,7 @@ def command(env_file: Path | None, log_level: str, **options: Any) -> None:
             environment.update(read_env_file(env_file))
         told = read_settings(given, environment=environment)
     except BadSettings as bad:
-        _refuse(bad.faults)
+        raise Stop("\n".join(bad.faults), USAGE) from None
     for note in told.notes:
         click.echo(f"penstock: {note}", err=True)
     sys.exit(_serve(told))
@@ -66,8 +70,13 @@ def _serve(told: Told) -> int:
 
     try:
         return serve(told, _say_ready)
-    except (CannotStart, StoreUnavailable) as reason:
-        _refuse([str(reason)])
+    except CannotStart as reason:
+        raise Stop(str(reason), USAGE) from None
+    except BadSettings as bad:
+        raise Stop("\n".join(bad.faults), USAGE) from None
+    except StoreUnavailable as reason:
+        elsewhere = "postgresql:" in told.settings.database
+        raise Stop(str(reason), UNREACHABLE if elsewhere else USAGE) from None
 
 
 def _say_ready(told: Told, port: int) -> None:
@@ -94,9 +103,3 @@ def _next_steps(told: Told) -> list[str]:
     if sources:
         steps.append(f"Git sources: {', '.join(sources)}")
     return steps
-
-
-def _refuse(faults: list[str]) -> NoReturn:
-    for fault in faults:
-        click.echo(f"penstock: {fault}", err=True)
-    sys.exit(2)
