@@ -25,8 +25,9 @@ help: ## Show this list
 run: $(VENV)/.run ## Run the service with the example flows (ARGS='--port 9000'; PENSTOCK_* variables work, too)
 	@exec $(BIN)/penstock server --examples $(ARGS)
 
+# The profile `ci` draws the same examples every time and does not judge a machine by its speed.
 test: $(VENV)/.dev ## Run every test that this machine can run, and say which it cannot (ARGS='tests/engine -k kill')
-	$(BIN)/pytest -q -n auto --dist loadgroup $(ARGS)
+	$(BIN)/pytest -q -n auto --dist loadgroup --hypothesis-profile=ci $(ARGS)
 
 lint: $(VENV)/.dev ## Check style and formatting
 	$(BIN)/ruff check $(CODE)
