@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from penstock_runner.engine import commands as c
@@ -26,7 +25,7 @@ class Draft:
 
     def __init__(self, plan: Plan, execution: Execution) -> None:
         self.plan = plan
-        self.head = replace(execution, runs={})
+        self.head = altered(execution, {"runs": {}})
         self.runs: dict[RunKey, TaskRun] = dict(execution.runs)
         self.groups: dict[RunKey, Group] = {}
         self.dirty: deque[Group] = deque()
@@ -61,11 +60,11 @@ class Draft:
             if state is not history[-1][0]:
                 history = (*history, (state, self.at))
         if history is not self.head.history:
-            self.head = replace(self.head, history=history)
+            self.head = altered(self.head, {"history": history})
 
     def update(self, **changes: object) -> None:
         """Change fields of the execution."""
-        self.head = replace(self.head, **changes)  # type: ignore[arg-type]
+        self.head = altered(self.head, changes)
 
     def fact(self, name: str) -> object:
         """What the engine has noted on the execution."""

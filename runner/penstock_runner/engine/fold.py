@@ -11,10 +11,11 @@ Read `state`, `events` and `commands` first, then `settle`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from penstock_runner.engine import apply
+from penstock_runner.engine.altered import altered
 from penstock_runner.engine.commands import Command
 from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.events import Event
@@ -103,7 +104,7 @@ class Fold:
             draft.touched = False
         elif self._whole_of is draft.head:
             return self._whole
-        self._whole = replace(draft.head, runs=self._frozen)
+        self._whole = altered(draft.head, {"runs": self._frozen})
         self._whole_of = draft.head
         return self._whole
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
+from penstock_runner.engine.altered import altered
 from penstock_runner.executor.held import Working
 from penstock_runner.executor.messages import OnChange
 from penstock_runner.executor.store import Batch, ExecutionWrite
@@ -32,7 +32,7 @@ def batch_of(working: Working, on_change: OnChange | None = None) -> Batch:
             execution = live.execution()
             version = (live.read_version or 0) + 1
             batch.executions[live.id] = ExecutionWrite(
-                execution=replace(execution, version=version),
+                execution=altered(execution, {"version": version}),
                 read_version=live.read_version,
                 changed=part.changed,
                 removed=part.removed,
