@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 from tests.conformance.cases import Case
+from tests.conformance.flow_listening import Listening
 from tests.conformance.matchers import typed
 
 from penstock_runner.engine import events as e
@@ -82,6 +83,7 @@ class FlowWorld:
     _seat: RunnerSeat = field(init=False)
     _arrived: queue.Queue[Callable[[], None]] = field(init=False, default_factory=queue.Queue)
     _expressions: Expressions = field(init=False)
+    _listening: Listening = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = MemoryStore()
@@ -92,6 +94,7 @@ class FlowWorld:
             name.removeprefix("KESTRA_").lower(): value
             for name, value in (self.config.get("env") or {}).items()
         }
+        self._listening = Listening(self.folder, REGISTRY, self._expressions)
         around = {"envs": envs, "globals": self.config.get("globals") or {}}
         self.executor = Executor(
             store=self.store,
@@ -103,6 +106,7 @@ class FlowWorld:
             now=now,
             listener=self,
             constants=around,
+            on_change=self._listening.changed,
             encrypt=self._encrypt if self.encryption_key else None,
             decrypt=self._decrypt if self.encryption_key else None,
         )
@@ -153,6 +157,9 @@ class FlowWorld:
         read = yaml.load(source, yaml.CSafeLoader)
         flow = StoredFlow(namespace=read["namespace"], id=read["id"], revision=1, source=source)
         self.store.put_flow(flow)
+        loaded = self._flows.get(flow.namespace, flow.id).flow
+        if loaded.triggers:
+            self._listening.listen(self.executor, self._flows, loaded)
 
     def inputs_of(self, namespace: str, flow_id: str) -> tuple[Input, ...]:
         """What a flow declares."""
@@ -258,6 +265,7 @@ class FlowWorld:
     def close(self) -> None:
         """End the jobs."""
         self._jobs.close()
+        self._listening.close()
 
     # What a case looks at
 
