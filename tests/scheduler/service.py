@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.messages import Outcome, Refused, Start
-from penstock_runner.executor.store import Batch
+from penstock_runner.executor.store import Batch, Write
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
@@ -62,8 +63,8 @@ class Service:
             around=around,
             now=self.clock.now,
             listener=Quiet(),
-            on_end=lambda execution: self.scheduler.execution_ended(execution),
-            on_change=lambda execution, told: self.flow_triggers.changed(execution, told),
+            on_end=self.ended,
+            on_change=self.changed,
         )
         self.flow_triggers = FlowTriggers(
             database=self.database,
@@ -83,6 +84,12 @@ class Service:
             flow_triggers=self.flow_triggers,
         )
         self.changes = TriggerChanges(self.scheduler, self.clock)
+
+    def ended(self, execution: Execution) -> Sequence[Write]:
+        return self.scheduler.execution_ended(execution)
+
+    def changed(self, execution: Execution, told: int) -> Sequence[Write]:
+        return self.flow_triggers.changed(execution, told)
 
     def known(self, namespace: str, flow_id: str) -> Flow | None:
         try:

@@ -20,7 +20,8 @@ def flow(more: str = "", task: str = SAYING) -> str:
         f"id: a\nnamespace: team\nlabels: {{of: flow, kind: flow}}\n"
         f"inputs:\n  - {{id: day, type: STRING, defaults: none}}\n"
         f"tasks:\n  - {task}\ntriggers:\n"
-        f"  - {{id: hourly, type: io.kestra.plugin.core.trigger.Schedule, cron: '0 * * * *'{more}}}\n"
+        "  - {id: hourly, type: io.kestra.plugin.core.trigger.Schedule, cron: '0 * * * *'"
+        f"{more}}}\n"
     )
 
 

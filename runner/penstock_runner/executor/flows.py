@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from penstock_runner.engine.plan import Plan
 from penstock_runner.engine.state import TriggerOrigin
@@ -88,6 +88,9 @@ class Flows:
             self._loaded[key] = loaded
             while len(self._loaded) > REMEMBERED:
                 self._loaded.popitem(last=False)
+        elif loaded.stored != stored:
+            # The text is the same, but somebody has switched the flow off or on.
+            loaded = self._loaded[key] = replace(loaded, stored=stored)
         return loaded
 
 
