@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.jobs.harness import DEADLINE, alive, commands, gone, job, runner
 
+from penstock_runner.jobs.frames import ChannelClosed
 from penstock_runner.jobs.settings import Limits, RunAs, pick_environment
 from penstock_runner.tasks.storage import LocalStorage
 
@@ -428,6 +429,27 @@ def test_a_drained_runner_ends_its_jobs_and_itself(tmp_path: Path) -> None:
         go.touch()
         assert core.report(wanted)["state"] == "SUCCESS"
         assert gone(core.pid)
+
+
+def test_a_runner_that_is_told_to_end_stops_its_jobs_and_reports_none_of_them(
+    tmp_path: Path,
+) -> None:
+    marks = tmp_path / "marks"
+    wanted = commands(
+        f"trap 'echo asked >> {marks}; exit 0' TERM",
+        "echo begun",
+        "while true; do sleep 0.02; done",
+    )
+    late = commands("true", key="late")
+    with runner(tmp_path) as core:
+        core.start(wanted)
+        core.line("begun")
+        os.kill(core.pid, signal.SIGTERM)
+        core.start(late)
+        with pytest.raises(ChannelClosed):
+            core.until("report", lambda message: message["type"] == "report")
+        assert gone(core.pid)
+    assert marks.read_text() == "asked\n"
 
 
 def test_a_job_that_only_renders_gives_the_values(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ from penstock_runner.taskrunners.api import Ended
 
 DRAIN_SECONDS = 60.0
 STOP_SECONDS = 5.0
+# A runner that is told to end waits so long for jobs that are nearly done, then for those it stops.
+LEAVE_SECONDS = 1.0
+LEAVE_GRACE_SECONDS = 2.0
 
 
 class Supervisor:
@@ -54,6 +57,9 @@ class Supervisor:
         self._calls: dict[int, tuple[Seat, int]] = {}
         self._drain_until: float | None = None
         self._term = False
+        self._leave_at: float | None = None
+        self._leaving = False
+        self._left = False
 
     def run(self) -> None:
         """Work until core closes the channel, or until drained; then leave nothing behind."""
@@ -101,8 +107,11 @@ class Supervisor:
         self._term = True
 
     def _done(self) -> bool:
-        if self._term and self._drain_until is None:
+        if self._term and self._leave_at is None:
             self._drain()
+            self._leave_at = time.monotonic() + LEAVE_SECONDS
+        if self._left:
+            return True
         return self._drain_until is not None and not self._jobs and not self._core.pending
 
     def _turn(self) -> None:
@@ -155,7 +164,17 @@ class Supervisor:
     def _drain(self) -> None:
         self._drain_until = time.monotonic() + DRAIN_SECONDS
 
+    def _leave(self, now: float) -> None:
+        """Stop what still runs, without a report: core sees it lost with us, and starts it again."""
+        self._left = self._leaving
+        self._leaving = True
+        self._leave_at = now + LEAVE_GRACE_SECONDS
+        for job in list(self._jobs.values()):
+            stopping.ask(job, "killed", limits=self._limits, now=now)
+
     def _hand_out(self) -> None:
+        if self._leave_at is not None:
+            return  # core sees them lost with us, and hands them to nobody before
         while self._queue and self._drain_until is not None:
             back = self._queue.popleft()
             self._core.send(*verdicts.of_unstarted(_id(back), self._parts.now()))
@@ -214,7 +233,8 @@ class Supervisor:
                 self._calls[number] = (seat, message["call"])
                 self._core.send({**message, "call": number})
             case "report":
-                self._core.send(message)
+                if not self._leaving:
+                    self._core.send(message)
                 if job is not None:
                     self._end(job)
                 self._recycle(seat)
@@ -266,6 +286,8 @@ class Supervisor:
         dues = [due for job in self._jobs.values() if (due := job.next_due) is not None]
         if self._drain_until is not None:
             dues.append(self._drain_until)
+        if self._leave_at is not None:
+            dues.append(self._leave_at)
         if len(self._crew) > 1:
             dues.append(time.monotonic() + self._limits.idle_worker)
         return max(0.0, min(dues) - time.monotonic()) if dues else None
@@ -276,6 +298,8 @@ class Supervisor:
             stopping.keep_time(job, limits=self._limits, now=now)
         for seat in self._crew.surplus(now, self._limits.idle_worker):
             self._retire(seat)
+        if self._leave_at is not None and now >= self._leave_at:
+            self._leave(now)
         if self._drain_until is not None and now >= self._drain_until:
             self._drain_until = now + 2 * self._limits.kill_grace
             for job in list(self._jobs.values()):
@@ -335,7 +359,8 @@ class Supervisor:
         if job is None:
             return
         stopping.kill_all(job.processes.values())
-        self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
+        if not self._leaving:
+            self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
         self._aside(lambda: remove_tree(job.folder))
 
