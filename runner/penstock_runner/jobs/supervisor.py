@@ -165,7 +165,7 @@ class Supervisor:
         self._drain_until = time.monotonic() + DRAIN_SECONDS
 
     def _leave(self, now: float) -> None:
-        """Stop what still runs, without a report: core sees it lost with us, and starts it again."""
+        """Stop what still runs, without a report: core sees it lost, and starts it again."""
         self._left = self._leaving
         self._leaving = True
         self._leave_at = now + LEAVE_GRACE_SECONDS
