@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock_runner.engine.state import TriggerOrigin
@@ -79,7 +79,7 @@ class Evaluation:
             namespace=firing.flow.namespace,
             flow_id=firing.flow.id,
             trigger=_origin(firing.trigger, variables),
-            schedule_date=firing.date,
+            schedule_date=firing.date.astimezone(UTC),
             origin="schedule",
             id=execution_id,
             failure=message,
@@ -143,7 +143,7 @@ class Evaluation:
             resolve=True,
             labels=labels,
             trigger=_origin(trigger, variables),
-            schedule_date=firing.date,
+            schedule_date=firing.date.astimezone(UTC),
             origin="schedule",
             id=execution_id,
             correlate=False,

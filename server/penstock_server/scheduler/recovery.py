@@ -44,7 +44,7 @@ def switched_on(firing: Firing, evaluation: Evaluation) -> TriggerState:
 def _moved(firing: Firing, evaluation: Evaluation) -> datetime | None:
     """The date to go on with, when the one that waits has passed."""
     pending = firing.date
-    if pending > firing.now or firing.plan.recover == ALL:
+    if pending >= firing.now or firing.plan.recover == ALL:
         return pending
     if firing.plan.recover == LAST:
         last = evaluation.last_missed(firing)
