@@ -32,7 +32,7 @@ def examine(tree: nodes.Template) -> Facts:
     used = [node for node in tree.find_all(nodes.Filter) if node.name not in _OPERATORS]
     calls = list(tree.find_all(nodes.Call))
     called = {call.node.name for call in calls if isinstance(call.node, nodes.Name)}
-    bound, macros = _bound(tree)
+    assigned, macros = bound(tree)
     names = _variables(tree)
     looping = any(tree.find(tag) for tag in (nodes.For, nodes.Assign, nodes.Macro, nodes.Block))
     return Facts(
@@ -41,7 +41,7 @@ def examine(tree: nodes.Template) -> Facts:
         and all(name in functions() and functions()[name].pure for name in called),
         functions=frozenset(called - macros),
         filters=frozenset(node.name for node in used),
-        roots=frozenset(names - bound),
+        roots=frozenset(names - assigned),
     )
 
 
@@ -50,15 +50,15 @@ def _pure_filter(node: nodes.Filter) -> bool:
     return callee is None or pure_use(node, callee)  # an unknown one fails before it works
 
 
-def _bound(tree: nodes.Template) -> tuple[set[str], set[str]]:
+def bound(tree: nodes.Template) -> tuple[set[str], set[str]]:
     """Names that the template gives values itself, and its macros."""
-    bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx in {"store", "param"}}
+    names = {name.name for name in tree.find_all(nodes.Name) if name.ctx in {"store", "param"}}
     macros = {macro.name for macro in tree.find_all(nodes.Macro)}
     if tree.find(nodes.For) is not None:
-        bound.add("loop")
+        names.add("loop")
     if macros:
-        bound.add("_context")
-    return bound, macros
+        names.add("_context")
+    return names, macros
 
 
 def _variables(tree: nodes.Template) -> set[str]:

@@ -6,15 +6,16 @@ parsed.  The parser and all libraries behind filters load when they are first ne
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from penstock_runner.expressions import nested
-from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax
+from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax, position
+from penstock_runner.expressions.raw import RawBlocks, take_raw
 from penstock_runner.expressions.scope import Frame
+from penstock_runner.flow.positions import offset_of
 
 if TYPE_CHECKING:
     from penstock_runner.expressions.program import Program
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 PURE_TEXT = 64 * 1024
 """Longer texts are not rendered inside the executor's step."""
 _SMALL = 8 * 1024
-_RAW = re.compile(r"\{%-?\s*(raw|verbatim)\s*-?%\}(.*?)\{%-?\s*end\1\s*-?%\}", re.DOTALL)
-_MARKS = [chr(code) for code in range(0xE0F0, 0xE120)]
-"""Private characters, of which a template takes one that is not in its source."""
 
 
 class Services(Protocol):
@@ -112,7 +110,6 @@ class Template:
 
     __slots__ = (
         "_expressions",
-        "_mark",
         "_program",
         "_raw",
         "filters",
@@ -126,8 +123,7 @@ class Template:
         self.source = source
         self._expressions = expressions
         self._program: Program | None = None
-        self._raw: tuple[str, ...] = ()
-        self._mark = ""
+        self._raw: RawBlocks | None = None
         self.functions: frozenset[str] = frozenset()
         self.filters: frozenset[str] = frozenset()
         self.roots: frozenset[str] = frozenset()
@@ -138,34 +134,22 @@ class Template:
     def _compile(self) -> None:
         from penstock_runner.expressions.program import Program
 
-        text = self._without_raw()
-        program = Program(text)
+        raw = take_raw(self.source)
+        try:
+            program = Program(raw.text)
+        except ExpressionSyntax as error:
+            raise _in_source(error, raw, self.source) from None
+        if raw.blocks:
+            self._raw = raw
         self._program = program
         self.functions, self.filters = program.functions, program.filters
         self.roots = program.roots
         self.pure = self.pure and program.pure and not self._expressions.recursive
 
-    def _without_raw(self) -> str:
-        """The source with `{% raw %}` blocks taken out; marks stand for them until the end."""
-        if "raw" not in self.source and "verbatim" not in self.source:
-            return self.source
-        mark = next((mark for mark in _MARKS if mark not in self.source), None)
-        if mark is None:
-            raise ExpressionSyntax("Too many private characters beside raw", 1, 1, self.source)
-        blocks: list[str] = []
-
-        def taken(match: re.Match[str]) -> str:
-            blocks.append(match[2])
-            return f"{mark}{len(blocks) - 1}{mark}"
-
-        text = _RAW.sub(taken, self.source)
-        self._raw, self._mark = tuple(blocks), mark
-        return text
-
     @property
     def has_raw(self) -> bool:
         """Whether the source has blocks that are not to be rendered."""
-        return bool(self._raw)
+        return self._raw is not None
 
     def render(
         self, variables: Mapping[str, object], services: Services, *, inline: bool = False
@@ -177,7 +161,7 @@ class Template:
         text = self._program.text(frame)
         if self._expressions.recursive:
             text = nested.again(text, frame)
-        return self.with_raw(text) if self._raw else text
+        return self.with_raw(text)
 
     def render_typed(
         self, variables: Mapping[str, object], services: Services, *, inline: bool = False
@@ -199,9 +183,13 @@ class Template:
 
     def with_raw(self, text: str) -> str:
         """The text with the raw blocks of this template put back."""
-        for index, block in enumerate(self._raw):
-            text = text.replace(f"{self._mark}{index}{self._mark}", block)
-        return text
+        return text if self._raw is None else self._raw.back(text)
+
+
+def _in_source(error: ExpressionSyntax, raw: RawBlocks, source: str) -> ExpressionSyntax:
+    """The error with its place in the source as written, raw blocks and all."""
+    offset = raw.original(offset_of(raw.text, error.line, error.column))
+    return ExpressionSyntax(error.message, *position(source, offset), source)
 
 
 class Expressions:

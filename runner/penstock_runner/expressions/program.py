@@ -25,6 +25,11 @@ def _dialect() -> Dialect:
     return Dialect()
 
 
+def tree_of(source: str) -> nodes.Template:
+    """The tree of a source without raw blocks, or `ExpressionSyntax`."""
+    return parse(source, _dialect())
+
+
 class Program:
     """The closures of one source."""
 
@@ -32,7 +37,7 @@ class Program:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        tree = parse(source, _dialect())
+        tree = tree_of(source)
         try:
             self._parts = _prints_only(tree)
             self._run: Run | None = None

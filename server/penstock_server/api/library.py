@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
-from penstock_runner.flow.check import check
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.labels import read_labels
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import Parsed, parse_documents, parse_flow
 from penstock_runner.flow.violations import Violation, joined_message, violations
+from penstock_runner.tasks.validation import all_faults
 from penstock_server.api.problems import Problem, conflict, invalid_entity, not_found
 from penstock_server.core.shapes import Json, iso, labels_to_json, without_nulls
 from penstock_server.store import queries
@@ -128,7 +128,7 @@ class Library:
 
     def faults(self, parsed: Parsed) -> Sequence[Fault]:
         """Everything that is wrong in one document, errors and warnings."""
-        return (*parsed.faults, *check(parsed, self._catalogue))
+        return all_faults(parsed, self._catalogue)
 
 
 def invalid_flow(faults: Sequence[Fault], data: object = None) -> Problem:

@@ -130,17 +130,17 @@ def _step(
 
 def _check(path: Path, *, named: bool) -> list[Any] | None:
     """The faults of a file; None for one that holds no flow and was not named."""
-    from penstock_runner.flow.check import check
     from penstock_runner.flow.faults import Fault
     from penstock_runner.flow.parse import parse_documents
+    from penstock_runner.flow.yaml import decode
+    from penstock_runner.tasks.validation import all_faults
 
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        message = f"the file is not UTF-8 text (byte {error.start + 1})"
-        return [Fault(code="YAML_SYNTAX", message=message, path=str(path))]
+        text = decode(path.read_bytes(), str(path))
     except OSError as error:
         return [Fault(code="UNREADABLE", message=str(error.strerror), path=str(path))]
+    if isinstance(text, Fault):
+        return [text]
     faults: list[Fault] = []
     flows = 0
     for parsed in parse_documents(text, str(path)):
@@ -151,9 +151,7 @@ def _check(path: Path, *, named: bool) -> list[Any] | None:
         if not looks and parsed.document.data is not None and not named:
             continue
         flows += 1
-        faults.extend(parsed.faults)
-        if parsed.flow is not None:
-            faults.extend(check(parsed, registry()))
+        faults.extend(all_faults(parsed, registry()))
     return faults if flows or named or faults else None
 
 

@@ -11,11 +11,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
-from penstock_runner.flow.check import check
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import Parsed, parse_documents
 from penstock_runner.flow.yaml import Document, load_documents
+from penstock_runner.tasks.validation import all_faults
 from penstock_server.sync.namespaces import allowed, namespace_for, renamed
 from penstock_server.sync.settings import Mapping as NamespaceMapping
 
@@ -69,7 +69,7 @@ class Reader:
         inserted = 0
         if placed.namespace is not None and placed.namespace != declared:
             parsed, inserted = _renamed(document, placed.namespace)
-        faults = [*parsed.faults, *check(parsed, self._catalogue)]
+        faults = list(all_faults(parsed, self._catalogue))
         if parsed.document is not document:
             faults = [_lifted(fault, document, inserted) for fault in faults]
         flow = parsed.effective

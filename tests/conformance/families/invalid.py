@@ -10,7 +10,6 @@ from typing import Any
 from tests.conformance.cases import Case, Context, Outcome, outcome
 from tests.conformance.matchers import Matcher
 
-from penstock_runner.flow.check import check
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.flow_rules import identity_faults
 from penstock_runner.flow.literals import (
@@ -24,6 +23,7 @@ from penstock_runner.flow.parse import Parsed, parse_flow
 from penstock_runner.flow.trigger_rules import Finding, filter_findings, time_window_findings
 from penstock_runner.flow.violations import Violation, dotted, violations
 from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.validation import all_faults
 
 _LOG = {"id": "it", "type": "io.kestra.plugin.core.log.Log", "message": "hello"}
 
@@ -34,7 +34,7 @@ def run(case: Case, context: Context) -> Outcome:
         found = list(_VALUES[case["object_kind"]](case["object"]))
         return outcome(_mismatch(case["expect"], found, context))
     parsed = parse_flow(_text(case, context), case.get("flow", ""), strict=case.get("strict", True))
-    faults = (*parsed.faults, *check(parsed, Registry()))
+    faults = all_faults(parsed, Registry())
     if "update_of" in case:
         faults = (*faults, *identity_faults(_previous(case, context), parsed))
     expected = case["expect"]
