@@ -1,7 +1,8 @@
 """Runs one flow in this process: the same engine and tasks as the service, over memory.
 
-`penstock run` and `penstock test` use it. The executor runs in the caller's thread; jobs run in threads
-beside it and reach it through a queue. Nothing is kept afterwards but the files under `folder`.
+`penstock run` and `penstock test` use it. The executor runs in the caller's thread; jobs run in
+threads beside it and reach it through a queue. Nothing is kept afterwards but the files under
+`folder`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import Execution
+from penstock_runner.executor.ciphers import passing_cipher
 from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
@@ -63,6 +65,7 @@ class LocalRun:
         self._arrived: queue.Queue[Callable[[], None]] = queue.Queue(10_000)
         self._ended: Execution | None = None
         self._execution_id = ""
+        self._cipher = passing_cipher()
         registry = Registry()
         storage = LocalStorage(folder / "storage")
         expressions = Expressions()
@@ -75,6 +78,7 @@ class LocalRun:
             now=now,
             listener=self,
             constants={"envs": dict(settings.envs), "globals": dict(settings.globals)},
+            cipher=self._cipher,
         )
         parts = Parts(
             settings=settings,
@@ -195,6 +199,8 @@ class LocalRun:
                 return found
             case "kv.keys":
                 return values.keys(a.get("prefix") or "")
+            case "encryption.encrypt":
+                return self._cipher.encrypt(str(a["text"]))
             case "logs.errors":
                 rows = self._store.error_lines(job.execution_id, 100)
                 return [{"taskId": row.task_id, "message": row.message} for row in rows]

@@ -6,7 +6,6 @@ What needs a server (keys and logs that a job asks for) is answered over the sto
 from __future__ import annotations
 
 import base64
-import os
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from tests.conformance.matchers import typed
 from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, State, TaskRun
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.context import Context as Variables
 from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
@@ -35,7 +35,6 @@ from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.store import Batch, KvWrite, LogRow, StoredFlow
 from penstock_runner.executor.values import NamespaceValues
-from penstock_runner.expressions import crypt
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow import durations
 from penstock_runner.flow.inputs import resolve
@@ -107,8 +106,7 @@ class FlowWorld:
             listener=self,
             constants=around,
             on_change=self._listening.changed,
-            encrypt=self._encrypt if self.encryption_key else None,
-            decrypt=self._decrypt if self.encryption_key else None,
+            cipher=Cipher(self.encryption_key) if self.encryption_key else None,
         )
         settings = RunnerSettings(
             home=self.folder,
@@ -131,12 +129,6 @@ class FlowWorld:
             name="local", slots=settings.slots, labels=frozenset(), send=self._to_jobs
         )
         self.executor.runner_joined(self._seat)
-
-    def _encrypt(self, text: str) -> str:
-        return crypt.encrypt(self.encryption_key or "", text, os.urandom(crypt.IV_BYTES))
-
-    def _decrypt(self, text: str) -> str:
-        return crypt.decrypt(self.encryption_key or "", text)
 
     # What a case sets up
 
@@ -320,6 +312,8 @@ class FlowWorld:
 
     def _answer(self, job: Job, operation: str, a: Mapping[str, Any]) -> Any:
         match operation.split(".", maxsplit=1)[0]:
+            case "encryption" if self.encryption_key:
+                return Cipher(self.encryption_key).encrypt(a["text"])
             case "kv":
                 return self._key_value(job, operation, a)
             case "logs":

@@ -19,15 +19,20 @@ from penstock_runner.expressions.variables import labels_map
 from penstock_runner.flow.inputs import default_values
 from penstock_runner.flow.model import Flow, Task
 
+# How tasks mark an output that they have had encrypted.
+ENCRYPTED = "io.kestra.datatype:aes_encrypted"
+
 
 class OutputsTree:
     """`outputs.<task>[<values...>]`, one branch per task run that has outputs."""
 
-    def __init__(self) -> None:
+    def __init__(self, reveal: Callable[[str], str] = str) -> None:
         self.tree: dict[str, Any] = {}
+        self._reveal = reveal
 
     def add(self, task_id: str, values: tuple[str, ...], outputs: Mapping[str, Any]) -> None:
         """Put the outputs of one run at its place; a later run of the same place replaces keys."""
+        outputs = self._shown(outputs)
         if not values:
             self.tree[task_id] = {**self.tree.get(task_id, {}), **outputs}
             return
@@ -35,6 +40,23 @@ class OutputsTree:
         for value in values[:-1]:
             branch = branch.setdefault(value, {})
         branch[values[-1]] = {**branch.get(values[-1], {}), **outputs}
+
+    def _shown(self, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The outputs with what is kept encrypted as plain text."""
+        if not any(isinstance(value, Mapping) for value in outputs.values()):
+            return outputs
+        return {
+            name: (
+                (self._reveal(str(value.get("value"))) if _encrypted(value) else self._shown(value))
+                if isinstance(value, Mapping)
+                else value
+            )
+            for name, value in outputs.items()
+        }
+
+
+def _encrypted(value: Mapping[str, Any]) -> bool:
+    return value.get("type") == ENCRYPTED and isinstance(value.get("value"), str)
 
 
 class TaskStates(Mapping[str, Any]):
@@ -78,7 +100,8 @@ class Context:
         self._fold = fold
         self._constant = constant
         self._inputs, self.secrets = _revealed(loaded.flow, fold.head.inputs or {}, decrypt)
-        self._outputs = OutputsTree()
+        self._decrypt = decrypt
+        self._outputs = OutputsTree(self._reveal)
         self._states = TaskStates(fold)
         for run in fold.runs.values():
             self.ended(run)
@@ -90,9 +113,14 @@ class Context:
 
     def rebuild(self) -> None:
         """Runs were removed: build the tree of outputs again."""
-        self._outputs = OutputsTree()
+        self._outputs = OutputsTree(self._reveal)
         for run in self._fold.runs.values():
             self.ended(run)
+
+    def _reveal(self, value: str) -> str:
+        shown = _plain_text(value, self._decrypt)
+        self.secrets.append(shown)
+        return shown
 
     def values_of(self, run: TaskRun) -> tuple[str, ...]:
         """The loop values above the run and its own, outermost first."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import Execution, RunKey
 from penstock_runner.executor.batches import batch_of, carefully
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.dispatch import Dispatch, RunnerSeat
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.handlers import Handlers
@@ -72,8 +73,7 @@ class Executor:
         listener: Listener,
         constants: Mapping[str, Any] | None = None,
         on_end: Callable[[Execution], Sequence[Write]] = lambda _execution: (),
-        encrypt: Callable[[str], str] | None = None,
-        decrypt: Callable[[str], str] | None = None,
+        cipher: Cipher | None = None,
         on_change: OnChange | None = None,
     ) -> None:
         self.store = store
@@ -86,6 +86,8 @@ class Executor:
         self._on_change = on_change
         self._ids = ExecutionIds()
         self._queue: deque[Message] = deque()
+        encrypt = None if cipher is None else cipher.encrypt
+        decrypt = None if cipher is None else cipher.decrypt
         self._held = Held(store, flows, self.dispatch, constants or {}, decrypt)
         self._one_by_one = 0
         self._paused_until: datetime | None = None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from penstock_runner.engine import commands as c
+from penstock_runner.engine.altered import altered
 from penstock_runner.engine.events import Event
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, RunKey, State
@@ -28,6 +29,8 @@ from penstock_runner.jobs.protocol import JobId
 
 LEVELS = list(Level)
 LONGEST_MESSAGE = 10_240
+# How far apart the parts of a long message are.
+STEP = timedelta(milliseconds=1)
 MASK = "******"
 SHORTEST_SECRET = 3
 
@@ -123,7 +126,7 @@ class Live:
         self.part.events.append(event)
         follows = self.fold.apply(event)
         if shown is not None:
-            shown.append(replace(self.fold.head, runs=dict(self.fold.runs)))
+            shown.append(altered(self.fold.head, {"runs": dict(self.fold.runs)}))
         for command in follows + self.fold.settle():
             if isinstance(command, c.RunJob):
                 self.runnable[(command.key, command.attempt)] = command
@@ -136,6 +139,8 @@ class Live:
                 run = self.fold.run(key)
                 if run.outputs is not None:
                     self.context.ended(run)
+            if self.context.secrets:
+                self.mask(self.context.secrets)
             changed.clear()
         if self.fold.removed:
             self.part.removed |= self.fold.removed
@@ -145,7 +150,7 @@ class Live:
 
     def execution(self) -> Execution:
         """The execution as it stands now, with its task runs as a live view."""
-        return replace(self.fold.head, runs=self.fold.runs)
+        return altered(self.fold.head, {"runs": self.fold.runs})
 
     def task(self, key: RunKey) -> Task:
         """The task of a task run."""
@@ -186,7 +191,7 @@ class Live:
                 LogRow(
                     execution_id=self.id,
                     n=self.lines,
-                    at=at,
+                    at=at + STEP * (start // LONGEST_MESSAGE),
                     level=level.value,
                     message=message[start : start + LONGEST_MESSAGE],
                     namespace=self.base.namespace,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flask import Flask
 
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
@@ -79,6 +80,7 @@ def make_wsgi(
         settings=web_settings(settings),
         clock=clock,
         expressions=WebExpressions(told, clock),
+        encrypt=Cipher(settings.encryption_key).encrypt if settings.encryption_key else None,
         git_hooks=_git_hooks(told),
         runner_alive=lambda: _runner_alive(database, clock),
         followers=serving.THREADS - 16,

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from penstock_runner.engine.state import Execution
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
@@ -120,6 +121,7 @@ def make_room(
         constants=constants,
         on_end=on_end,
         on_change=on_change,
+        cipher=Cipher(settings.encryption_key) if settings.encryption_key else None,
     )
 
     def services(namespace: str, now: datetime) -> TriggerServices:

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused
 from penstock_server.core.room import Answer, Operation, Room
@@ -55,7 +56,14 @@ def resume(room: Room, a: Arguments, answer: Answer) -> None:
     room.executor.tell_when(a["execution_id"], make, done)
 
 
+def encrypt(room: Room, a: Arguments, answer: Answer) -> None:
+    """A text as SECRET outputs are kept; None when there is no key."""
+    key = room.settings.encryption_key
+    answer.ok(Cipher(key).encrypt(str(a["text"])) if key else None)
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "logs.errors": error_lines,
     "executions.resume": resume,
+    "encryption.encrypt": encrypt,
 }
