@@ -167,11 +167,12 @@ def _below(
         typed = isinstance(value.get("type"), str)
         elsewhere = typed and canonical(value["type"]) in (SUBFLOW, FOR_EACH_ITEM)
         for name, item in value.items():
+            if _has_marks(name):
+                at = pointer + pointer_of(name)
+                yield _Text(pointer=at, text=name, key=True, late=late, own_outputs=own_outputs)
             if (typed and name in _PROSE) or not isinstance(item, str | list | dict):
                 continue
             at = pointer + pointer_of(name)
-            if _has_marks(name):
-                yield _Text(pointer=at, text=name, key=True, late=late, own_outputs=own_outputs)
             # The outputs of a called flow are rendered among the outputs of its own tasks.
             own = own_outputs and not (elsewhere and name == "outputs")
             yield from _below(item, at, late=late, own_outputs=own)
