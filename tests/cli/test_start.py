@@ -43,7 +43,7 @@ def test_what_needs_no_server_imports_neither_flask_nor_sqlalchemy(
 def test_validate_imports_no_more_than_the_language(tmp_path: Path) -> None:
     file = tmp_path / "one.yml"
     file.write_text(log_flow("one"))
-    heavy = ["jinja2", "babel", "xml.sax", "http.client", "penstock_runner.executor", "sqlite3"]
+    heavy = ["babel", "xml.sax", "http.client", "penstock_runner.executor", "sqlite3"]
     assert loaded(heavy, "validate", str(file)) == "CODE 0 LOADED []"
 
 

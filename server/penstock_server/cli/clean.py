@@ -1,7 +1,7 @@
 """A clean start for the service: its processes carry no secret in their environment.
 
-The command executes itself again with a handful of harmless variables; everything else travels to the
-new process in memory. Nothing but the standard library is imported here, since it is paid twice.
+The command executes itself again with a handful of harmless variables; everything else travels to
+the new process in memory. Nothing but the standard library is imported here: it is paid twice.
 """
 
 from __future__ import annotations

@@ -172,19 +172,20 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
 
 def _flows(file: Path) -> list[StoredFlow]:
     """The flow of the file; after it those beside it, when it may ask for others."""
-    from penstock_runner.flow.check import check
-    from penstock_runner.flow.faults import Severity
+    from penstock_runner.flow.faults import Fault, Severity
     from penstock_runner.flow.parse import parse_flow
+    from penstock_runner.flow.yaml import decode
     from penstock_runner.tasks.registry import Registry
+    from penstock_runner.tasks.validation import all_faults
 
     try:
-        text = file.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Stop(f"{file} is not UTF-8 text", FAILED) from None
+        text = decode(file.read_bytes(), str(file))
     except OSError as error:
         raise Stop(f"{file} cannot be read: {error.strerror}", USAGE) from None
+    if isinstance(text, Fault):
+        raise Stop(str(text), FAILED)
     parsed = parse_flow(text, str(file))
-    faults = [*parsed.faults, *(check(parsed, Registry()) if parsed.flow else ())]
+    faults = all_faults(parsed, Registry())
     for fault in faults:
         if fault.severity is not Severity.NOTE:
             click.echo(str(fault), err=True)

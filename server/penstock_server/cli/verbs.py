@@ -19,6 +19,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check flow files; every fault with its file, line and column."),
     "deploy": ("deploy", "Send the flow files of a folder to a server, all or nothing."),
     "executions": ("executions", "List, show, follow and kill executions of a server."),
+    "backfill": ("backfill", "Run the dates of a schedule that are past."),
     "secrets": ("secrets", "Encode secrets for the server's environment."),
     "db": ("database", "Upgrade or back up the store."),
     "schema": ("schema", "Print the JSON Schema of the flow language."),
@@ -56,7 +57,10 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Examples:  penstock server   penstock run hello.yml -i name=Ada   penstock validate flows/",
+    epilog=(
+        "Examples:  penstock server --examples   penstock run hello.yml -i name=Ada   "
+        "penstock validate flows/"
+    ),
 )
 @click.version_option(package_name="penstock", message="penstock %(version)s")
 def penstock() -> None:
