@@ -38,7 +38,7 @@ PACKAGE_HOSTS = (
     "rubygems" + ".org",
     "conda.anaconda" + ".org",
 )
-WORKPLACE = re.compile(r"(?<![\w.}>)*$'\"-])/work/(?:main|shared)\b|/root/\.pyenv")
+WORKPLACE = re.compile("/work" + "/(?:main|shared)|/root" + "/|/home" + "/[a-z]+/")
 
 
 def tracked_files() -> list[Path]:
