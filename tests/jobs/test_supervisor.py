@@ -452,6 +452,15 @@ def test_a_runner_that_is_told_to_end_stops_its_jobs_and_reports_none_of_them(
     assert marks.read_text() == "asked\n"
 
 
+def test_a_runner_whose_core_is_gone_before_it_begins_ends_without_a_word(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with runner(tmp_path) as core:
+        core.channel.close()
+        assert gone(core.pid)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_job_that_only_renders_gives_the_values(tmp_path: Path) -> None:
     wanted = job(
         {"type": "", "kind": "", "properties": {}},

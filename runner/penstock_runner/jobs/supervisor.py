@@ -65,6 +65,7 @@ class Supervisor:
         """Work until core closes the channel, or until drained; then leave nothing behind."""
         self._prepare()
         try:
+            self._introduce()
             while not self._done():
                 self._turn()
         except ChannelClosed:
@@ -91,6 +92,8 @@ class Supervisor:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         self._sockets = Sockets(self._core, self._wake)
+
+    def _introduce(self) -> None:
         self._core.send(
             {
                 "type": "hello",

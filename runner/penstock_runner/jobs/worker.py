@@ -95,12 +95,15 @@ class Worker:
         """Do jobs until the supervisor closes the channel."""
         signal.signal(signal.SIGUSR1, self._interrupt)
         threading.Thread(target=self._read, daemon=True, name="supervisor").start()
-        while True:
-            job = self._jobs.get()
-            report = execute(job, self._parts, self)
-            self._flush = None
-            self._job = None
-            self._link.send(report.to_wire())
+        try:
+            while True:
+                job = self._jobs.get()
+                report = execute(job, self._parts, self)
+                self._flush = None
+                self._job = None
+                self._link.send(report.to_wire())
+        except (ChannelClosed, BrokenPipeError):
+            self._abandon()
 
     @property
     def spawner(self) -> Spawner:
