@@ -48,7 +48,7 @@ check: lint types imports test ## Everything that CI checks
 bench: $(VENV)/.dev ## Measure (see bench/)
 	$(BIN)/python -m bench $(ARGS)
 
-lock: $(VENV)/.dev ## Choose the versions of all dependencies anew (needs uv; ARGS=--upgrade takes newer ones)
+lock: $(VENV)/.dev ## Choose the versions of all dependencies anew (needs uv; in a fresh clone all are the newest)
 	uv lock $(ARGS)
 	uv export $(EXPORT) --no-dev --group build -o requirements.lock
 	uv export $(EXPORT) --all-groups -o requirements-dev.lock
