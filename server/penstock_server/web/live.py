@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from flask import Response, request, stream_with_context
+from flask import Response, request
 
 from penstock_server.api.context import WebContext
 from penstock_server.api.follow import HEARTBEAT, Followers
@@ -105,10 +105,9 @@ class LivePages:
         return self._stream(EVERYTHING, fragments)
 
     def _stream(self, topic: str, fragments: Callable[[], tuple[Fragments, bool]]) -> Response:
-        def events(following: Following) -> Iterator[str]:
-            return stream_with_context(_rounds(following, fragments))
-
-        return self._followers.stream(self._context.client.follow(topic), events)
+        return self._followers.stream(
+            self._context.client.follow(topic), lambda following: _rounds(following, fragments)
+        )
 
 
 def _rounds(following: Following, fragments: Callable[[], tuple[Fragments, bool]]) -> Iterator[str]:

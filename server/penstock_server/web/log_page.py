@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from flask import Response, request, stream_with_context
+from flask import Response, request
 
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.store import LogRow
@@ -86,10 +86,10 @@ class LogPage:
         shown = self._executions.shown((namespace, flow_id, execution_id))
         after = _number(request.headers.get("Last-Event-ID")) or _number(request.args.get("after"))
 
-        def events(following: Following) -> Iterator[str]:
-            return stream_with_context(self._events(shown, after or 0, following))
-
-        return self._followers.stream(self._context.client.follow(execution_id), events)
+        return self._followers.stream(
+            self._context.client.follow(execution_id),
+            lambda following: self._events(shown, after or 0, following),
+        )
 
     def _events(self, shown: Shown, after: int, following: Following) -> Iterator[str]:
         execution_id = shown.execution.id

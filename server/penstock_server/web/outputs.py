@@ -47,7 +47,7 @@ def groups(execution: Execution, flow: Flow | None = None) -> tuple[Group, ...]:
             found.append(_group(title, f"o{run.order}", run.outputs))
     if inputs := _inputs(execution, flow):
         found.append(_group("Inputs", "inputs", inputs))
-    return tuple(found[:SHOWN_GROUPS])
+    return tuple(one for one in found if one.entries)[:SHOWN_GROUPS]
 
 
 def _inputs(execution: Execution, flow: Flow | None) -> dict[str, object]:
@@ -60,7 +60,10 @@ def _inputs(execution: Execution, flow: Flow | None) -> dict[str, object]:
 
 
 def _group(title: str, id_: str, values: Mapping[str, object]) -> Group:
-    return Group(title=title, id=id_, entries=tuple(_entries("", values, DEPTH)))
+    found = tuple(_entries("", values, DEPTH))
+    # Many tasks give empty maps of what they have none of: they are noise beside real values.
+    told = tuple(entry for entry in found if entry.text not in {"{}", "[]"})
+    return Group(title=title, id=id_, entries=told)
 
 
 def _entries(name: str, value: object, depth: int) -> Iterator[Entry]:

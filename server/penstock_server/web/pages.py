@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Flask, Response, make_response, render_template, request
-from jinja2 import pass_context
+from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 
 from penstock_server.api.actors import ANONYMOUS, actor
@@ -29,8 +29,9 @@ YEAR = 31_536_000
 class Pages:
     """Renders pages into the frame they share."""
 
-    def __init__(self, context: WebContext) -> None:
+    def __init__(self, context: WebContext, environment: Environment) -> None:
         self._context = context
+        self._environment = environment
 
     def render(self, template: str, /, *, status: int = 200, **values: Any) -> Response:
         """One page."""
@@ -39,8 +40,9 @@ class Pages:
         return answer
 
     def part(self, template: str, /, **values: Any) -> str:
-        """A part of a page as text."""
-        return render_template(template, **self.frame(), **values)
+        """A part of a page as text; needs no request, so streams can go on when theirs is over."""
+        now = self._context.clock.now()
+        return self._environment.get_template(template).render(now=now, **values)
 
     def frame(self) -> dict[str, Any]:
         """What the frame and the filters need."""

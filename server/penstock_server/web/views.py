@@ -23,7 +23,7 @@ from penstock_server.web.pages import Pages
 
 def install(app: Flask, context: WebContext) -> None:
     """Give an app all pages."""
-    frame = Pages(context)
+    frame = Pages(context, app.jinja_env)
     library = Library(context.database, context.registry)
     # Streams of the API and of pages take threads out of one pool, so they are counted together.
     followers = app.extensions.get(FOLLOWERS) or Followers(context.followers)
