@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import hmac
 
-from tests.api.building import Web
+import pytest
+from tests.api.building import NOON, Web
 
-from penstock_server.api.webhooks import signed
+from penstock_server.api.webhook_rules import signed
 
 HOOK = """id: greet
 namespace: team
@@ -44,14 +45,34 @@ def test_a_disabled_flow_or_trigger_does_not_answer(web: Web) -> None:
     assert "Cannot execute a disabled flow" in answer.json["message"]
 
 
-def test_a_signature_that_is_asked_for_is_checked(web: Web) -> None:
-    with web.app.test_request_context(
-        headers={"X-Hub-Signature-256": "sha256=" + hmac.digest(b"s3cret", b"body", "sha256").hex()}
-    ):
-        assert signed({"forge": "github"}, "s3cret", b"body")
-        assert not signed({"forge": "github"}, "s3cret", b"other")
-        assert not signed({"forge": "github"}, "wrong", b"body")
-        assert not signed({"header": "X-Hub-Signature-256", "algorithm": "md5"}, "s", b"body")
+BODY_DIGEST = hmac.digest(b"s3cret", b"body", "sha256").hex()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "headers"),
+    [
+        ({"forge": "github"}, {"X-Hub-Signature-256": f"sha256={BODY_DIGEST}"}),
+        ({"forge": "gitlab"}, {"X-Gitlab-Token": "s3cret"}),
+        ({"forge": "gitea"}, {"X-Gitea-Signature": BODY_DIGEST}),
+        ({"forge": "forgejo"}, {"X-Forgejo-Signature": BODY_DIGEST}),
+        ({"forge": "bitbucket"}, {"X-Hub-Signature": f"sha256={BODY_DIGEST}"}),
+        ({}, {"X-Signature-256": BODY_DIGEST}),
+        ({}, {"X-Signature-256": f"sha256={BODY_DIGEST}"}),
+        ({"header": "X-Mine", "prefix": "v="}, {"X-Mine": f"v={BODY_DIGEST}"}),
+    ],
+)
+def test_a_signature_that_is_asked_for_is_checked(
+    wanted: dict[str, str], headers: dict[str, str]
+) -> None:
+    assert signed(wanted, "s3cret", b"body", headers, NOON)
+    assert not signed(wanted, "wrong", b"body", headers, NOON)
+    assert not signed(wanted, "s3cret", b"body", {}, NOON)
+    if wanted.get("forge") != "gitlab":
+        assert not signed(wanted, "s3cret", b"other", headers, NOON)
+
+
+def test_an_algorithm_that_is_not_known_proves_nothing() -> None:
+    assert not signed({"algorithm": "md5"}, "s", b"body", {"X-Signature-256": "x"}, NOON)
 
 
 def test_triggers_are_listed_with_their_definition(web: Web) -> None:
@@ -123,3 +144,28 @@ def test_a_webhook_whose_conditions_do_not_hold_starts_nothing(web: Web) -> None
     assert web.client.post(PATH, json={"hello": "world"}).status_code == 200
     assert web.client.post(PATH, json={"hello": "webhook"}).status_code == 204
     assert web.client.post(PATH).status_code == 204
+
+
+def hook(more: str) -> str:
+    start = HOOK.split("triggers:", maxsplit=1)[0]
+    trigger = "triggers:\n  - id: hook\n    type: io.kestra.plugin.core.trigger.Webhook\n"
+    return f"{start}{trigger}    key: greet-key\n{more}"
+
+
+KIND = "io.kestra.plugin.core.condition"
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        (f"{{type: {KIND}.ExecutionNamespace, namespace: team}}", 200),
+        (f"{{type: {KIND}.ExecutionNamespace, namespace: other}}", 204),
+        (f"{{type: {KIND}.DayWeek, date: '{{{{ trigger.body.day }}}}', dayOfWeek: MONDAY}}", 200),
+        (f"{{type: {KIND}.DayWeek, date: '{{{{ trigger.body.no }}}}', dayOfWeek: MONDAY}}", 204),
+        (f"{{type: {KIND}.Not, conditions: [{{type: {KIND}.Weekend, date: '2026-03-02'}}]}}", 200),
+        (f"{{id: m, type: {KIND}.MultipleCondition, conditions: {{}}}}", 409),
+    ],
+)
+def test_conditions_of_every_type_decide(web: Web, condition: str, status: int) -> None:
+    web.save(hook(f"    conditions:\n      - {condition}\n"))
+    assert web.client.post(PATH, json={"day": "2026-03-02"}).status_code == status

@@ -126,7 +126,7 @@ def test_triggers_are_read() -> None:
     dates = properties("core.trigger.ScheduleOnDates", dates='["2024-01-01T00:00:00Z"]').dates
     assert len(dates) == 1
     webhook = properties("core.trigger.Webhook", key="k", signature={"secret": "s"})
-    assert webhook.signature.type == "HMAC_SHA256"
+    assert webhook.signature.algorithm == "sha256"
 
 
 def test_task_runners_are_read_strictly() -> None:

@@ -46,14 +46,14 @@ class ScheduleOnDates(TaskProperties):
 
 
 class Signature(Properties):
-    """How the sender of a webhook proves who it is."""
+    """How the sender of a webhook proves who it is: as a forge does it, or by a header."""
 
-    type: Literal["HMAC_SHA256", "GITHUB", "GITLAB", "GITEA", "SLACK", "TOKEN"] = "HMAC_SHA256"
-    header: str | None = None
     secret: str
+    forge: Literal["github", "gitlab", "gitea", "forgejo", "bitbucket"] | None = None
+    header: str | None = None
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     prefix: str | None = None
-    timestamp_header: str | None = None
-    tolerance: timedelta | None = None
+    encoding: Literal["hex", "base64"] = "hex"
 
 
 @task("io.kestra.plugin.core.trigger.Webhook", kind="trigger")

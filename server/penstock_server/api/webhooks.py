@@ -5,35 +5,26 @@ A flow that asks for a signature gets one checked over the raw bytes before anyt
 
 from __future__ import annotations
 
-import base64
-import hmac
-from collections.abc import Mapping
+import json
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.model import Flow, Trigger
-from penstock_runner.flow.types import canonical
 from penstock_server.api import routing
-from penstock_server.api.answers import empty
+from penstock_server.api.answers import empty, json_answer
 from penstock_server.api.context import WebContext
 from penstock_server.api.executions import WAIT_SECONDS, started
 from penstock_server.api.library import Library
 from penstock_server.api.problems import Problem, conflict, not_found
 from penstock_server.api.routing import get, post, put
+from penstock_server.api.webhook_rules import WebhookConditions, signed
 from penstock_server.core.shapes import Json
 from penstock_server.scheduler.webhook import body_value, find_trigger
 
 MAX_BODY = 26 * 1024 * 1024
 START_SECONDS = 30.0
-ALGORITHMS = frozenset({"sha1", "sha256", "sha512"})
-FORGES: Mapping[str, Mapping[str, str]] = {
-    "github": {"header": "X-Hub-Signature-256", "prefix": "sha256="},
-    "gitea": {"header": "X-Gitea-Signature"},
-    "forgejo": {"header": "X-Forgejo-Signature"},
-    "bitbucket": {"header": "X-Hub-Signature", "prefix": "sha256="},
-}
 # A WSGI server loses the case of header names; flows ask for these as their senders write them.
 SPELLED = {
     name.title(): name
@@ -47,6 +38,7 @@ class WebhookRoutes:
     def __init__(self, context: WebContext, library: Library) -> None:
         self._context = context
         self._library = library
+        self._conditions = WebhookConditions(context.expressions)
 
     @get("/webhook/<namespace>/<flow_id>/<key>")
     @put("/webhook/<namespace>/<flow_id>/<key>")
@@ -62,7 +54,8 @@ class WebhookRoutes:
             "headers": self._headers(),
             "parameters": dict(request.args.lists()),
         }
-        if not self._conditions_hold(flow, trigger, variables):
+        seen = {**_variables(flow), "trigger": variables}
+        if not self._conditions.hold(flow, trigger, seen, self._context.clock.now()):
             return empty()
         wait = trigger.properties.get("wait") is True
         answer: Json = self._context.client.call(
@@ -76,7 +69,11 @@ class WebhookRoutes:
             wait=wait,
         )
         execution = answer.get("execution")
-        return empty() if execution is None else started(self._context, execution)
+        if execution is None:
+            return empty()
+        if wait and trigger.properties.get("returnOutputs") is True:
+            return _outputs(trigger, execution)
+        return started(self._context, execution)
 
     def _flow(self, namespace: str, flow_id: str) -> Flow:
         known = self._library.latest(namespace, flow_id)
@@ -103,35 +100,18 @@ class WebhookRoutes:
         except ExpressionFailed:
             return None
 
-    def _conditions_hold(self, flow: Flow, trigger: Trigger, sent: Mapping[str, Any]) -> bool:
-        seen = {**_variables(flow), "trigger": sent}
-        return all(self._holds(condition, seen) for condition in trigger.conditions)
-
-    def _holds(self, condition: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
-        """One condition; one that cannot be evaluated does not hold."""
-        kind = canonical(str(condition.get("type", "")))
-        nested = condition.get("conditions")
-        parts = [part for part in nested or () if isinstance(part, Mapping)]
-        match kind.removeprefix("io.kestra.plugin.core.condition."):
-            case "Expression":
-                try:
-                    text = self._context.expressions.render(str(condition["expression"]), seen)
-                except (ExpressionFailed, KeyError):
-                    return False
-                return bool(text and text.strip()) and str(text).strip() != "false"
-            case "Not":
-                return not any(self._holds(part, seen) for part in parts)
-            case "Or":
-                return any(self._holds(part, seen) for part in parts)
-            case name:
-                raise conflict(f"invalid webhook: conditions of type {name} are not supported")
-
     def _check_signature(self, flow: Flow, trigger: Trigger, raw: bytes) -> None:
         wanted = trigger.properties.get("signature")
         if wanted is None:
             return
         secret = self._rendered(flow, wanted.get("secret")) if isinstance(wanted, dict) else None
-        if not secret or not isinstance(wanted, dict) or not signed(wanted, secret, raw):
+        now = self._context.clock.now()
+        headers = dict(request.headers.items())
+        if (
+            not secret
+            or not isinstance(wanted, dict)
+            or not signed(wanted, secret, raw, headers, now)
+        ):
             raise Problem(401, "the signature of this call is missing or wrong")
 
     def _headers(self) -> dict[str, list[str]]:
@@ -158,19 +138,20 @@ def _variables(flow: Flow) -> dict[str, Any]:
     }
 
 
-def signed(wanted: Mapping[str, Any], secret: str, raw: bytes) -> bool:
-    """Whether the request bears the signature that a trigger asks for."""
-    known = FORGES.get(str(wanted.get("forge", "")), {})
-    header = str(wanted.get("header") or known.get("header", "X-Signature-256"))
-    prefix = str(wanted.get("prefix") or known.get("prefix", ""))
-    algorithm = str(wanted.get("algorithm", "sha256"))
-    if algorithm not in ALGORITHMS:
-        return False
-    digest = hmac.digest(secret.encode(), raw, algorithm)
-    encoded = base64.b64encode(digest).decode()
-    expected = prefix + (encoded if wanted.get("encoding") == "base64" else digest.hex())
-    given = request.headers.get(header, "")
-    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+def _outputs(trigger: Trigger, execution: Json) -> Response:
+    """The outputs of the execution, as JSON or as the text of the only one."""
+    outputs = execution.get("outputs") or {}
+    code = trigger.properties.get("responseCode")
+    status = code if isinstance(code, int) else 200
+    kind = str(trigger.properties.get("responseContentType") or "application/json")
+    if kind == "application/json":
+        answer = json_answer(outputs)
+        answer.status_code = status
+        return answer
+    values = list(outputs.values())
+    only = values[0] if len(values) == 1 else outputs
+    text = only if isinstance(only, str) else json.dumps(only)
+    return Response(text, status=status, content_type=kind)
 
 
 def _raw_body() -> bytes:

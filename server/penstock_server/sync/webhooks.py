@@ -112,10 +112,10 @@ def read_push(
     sender = _sender(given, forge)
     usable = [secret for secret in secrets if secret]
     try:
-        genuine = _genuine(sender.name, given, body, usable, now, allow_sha1=allow_sha1)
+        proven = genuine(sender.name, given, body, usable, now, allow_sha1=allow_sha1)
     except Stale as stale:
         return Rejected(status=401, code="STALE", reason=str(stale))
-    if not usable or not genuine:
+    if not usable or not proven:
         return Rejected(
             status=401, code="BAD_SIGNATURE", reason="the signature is missing or wrong"
         )
@@ -143,7 +143,7 @@ def _sender(headers: Headers, forge: str) -> _Forge:
     return next((one for one in _FORGES if one.event_header in headers), _FORGES[-1])
 
 
-def _genuine(
+def genuine(
     forge: str,
     headers: Headers,
     body: bytes,
@@ -152,6 +152,7 @@ def _genuine(
     *,
     allow_sha1: bool,
 ) -> bool:
+    """Whether a delivery bears the signature of a forge; header names are in lower case."""
     match forge:
         case "forgejo" if "x-forgejo-signature" in headers:
             return prefixed(headers, "x-forgejo-signature", "", secrets, body)
