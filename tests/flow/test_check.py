@@ -4,6 +4,7 @@ import pytest
 from tests.flow.shelf import LOG, SHELL, a_log, codes, flow_text, read, told
 
 from penstock_runner.flow.faults import Severity
+from penstock_runner.flow.parse import parse_flow
 from penstock_runner.flow.violations import dotted, joined_message, reference_path, violations
 
 SUBFLOW = "io.kestra.plugin.core.flow.Subflow"
@@ -307,3 +308,10 @@ def test_faults_of_one_file_are_bounded() -> None:
     keys = ", ".join(f"k{i}: 1" for i in range(1000))
     _, faults = read(flow_text(f"- {{id: it, type: {LOG}, message: x, {keys}}}"))
     assert len(faults) == 200
+
+
+def test_a_text_that_is_no_yaml_is_told_with_its_line() -> None:
+    parsed = parse_flow("id: a\nnamespace: team\ntasks:\n\t- id: b\n")
+    assert [v.message for v in violations(parsed.faults)] == [
+        "a tab cannot indent YAML: use spaces (line 4, column 1)"
+    ]

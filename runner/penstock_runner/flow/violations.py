@@ -76,7 +76,10 @@ def _stops_reading(fault: Fault) -> bool:
 
 
 def _unreadable(fault: Fault, path: str) -> list[Violation]:
-    found = [Violation(path=path, message=fault.message)]
+    message = fault.message
+    if fault.code.startswith("YAML_"):
+        message += f" (line {fault.line}, column {fault.column})"
+    found = [Violation(path=path, message=message)]
     if fault.message.startswith(_INVALID_TYPE):
         name = fault.message.removeprefix(_INVALID_TYPE)
         message = f"Could not resolve type id '{name}'"
