@@ -270,6 +270,23 @@ def test_a_start_that_cannot_be_written_is_answered_and_a_report_is_kept() -> No
     assert world.executor.trouble is None
 
 
+def test_a_store_that_says_why_it_cannot_write_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(Exception):
+        status = 503
+
+    class FullStore(MemoryStore):
+        def write(self, batch: Batch) -> None:
+            raise Full("the disk is full")
+
+    world = World(store=FullStore([stored(HELLO)]))
+    with pytest.raises(Full):
+        world.start("hello")
+    assert "the disk is full" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_a_write_that_refuses_undoes_its_own_transaction_only() -> None:
     world = World(HELLO)
     outcomes: list[Outcome] = []

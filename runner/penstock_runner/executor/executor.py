@@ -305,7 +305,9 @@ class Executor:
     def _undo(self, working: Working, fault: Exception) -> None:
         """The batch was not written: forget what it decided, and try its messages one at a time."""
         if not isinstance(fault, Refused):
-            log.error("the store did not take a batch: %s", fault, exc_info=fault)
+            # What carries a status has said all there is to say; anything else is a fault of ours.
+            unforeseen = None if hasattr(fault, "status") else fault
+            log.error("the store did not take a batch: %s", fault, exc_info=unforeseen)
             self.trouble = f"the store does not take writes: {fault}"
         for live in working.touched.values():
             for row in live.part.jobs:

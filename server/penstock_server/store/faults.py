@@ -6,6 +6,9 @@ from __future__ import annotations
 class StoreUnavailable(Exception):
     """The store cannot be used now; the message names it and what to do."""
 
+    # What HTTP says: it may work later.
+    status = 503
+
 
 _SQLITE = (
     (
