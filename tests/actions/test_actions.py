@@ -153,7 +153,8 @@ def test_a_refused_plan_and_a_missing_service_have_their_own_codes(
     checkout.run("deploy", server=service.url, source="one")
     refused = checkout.run("deploy", server=service.url, source="two")
     assert (refused.code, "::error title=Deploy refused" in refused.said) == (5, True)
-    assert checkout.run("deploy", server="http://127.0.0.1:1").code == 3
+    nobody = checkout.run("deploy", server="http://127.0.0.1:1")
+    assert (nobody.code, "::error title=Deploy::http://127.0.0.1:1" in nobody.said) == (3, True)
     assert checkout.run("deploy", server="").code == 2
     assert checkout.run("deploy", server=service.url, prune="perhaps").code == 2
     assert checkout.run("deploy", server=service.url, timeout="soon").code == 2

@@ -121,32 +121,43 @@ def command(
     Exit codes: 0 fine, 1 invalid flows, 2 wrong usage, 3 the service cannot be reached, 4 not
     authorised, 5 refused by a guard or conflict, 10 with --exit-code and --dry-run: changes.
     """
-    wanted = Wanted(**options)
-    connection = connected(server, user, token, token_file)
-    environment = dict(os.environ)  # noqa: TID251 - what the CI system tells the command
-    said = _Said(form=form, environment=environment, report=report_path, server=connection.server)
+    try:
+        connection = connected(server, user, token, token_file)
+        environment = dict(os.environ)  # noqa: TID251 - what the CI system tells the command
+        said = _Said(
+            form=form, environment=environment, report=report_path, server=connection.server
+        )
+        code = _deploy(path, Wanted(**options), connection, said)
+    except Stop as stop:
+        if form == "github":
+            click.echo(f"::error title=Deploy::{_data(stop.message)}")
+        raise
+    raise SystemExit(FINE if code == CHANGES and not exit_code else code)
+
+
+def _deploy(path: Path, wanted: Wanted, connection: Connection, said: _Said) -> int:
+    """Check, send and say how it went; a dry run with changes gives `CHANGES`."""
     checkout = provenance(path.resolve() if path.is_dir() else path.resolve().parent)
     files = read_files(path, checkout.root if checkout is not None else None)
     faults = check_files(files, wanted.namespace)
     blocking = {Severity.ERROR, Severity.WARNING} if wanted.strict else {Severity.ERROR}
     if any(fault.severity in blocking for fault in faults):
         said.invalid([report.record(one) for one in report.in_order(faults)])
-        raise SystemExit(FAILED)
+        return FAILED
     said.warnings(faults)
-    answer = send(connection, wanted, files, origin_of(environment, checkout))
+    answer = send(connection, wanted, files, origin_of(said.environment, checkout))
     if answer.status_code == 422:
-        body = answer.json()
-        records = [one for one in body["_embedded"]["errors"] if "code" in one]
+        records = [one for one in answer.json()["_embedded"]["errors"] if "code" in one]
         if not records:
             raise connection.told(answer)
         said.invalid(records)
-        raise SystemExit(FAILED)
+        return FAILED
     if answer.status_code == 409:
         said.refused(message_of(answer))
-        raise SystemExit(REFUSED)
+        return REFUSED
     result: dict[str, Any] = answer.json()
     said.done(result)
-    raise SystemExit(CHANGES if exit_code and wanted.dry_run and result["changed"] else FINE)
+    return CHANGES if wanted.dry_run and result["changed"] else FINE
 
 
 def read_files(path: Path, root: Path | None) -> dict[str, str | Fault]:
