@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import directories
@@ -75,6 +76,7 @@ def ended(draft: Draft, event: e.JobEnded) -> None:
         outputs=event.outputs,
         reason=event.reason,
         exit_code=event.exit_code,
+        log_file=event.log_file,
     )
 
 
@@ -115,10 +117,13 @@ def conclude(
     outputs: Mapping[str, object] | None = None,
     reason: str | None = None,
     exit_code: int | None = None,
+    log_file: str | None = None,
 ) -> None:
     """End the current attempt, and the task run unless it is tried again."""
     node = draft.node(run)
     attempts = _closed(draft, run, state, reason)
+    if log_file is not None:
+        attempts = (*attempts[:-1], replace(attempts[-1], log_file=log_file))
     changes: dict[str, object] = {"attempts": attempts, "lost": run.lost}
     if outputs is not None:
         changes["outputs"] = outputs
@@ -168,7 +173,7 @@ def _tried_again(draft: Draft, run: TaskRun, retry: Retry, changes: Mapping[str,
         return False
     if retry.behavior is RetryBehavior.CREATE_NEW_EXECUTION:
         return _execution_again(draft, run, retry, changes)
-    attempts = _closed(draft, run, State.FAILED, None)
+    attempts = cast("tuple[Attempt, ...]", changes["attempts"])
     first = attempts[0].history[0][1]
     seed = f"{draft.head.id}/{run.key}/{run.attempt}"
     at = next_try(retry, tries=_tries(attempts), ended=draft.at, first=first, seed=seed)

@@ -60,6 +60,7 @@ class JobEnded:
     error: str | None = None
     reason: str | None = None
     exit_code: int | None = None
+    log_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,7 +98,9 @@ def resume(
 ) -> None:
     """Let one paused task run go on, or end it in `state`."""
     node = draft.node(run)
-    if state not in (None, State.RUNNING, State.SUCCESS):
+    if state is State.KILLING:
+        draft.end(run, State.KILLING, State.KILLED)
+    elif state not in (None, State.RUNNING, State.SUCCESS):
         draft.end(run, allowed(node.task, state))
     else:
         if outputs is not None and "onResume" in node.task.properties:
@@ -110,7 +112,8 @@ def resume(
         else:
             draft.end(run, State.RUNNING, State.SUCCESS)
     if draft.state is State.PAUSED and not draft.paused:
-        draft.set_state(State.RESTARTED, State.RUNNING)
+        # It is RUNNING as soon as the rules look at it again.
+        draft.set_state(State.RESTARTED)
         wake(draft)
 
 

@@ -10,7 +10,9 @@ from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
+from penstock_runner.executor.sizes import TOO_LARGE, too_large
 from penstock_runner.executor.store import LogRow, MetricRow
+from penstock_runner.flow.model import Level
 from penstock_runner.jobs.protocol import JobId, Report
 
 RUNNER_LOST = "runner-lost"
@@ -98,15 +100,20 @@ class ReportReader:
             return
         if exit_state is not None:
             yield e.ExitRequested(at=at, key=key, state=exit_state)
+        state, outputs, error = State(report.state), report.outputs, report.error
+        if too_large(outputs):
+            state, outputs, error = State.FAILED, None, TOO_LARGE
+            live.log(at, Level.ERROR, TOO_LARGE, key=key, attempt=report.attempt)
         yield e.JobEnded(
             at=at,
             key=key,
             attempt=report.attempt,
-            state=State(report.state),
-            outputs=report.outputs,
-            error=report.error,
+            state=state,
+            outputs=outputs,
+            error=error,
             reason=report.reason,
             exit_code=report.exit_code,
+            log_file=report.log_file,
         )
 
 

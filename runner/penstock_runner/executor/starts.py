@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from penstock_runner.engine import commands as c
@@ -146,7 +146,7 @@ class Starts:
             resolve=True,
             labels=labels,
             trigger=trigger,
-            schedule_date=request.get("scheduleDate"),  # type: ignore[arg-type]
+            schedule_date=_date(request.get("scheduleDate")),
             origin="subflow",
             id=child_id,
             correlation_id=parent.execution().labels.get(CORRELATION),
@@ -195,6 +195,16 @@ class Starts:
         elif reason == "Requested Flow is disabled.":
             reason = "Cannot execute a flow which is disabled"
         parent.log(at, Level.ERROR, reason, key=command.key, attempt=command.attempt)
+
+
+def _date(value: object) -> datetime | None:
+    if value in (None, ""):
+        return None
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise Refused(f"`scheduleDate` must be a date with a time, not {value!r}") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _is_system(key: str) -> bool:

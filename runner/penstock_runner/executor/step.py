@@ -27,6 +27,7 @@ from penstock_runner.executor.inline import (
 )
 from penstock_runner.executor.live import Live, masked
 from penstock_runner.executor.questions import Questions
+from penstock_runner.executor.sizes import TOO_LARGE, too_large
 from penstock_runner.executor.store import JobRow, KvWrite, MetricRow, TimerRow
 from penstock_runner.executor.values import Values
 from penstock_runner.expressions.environment import is_pure
@@ -39,7 +40,6 @@ from penstock_runner.tasks.registry import Registry, UnknownType
 
 INLINE_STEPS = 64
 INLINE_SECONDS = 0.010
-LARGEST_OUTPUTS = 1 << 20
 # The task that is a timer here; loading each class to ask would import its libraries into core.
 SLEEP = "io.kestra.plugin.core.flow.Sleep"
 SLEEP_PURPOSE = "sleep"
@@ -139,7 +139,11 @@ class Stepper:
         known = live.loaded.inline.get(task.id)
         if known is None:
             expressions = self.around.expressions
-            known = self.registry.is_inline(task.kind) and is_pure(task.properties, expressions)
+            known = (
+                self.registry.is_inline(task.kind)
+                and not task.log_to_file
+                and is_pure(task.properties, expressions)
+            )
             live.loaded.inline[task.id] = known
         return known
 
@@ -166,6 +170,8 @@ class Stepper:
                 state, outputs = result.state, result.outputs
             else:
                 outputs = result
+            if too_large(outputs):
+                state, outputs, error = State.FAILED, None, TOO_LARGE
         except NotInline:
             self._elsewhere(live, command, task)
             return

@@ -15,6 +15,7 @@ from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs.context import JobContext
+from penstock_runner.jobs.log_files import LogFile
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.parts import Outside, Parts
@@ -43,10 +44,11 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
     """Run the job and say how it ended; its workspace is gone afterwards."""
     masker = Masker(job.masks)
     least = job.task.get("logLevel")
+    kept = LogFile() if job.task.get("logToFile") else None
     log = LogBook(
         now=parts.now,
         masker=masker,
-        emit=outside.emit,
+        emit=outside.emit if kept is None else kept.emit,
         least=Level(least) if least else Level.TRACE,
     )
     outside.flush_regularly(log.flush)
@@ -72,6 +74,7 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
     finally:
         workspace.remove()
         log.flush()
+    log_file = None if kept is None else kept.store(parts.storage, job)
     return Report(
         execution_id=job.execution_id,
         key=job.key,
@@ -85,7 +88,8 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
         effects=effects,
         metrics=tuple(context.metrics),
         children=outcome.children,
-        last_line=log.last,
+        last_line=log.last if kept is None else 0,
+        log_file=log_file,
     )
 
 

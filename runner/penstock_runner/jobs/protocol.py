@@ -108,6 +108,7 @@ class Report:
     metrics: tuple[Metric, ...] = ()
     children: tuple[Mapping[str, Any], ...] = ()
     last_line: int = 0
+    log_file: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data for a frame."""
