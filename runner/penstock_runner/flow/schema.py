@@ -84,7 +84,7 @@ def flow_schema(catalogue: Listing) -> Schema:
     definitions: Schema = {"retry": _retry(), "input": _input(), "output": _output()}
     tasks = _types(catalogue, "task", COMMON_TASK, definitions)
     for name, flowable in FLOWABLES.items():
-        tasks[name] = _flowable(flowable)
+        tasks[name] = _flowable(flowable, tasks.get(name, {}))
     for name, known in ENGINE_TASKS.items():
         tasks.setdefault(name, _shape(known, COMMON_TASK))
     triggers = _types(catalogue, "trigger", COMMON_TRIGGER, definitions)
@@ -164,6 +164,7 @@ def _inlined(value: Any, inner: Schema) -> Any:
 def _retry() -> Schema:
     found = _of(model.Retry)
     found["properties"]["maxAttempt"] = {"type": "integer", "minimum": 1}
+    del found["title"]
     return found
 
 
@@ -225,12 +226,29 @@ def _from_model(info: TypeInfo, common: Iterable[str], definitions: Schema) -> S
         by_alias=True, ref_template=f"#/definitions/{info.name}.{{model}}"
     )
     for name, inner in schema.pop("$defs", {}).items():
-        definitions[f"{info.name}.{name}"] = _loose(inner)
-    return _loose(schema) | {
-        "properties": dict.fromkeys(sorted(common), True) | _loose(schema).get("properties", {}),
+        definitions[f"{info.name}.{name}"] = _loose(_untitled(inner))
+    loose = _loose(_untitled(schema))
+    # An editor shows the description where the type is named.
+    told = {"description": schema["description"]} if "description" in schema else True
+    return loose | {
+        "properties": dict.fromkeys(sorted(common), True)
+        | {"type": told}
+        | loose.get("properties", {}),
         # Plugin defaults may give what a file lacks, so nothing is required of the file.
         "required": [],
     }
+
+
+def _untitled(value: Any) -> Any:
+    """A schema without the titles and null defaults that models give every property."""
+    if isinstance(value, list):
+        return [_untitled(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    own = {k: v for k, v in value.items() if not (k == "title" and isinstance(v, str))}
+    if own.get("default", "") is None:
+        del own["default"]
+    return {key: _untitled(item) for key, item in own.items()}
 
 
 def _loose(schema: Schema) -> Schema:
@@ -247,8 +265,11 @@ def _shape(known: Shape, common: Iterable[str]) -> Schema:
     return {"properties": dict.fromkeys(names, True), "additionalProperties": False}
 
 
-def _flowable(flowable: Flowable) -> Schema:
+def _flowable(flowable: Flowable, described: Schema) -> Schema:
+    """A task that orders others; what a model says of its own properties is kept."""
+    own = described.get("properties", {})
     properties: Schema = dict.fromkeys(sorted(COMMON_TASK | flowable.own), True)
+    properties |= {name: own[name] for name in ("type", *flowable.own) if name in own}
     properties |= dict.fromkeys(flowable.lists, _TASKS)
     if flowable.single:
         properties[flowable.single] = {"$ref": "#/definitions/task"}
@@ -258,7 +279,8 @@ def _flowable(flowable: Flowable) -> Schema:
         node = {"task": {"$ref": "#/definitions/task"}, "dependsOn": {"type": "array"}}
         item = {"type": "object", "properties": node, "additionalProperties": False}
         properties["tasks"] = {"type": "array", "items": item}
-    return {"properties": properties, "additionalProperties": False}
+    about = {"description": described["description"]} if "description" in described else {}
+    return {**about, "properties": properties, "additionalProperties": False}
 
 
 def _typed(types: Schema, common: Schema, definitions: Schema) -> Schema:
