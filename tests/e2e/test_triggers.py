@@ -1,0 +1,141 @@
+"""Triggers of a live service: a webhook, what listens to it, a schedule and its backfill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from tests.cli.command import penstock
+from tests.live import Service, live_service, wait_for
+
+pytestmark = pytest.mark.e2e
+
+HOOK = """
+id: hook
+namespace: team.triggers
+tasks:
+  - {id: make, type: io.kestra.plugin.core.debug.Return, format: "{{ trigger.body.name }}"}
+outputs:
+  - {id: greeting, type: STRING, value: "hello {{ outputs.make.value }}"}
+triggers:
+  - id: hook
+    type: io.kestra.plugin.core.trigger.Webhook
+    key: secret-key
+    wait: true
+    returnOutputs: true
+    conditions:
+      - {type: io.kestra.plugin.core.condition.ExecutionNamespace, namespace: team, prefix: true}
+"""
+LISTENER = """
+id: listener
+namespace: team.triggers
+inputs:
+  - {id: heard, type: STRING}
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: "{{ inputs.heard }}"}
+triggers:
+  - id: after
+    type: io.kestra.plugin.core.trigger.Flow
+    inputs: {heard: "{{ trigger.outputs.greeting }}"}
+    preconditions:
+      id: hooked
+      flows: [{namespace: team.triggers, flowId: hook, states: [SUCCESS]}]
+"""
+DAILY = """
+id: daily
+namespace: team.triggers
+inputs:
+  - {id: full, type: BOOL, defaults: false}
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: "{{ trigger.date }}"}
+triggers:
+  - {id: daily, type: io.kestra.plugin.core.trigger.Schedule, cron: "0 6 * * *"}
+"""
+SECONDS = """
+id: ticking
+namespace: team.triggers
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: tick}
+triggers:
+  - {id: tick, type: io.kestra.plugin.core.trigger.Schedule, cron: "* * * * * *", withSeconds: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with live_service(tmp_path_factory.mktemp("live")) as running:
+        yield running
+
+
+def executions(service: Service, flow_id: str) -> list[dict[str, Any]]:
+    """The executions of a flow that have ended, oldest first."""
+    params = {"namespace": "team.triggers", "flowId": flow_id, "size": 100, "state": "SUCCESS"}
+    found = service.get("/api/v1/main/executions/search", params=params).json()
+    listed: list[dict[str, Any]] = found["results"]
+    return sorted(listed, key=lambda one: str(one["id"]))
+
+
+def some(service: Service, flow_id: str, count: int) -> list[dict[str, Any]]:
+    """The executions of a flow, once so many have ended."""
+    read = partial(executions, service, flow_id)
+    found: list[dict[str, Any]] = wait_for(read, lambda ended: len(ended) >= count)
+    return found
+
+
+def test_a_webhook_gives_back_outputs_and_wakes_those_who_listen(service: Service) -> None:
+    service.put_flow(LISTENER)
+    service.put_flow(HOOK)
+    path = "/api/v1/main/executions/webhook/team.triggers/hook/secret-key"
+    answer = service.post(path, json={"name": "Ada"})
+    assert (answer.status_code, answer.json()) == (200, {"greeting": "hello Ada"})
+    [heard] = some(service, "listener", 1)
+    assert heard["inputs"] == {"heard": "hello Ada"}
+    assert heard["trigger"]["variables"]["flowId"] == "hook"
+
+
+def test_a_backfill_runs_the_dates_that_are_past(service: Service) -> None:
+    service.put_flow(DAILY)
+    told = penstock(
+        "backfill", "team.triggers.daily", "daily", "--start", "2026-01-01", "--end",
+        "2026-01-03T06:00", "--labels", "why=late", "--inputs", "full=true",
+        PENSTOCK_SERVER=service.url,
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    assert "runs from 2026-01-01 00:00:00 to 2026-01-03 06:00:00" in told.err
+
+    found = some(service, "daily", 3)
+    assert [one["trigger"]["variables"]["date"][:10] for one in found] == [
+        "2026-01-01",
+        "2026-01-02",
+        "2026-01-03",
+    ]
+    assert [one["inputs"]["full"] for one in found] == [True] * 3
+    assert {"key": "why", "value": "late"} in found[0]["labels"]
+    state = service.get("/api/v1/main/triggers/team.triggers/daily").json()["results"][0]
+    assert "backfill" not in state
+
+
+def test_a_backfill_of_nothing_says_so(service: Service) -> None:
+    told = penstock(
+        "backfill", "team.triggers.daily", "nothing", "--start", "2026-01-01",
+        PENSTOCK_SERVER=service.url,
+    )  # fmt: skip
+    assert (told.code, "has no trigger nothing" in told.err) == (1, True)
+    wrong = penstock("backfill", "daily", "daily", "--start", "soon", PENSTOCK_SERVER=service.url)
+    assert wrong.code == 2
+
+
+def test_a_schedule_goes_on_over_a_crash_and_fires_each_date_once(service: Service) -> None:
+    service.put_flow(SECONDS)
+    some(service, "ticking", 2)
+    service.kill()
+    service.restart()
+    before = len(executions(service, "ticking"))
+    some(service, "ticking", before + 2)
+    path = "/api/v1/main/triggers"
+    name = {"namespace": "team.triggers", "flowId": "ticking", "triggerId": "tick"}
+    assert service.request("PUT", path, json={**name, "disabled": True}).status_code == 200
+    dates = [one["trigger"]["variables"]["date"] for one in executions(service, "ticking")]
+    assert len(set(dates)) == len(dates)
