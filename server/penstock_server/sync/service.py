@@ -97,7 +97,9 @@ class _Source:
 
 
 class UnknownSource(Exception):
-    """No source has this id."""
+    """No source has this id; for HTTP that is a 404."""
+
+    status = 404
 
     def __init__(self, source_id: str) -> None:
         super().__init__(f"there is no Git source {source_id!r}")
