@@ -96,7 +96,7 @@ def test_log_lines_arrive_while_one_looks(served: Served, page: Any) -> None:
     one = execution(run("hello", State.RUNNING, attempts=(attempt(1, 0, None),)))
     served.web.core.put(one)
     page.goto(f"{served.url}/executions/team/greet/{one.id}/logs")
-    page.wait_for_function("document.querySelector('#live').textContent === 'Live'")
+    page.wait_for_selector("#live:text-is('Live')")
     served.web.log(one.id, ("INFO", "first"), ("WARN", HOSTILE))
     tell(served)
     page.wait_for_selector("#L2")

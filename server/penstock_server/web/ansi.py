@@ -19,8 +19,8 @@ GREY = frozenset({"90", "37", "2"})
 
 def html(text: str, wanted: str = "") -> Markup:
     """A log message with its colours, and with what is searched for marked."""
-    if "\x1b" not in text and not wanted:
-        return escape(CONTROL.sub("", text))
+    if not wanted and "\x1b" not in text:
+        return escape(text if text.isprintable() else CONTROL.sub("", text))
     return Markup("").join(_piece(part, style, wanted) for part, style in pieces(text))
 
 

@@ -122,9 +122,18 @@ class Home:
 
 
 def sentence(
-    *, failing: int, late: int, total: int, failed: int, range_name: str, next_at: datetime | None
+    *,
+    failing: int,
+    late: int,
+    total: int,
+    failed: int,
+    range_name: str,
+    next_at: datetime | None,
+    alive: bool = True,
 ) -> str:
     """The answer to "is anything wrong?"."""
+    if not alive:
+        return "Nothing runs: no runner is alive."
     if failing or late:
         parts = []
         if failing:

@@ -10,11 +10,12 @@ from flask import Response, request
 
 from penstock_server.api.context import WebContext
 from penstock_server.api.routing import get
-from penstock_server.store.queries import TriggerRecord, briefs
+from penstock_server.store import queries
+from penstock_server.store.queries import ExecutionFilter, TriggerRecord, briefs
 from penstock_server.store.queries import home as asked
 from penstock_server.store.queries.briefs import CommitBrief, Name, Recent
 from penstock_server.store.queries.home import ErrorLine
-from penstock_server.web import ansi, home, pages, rows
+from penstock_server.web import ansi, home, pages, rows, states
 from penstock_server.web.execution import of_last_attempt
 from penstock_server.web.home import Attention, Home
 from penstock_server.web.pages import Pages
@@ -24,6 +25,7 @@ FAILED_WITHIN = timedelta(days=30)
 MOST_FLOWS = 20
 SHOWN = 10
 RECENT = 8
+ACTIVE = (*sorted(states.GOING), "PAUSED")
 LOOKED_BACK = 24
 
 
@@ -47,10 +49,12 @@ class HomeRoutes:
         """All that the page shows."""
         key = range_key if range_key in home.RANGES else "24h"
         with self._context.database.read() as connection:
-            return _values(connection, self._context.clock.now(), key)
+            return _values(
+                connection, self._context.clock.now(), key, alive=self._context.runner_alive()
+            )
 
 
-def _values(connection: Any, now: datetime, key: str) -> Home:
+def _values(connection: Any, now: datetime, key: str, *, alive: bool) -> Home:
     range_name, length, parts = home.RANGES[key]
     width = length / parts
     since = now - length
@@ -60,9 +64,9 @@ def _values(connection: Any, now: datetime, key: str) -> Home:
     counted = asked.buckets(connection, since, width)
     by_day = asked.buckets(connection, first_day, timedelta(days=1))
     suspects = asked.flows_that_failed(connection, now - FAILED_WITHIN, MOST_FLOWS)
-    going = briefs.unended(connection, 200)
+    counts = queries.state_counts(connection, ExecutionFilter(states=tuple(states.OPEN)))
+    shown = briefs.briefs(connection, ExecutionFilter(states=ACTIVE), SHOWN)
     latest = briefs.briefs(connection, briefs.EVERYTHING, RECENT)
-    shown = [one for one in going if one.execution.state.value not in {"CREATED", "QUEUED"}][:SHOWN]
     names = {(b.execution.namespace, b.execution.flow_id) for b in (*shown, *latest)}
     recents = briefs.recents(connection, {*names, *suspects}, LOOKED_BACK)
     tasks = asked.active_tasks(connection, [one.execution.id for one in shown])
@@ -71,9 +75,6 @@ def _values(connection: Any, now: datetime, key: str) -> Home:
     failed = {name: home.failing(recents[name]) for name in suspects}
     failed = {name: ones for name, ones in failed.items() if ones}
     attention = (*_failures(connection, failed), *(_late(one) for one in late))
-    counts: dict[str, int] = {}
-    for one in going:
-        counts[one.execution.state.value] = counts.get(one.execution.state.value, 0) + 1
     total = sum(one.count for one in counted)
     return Home(
         sentence=home.sentence(
@@ -83,13 +84,14 @@ def _values(connection: Any, now: datetime, key: str) -> Home:
             failed=sum(one.count for one in counted if one.state == "FAILED"),
             range_name=range_name,
             next_at=following[0].next_date if following else None,
+            alive=alive,
         ),
         doing=home.doing(counts),
         range=key,
         range_name=range_name,
         bucket_name={"6h": "15 min", "24h": "hour", "7d": "6 h", "30d": "day"}[key],
         total=total,
-        open_count=len(going),
+        open_count=sum(counts.get(state, 0) for state in ACTIVE),
         attention=attention,
         running=tuple(
             home.running(

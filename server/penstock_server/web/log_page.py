@@ -118,7 +118,7 @@ class LogPage:
             {
                 "group": group.id,
                 "shell": self._pages.part("parts/log_group.html", group=group, empty=True),
-                "lines": self._pages.part("parts/log_lines.html", lines=group.lines),
+                "lines": str(group.items),
             }
             for group in loglines.groups(execution, rows, now, all_open=True)
         ]

@@ -102,17 +102,6 @@ def place_of(connection: Connection, execution_id: str) -> Name | None:
     return None if row is None else (row.namespace, row.flow_id)
 
 
-def unended(connection: Connection, limit: int) -> list[Brief]:
-    """Executions that have not ended, the newest first."""
-    query = (
-        select(executions)
-        .where(executions.c.ended_at.is_(None))
-        .order_by(executions.c.id.desc())
-        .limit(limit)
-    )
-    return [_brief(row) for row in connection.execute(query)]
-
-
 _RECENT = (
     "SELECT * FROM (SELECT id, namespace, flow_id, state, created_at, ended_at, flow_revision"
     " FROM executions WHERE namespace = :n{0} AND flow_id = :f{0}"
