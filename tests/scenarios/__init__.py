@@ -1,0 +1,1 @@
+"""Whole flows through a live service: what the language promises, seen from outside."""
