@@ -2,6 +2,10 @@
 
 One connection a process, one reader thread; any thread may call. Nothing waits for ever: a call has
 a time-out, a follower's queue a limit, after which the follower is told to read the store again.
+
+Threads that call at the same moment do not wait for one another: each leaves its message, and the
+one that is sending takes all of them along. So whoever lets go of the lock must look again for what
+was left meanwhile: `_send`, or the reader before it sleeps.
 """
 
 from __future__ import annotations
@@ -11,17 +15,17 @@ import queue
 import selectors
 import socket
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections import deque
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from penstock_runner.jobs.frames import Channel, ChannelClosed
+from penstock_runner.jobs.frames import Channel, ChannelClosed, ChannelFull
 
 FOLLOWER_QUEUE = 2000
 RECONNECT_SECONDS = 0.05
+WENT_AWAY = "the service went away before it answered; look before you try again"
 
 
 class CoreRefused(Exception):
@@ -88,6 +92,31 @@ class Following:
         self._client.remove(self)
 
 
+class _Call:
+    """A call under way; its thread waits on a lock, which costs less than a `Future`."""
+
+    __slots__ = ("_error", "_lock", "_value")
+
+    def __init__(self) -> None:
+        self._value: Any = None
+        self._error: Exception | None = None
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def end(self, value: Any = None, error: Exception | None = None) -> None:
+        """The answer is there; called once, by whoever took the call from those that wait."""
+        self._value, self._error = value, error
+        self._lock.release()
+
+    def result(self, timeout: float) -> Any:
+        """The answer; raises what it failed with, or `TimeoutError`."""
+        if not self._lock.acquire(timeout=timeout):
+            raise TimeoutError
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
 class CoreClient:
     """The web process's side of the conversation with core."""
 
@@ -95,7 +124,8 @@ class CoreClient:
         self._path = path
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, Future[Any]] = {}
+        self._waiting: dict[int, _Call] = {}
+        self._outgoing: deque[dict[str, Any]] = deque()
         self._followers: dict[str, set[Following]] = {}
         self._channel: Channel | None = None
         self._closed = False
@@ -111,22 +141,17 @@ class CoreClient:
         Raises `CoreRefused`, `CoreBusy` or `CoreGone`.
         """
         number = next(self._numbers)
-        answer: Future[Any] = Future()
-        with self._lock:
-            if self._channel is None:
-                raise CoreGone("the service is starting; try again in a moment")
-            self._waiting[number] = answer
-            self._channel.send(
-                {"type": "call", "call": number, "operation": operation, "arguments": arguments}
-            )
-            self._flush()
+        answer = _Call()
+        if self._channel is None:
+            raise CoreGone("the service is starting; try again in a moment")
+        self._waiting[number] = answer
+        self._send({"type": "call", "call": number, "operation": operation, "arguments": arguments})
         try:
             return answer.result(timeout)
-        except FutureTimeout:
+        except TimeoutError:
             raise CoreGone(f"no answer to {operation} within {timeout:g} s") from None
         finally:
-            with self._lock:
-                self._waiting.pop(number, None)
+            self._waiting.pop(number, None)
 
     def follow(self, topic: str) -> Following:
         """Live messages about an execution id, or about all executions for `*`."""
@@ -143,35 +168,61 @@ class CoreClient:
         self._stop.set()
         self._poke()
         self._thread.join(timeout=2)
+        if not self._thread.is_alive():
+            self._wake.close()
+            self._woken.close()
 
     def add(self, following: Following) -> None:
         """Called by `Following` when it begins."""
         with self._lock:
             first = following.topic not in self._followers
             self._followers.setdefault(following.topic, set()).add(following)
-            if first and self._channel is not None:
-                self._channel.send({"type": "follow", "topic": following.topic})
-                self._flush()
+            if first:
+                self._outgoing.append({"type": "follow", "topic": following.topic})
+        self._send()
 
     def remove(self, following: Following) -> None:
         """Called by `Following` when it ends."""
         with self._lock:
             rest = self._followers.get(following.topic, set())
             rest.discard(following)
-            if rest or self._followers.pop(following.topic, None) is None:
-                return
-            if self._channel is not None:
-                self._channel.send({"type": "unfollow", "topic": following.topic})
-                self._flush()
+            if not rest and self._followers.pop(following.topic, None) is not None:
+                self._outgoing.append({"type": "unfollow", "topic": following.topic})
+        self._send()
 
-    def _flush(self) -> None:
-        if self._channel is None:
-            return
+    def _send(self, *messages: dict[str, Any]) -> None:
+        """Send messages, or leave them to the thread that is sending: it looks again when done."""
+        self._outgoing.extend(messages)
+        while self._outgoing and self._lock.acquire(blocking=False):
+            try:
+                if not self._flush():
+                    self._poke()
+            finally:
+                self._lock.release()
+
+    def _flush(self) -> bool:
+        """Send what waits, with the lock held; False when the reader must see to the rest."""
+        channel = self._channel
+        taken = []
+        while self._outgoing:
+            taken.append(self._outgoing.popleft())
+        if channel is None:
+            self._refuse(taken, CoreGone("the service is starting; try again in a moment"))
+            return True
+        channel.send(*taken)
         try:
-            if not self._channel.flush():
-                self._poke()
+            return channel.flush()
+        except ChannelFull:
+            self._refuse(taken, CoreBusy("too much waits to be sent; try again in a moment"))
+            return True
         except ChannelClosed:
-            self._poke()
+            return False
+
+    def _refuse(self, messages: Iterable[Mapping[str, Any]], error: Exception) -> None:
+        for message in messages:
+            call = self._waiting.pop(message.get("call", 0), None)
+            if call is not None:
+                call.end(error=error)
 
     def _poke(self) -> None:
         try:
@@ -201,6 +252,7 @@ class CoreClient:
             return None
         channel = Channel(connection)
         with self._lock:
+            self._flush()
             channel.send({"type": "hello", "web": True})
             for topic in self._followers:
                 channel.send({"type": "follow", "topic": topic})
@@ -212,12 +264,11 @@ class CoreClient:
         with selectors.DefaultSelector() as selector:
             selector.register(channel, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
+            wanted = selectors.EVENT_READ
             while not self._closed:
-                with self._lock:
-                    done = channel.flush()
-                selector.modify(
-                    channel, selectors.EVENT_READ | (0 if done else selectors.EVENT_WRITE)
-                )
+                before, wanted = wanted, _wanted(done=self._flush_all(channel))
+                if wanted != before:
+                    selector.modify(channel, wanted)
                 ready = selector.select(timeout=5)
                 for key, events in ready:
                     if key.fileobj is self._woken:
@@ -226,16 +277,21 @@ class CoreClient:
                         for message in channel.receive():
                             self._take(message)
 
+    def _flush_all(self, channel: Channel) -> bool:
+        """Send what the socket takes; True when nothing is left, neither then nor meanwhile."""
+        with self._lock:
+            self._flush()
+            done = channel.flush()
+        while self._outgoing:
+            with self._lock:
+                done = self._flush()
+        return done
+
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "answer":
-            with self._lock:
-                answer = self._waiting.get(message["call"])
-            if answer is None or answer.done():
-                return
-            if "error" in message:
-                answer.set_exception(_fault(message))
-            else:
-                answer.set_result(message.get("value"))
+            answer = self._waiting.pop(message["call"], None)
+            if answer is not None:
+                answer.end(message.get("value"), _fault(message) if "error" in message else None)
             return
         topic = message.get("topic", "")
         with self._lock:
@@ -247,15 +303,17 @@ class CoreClient:
         with self._lock:
             self._channel = None
             channel.close()
-            waiting, self._waiting = self._waiting, {}
             everyone = [f for group in self._followers.values() for f in group]
-        for answer in waiting.values():
-            if not answer.done():
-                answer.set_exception(
-                    CoreGone("the service went away before it answered; look before you try again")
-                )
+            while self._waiting:
+                _, answer = self._waiting.popitem()
+                answer.end(error=CoreGone(WENT_AWAY))
+        self._send()
         for following in everyone:
             following.put({"type": "lost"})
+
+
+def _wanted(*, done: bool) -> int:
+    return selectors.EVENT_READ | (0 if done else selectors.EVENT_WRITE)
 
 
 def _fault(message: Mapping[str, Any]) -> Exception:
