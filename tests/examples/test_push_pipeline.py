@@ -94,7 +94,6 @@ def log(service: Service, execution: dict[str, Any]) -> str:
     return "\n".join(str(line["message"]) for line in lines)
 
 
-@pytest.mark.xfail(strict=False, reason="the files of a checkout are gone before the first task")
 def test_a_push_is_tested_built_approved_and_deployed(service: Service, work: Path) -> None:
     version = push(work, "scripts/greet.sh", "# pushed")[:7]
 

@@ -245,7 +245,7 @@ class JobContext:
 
     def check_out(self) -> None:
         """Put the tree of the execution's commit into the working directory."""
-        made = check_out(self._job.git, self._parts.settings.home, self._folders.path)
+        made = check_out(self._job.git, self._parts.settings.home, self.workspace)
         self._folders.give(*made)
         commit = self._job.git.get("commit", "")
         self.log(Level.INFO, f"Checked out {commit[:7]} of {self._job.git.get('source')}")

@@ -21,8 +21,12 @@ HOOK = """#!{python}
 import hashlib, hmac, json, pathlib, sys, urllib.request
 
 here = pathlib.Path(__file__).resolve().parent.parent
-secret = (here / "penstock-secret").read_bytes().strip()
-url = (here / "penstock-url").read_text().strip()
+try:
+    secret = (here / "penstock-secret").read_bytes().strip()
+    url = (here / "penstock-url").read_text().strip()
+except OSError as error:
+    print("Penstock was not told (" + str(error) + "); it finds the push by polling")
+    sys.exit(0)
 for line in sys.stdin:
     before, after, ref = line.split()
     body = json.dumps({{"ref": ref, "before": before, "after": after}}).encode()
