@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock_runner.engine.state import Execution
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
@@ -33,7 +34,12 @@ class World:
     """A store, an executor over it, and a clock."""
 
     def __init__(
-        self, *sources: str, store: Store | None = None, secrets: dict[str, str] | None = None
+        self,
+        *sources: str,
+        store: Store | None = None,
+        secrets: dict[str, str] | None = None,
+        storage: Path | None = None,
+        cipher: Cipher | None = None,
     ) -> None:
         self.now = NOON
         self.sent: list[dict[str, Any]] = []
@@ -42,13 +48,15 @@ class World:
             for source in sources:
                 self.store.put_flow(stored(source))
         self._secrets = secrets or {}
+        self.storage = LocalStorage(storage or Path("unused-storage"))
+        self._cipher = cipher
         self.executor = self.make()
 
     def make(self) -> Executor:
         around = Surroundings(
             expressions=EXPRESSIONS,
             secrets=self._secrets,
-            storage=LocalStorage(Path("unused-storage")),
+            storage=self.storage,
         )
         return Executor(
             store=self.store,
@@ -57,6 +65,7 @@ class World:
             around=around,
             now=lambda: self.now,
             listener=Quiet(),
+            cipher=self._cipher,
         )
 
     def restart(self) -> None:

@@ -60,7 +60,11 @@ class Questions:
         if _subject(command) == LISTENERS:
             self._listen(live, command, at)
         else:
-            self._render(live, command, live.variables(command.key), at)
+            child = live.asked_children.get((RunKey(str(command.key)), command.purpose))
+            variables = (
+                live.variables(command.key) if child is None else batch_variables(live, child)
+            )
+            self._render(live, command, variables, at)
 
     def start_child(self, live: Live, command: c.StartSubflow, at: datetime) -> None:
         """Start a child execution; one for a batch gets inputs of its own first."""
