@@ -119,7 +119,7 @@ class Service:
             now = self.clock.now()
             override = flows.Override(disabled=disabled, by="ada", at=now)
             flows.set_override(tx.connection, "team", flow_id, override, now=now)
-            self.scheduler.changed()
+            self.scheduler.flow_switched("team", flow_id)
 
         self.executor.transact(writes=[write])
         self.settle()

@@ -10,14 +10,21 @@ from penstock_server.scheduler.schedules import ALL, LAST
 from penstock_server.store.triggers import TriggerState
 
 
+def may_be_late(state: TriggerState, now: datetime) -> bool:
+    """Whether a row can need recovery, seen without its flow: most do not."""
+    if state.backfill is not None or state.disabled:
+        return False
+    if state.next_date is None:
+        return state.body is None and state.last_date is not None
+    return state.next_date < now
+
+
 def recovered(firing: Firing, evaluation: Evaluation) -> TriggerState:
     """The row as it goes on after a stop of the service."""
     state = firing.state
-    if state.backfill is not None or state.disabled or firing.flow.disabled:
+    if not may_be_late(state, firing.now) or firing.flow.disabled or firing.trigger.disabled:
         return state
-    if state.next_date is None:
-        if state.body is not None or state.last_date is None or firing.trigger.disabled:
-            return state
+    if state.next_date is None and state.last_date is not None:
         # A date is known, but not the one after it.
         following = evaluation.following(replace(firing, date=state.last_date))
         if following is None:

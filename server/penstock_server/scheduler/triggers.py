@@ -9,6 +9,7 @@ search for what is due stays a look into an index, and it comes back with the fl
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ from penstock_server.scheduler.backfills import moved
 from penstock_server.scheduler.cron import BadCron
 from penstock_server.scheduler.evaluation import CannotEvaluate, Evaluation, Firing
 from penstock_server.scheduler.flow_triggers import FlowTriggers
-from penstock_server.scheduler.recovery import recovered
+from penstock_server.scheduler.recovery import may_be_late, recovered
 from penstock_server.scheduler.rendering import Load, Services, without_services
 from penstock_server.scheduler.rows import Name, digest_of, find, name_of, states_of
 from penstock_server.scheduler.schedules import ALL, KINDS, Plan, plan_of
@@ -40,7 +41,7 @@ _AT_ONCE = 200
 _SECOND = timedelta(seconds=1)
 _SHORTEST = timedelta(milliseconds=100)
 _LOOK_AGAIN = timedelta(seconds=5)
-_LOOK_AT_PARKED = timedelta(seconds=60)
+_PARKED_AT_ONCE = 20
 # A date that has only just come is not missed, whatever else happens in that moment.
 _NOT_YET_MISSED = timedelta(seconds=10)
 PARKED = "parked"
@@ -86,8 +87,8 @@ class Scheduler:
         self._recover = recover
         self._recovers: timedelta | None = timedelta(0)
         self._under_way: set[Name] = set()
-        self._parked: set[Name] = set()
-        self._parked_asked: datetime | None = None
+        self._parked: dict[tuple[str, str], set[Name]] = {}
+        self._maybe_on: deque[Name] = deque()
         self._stale = True
         self._next: datetime | None = None
         self._asked: datetime | None = None
@@ -103,7 +104,7 @@ class Scheduler:
             self._flow_triggers.tick(now)
         if self._recovers is not None and self._recover_missed(now):
             return now
-        self._look_at_parked(now)
+        self._look_at_parked()
         soon = now + _SECOND
         if not self._asks(now):
             return soon
@@ -117,8 +118,12 @@ class Scheduler:
         return soon if self._next is None else min(max(self._next, now + _SHORTEST), soon)
 
     def changed(self) -> None:
-        """Rows or flows were changed by somebody else: look at once."""
-        self._stale, self._parked_asked = True, None
+        """Rows were changed by somebody else: look at once."""
+        self._stale = True
+
+    def flow_switched(self, namespace: str, flow_id: str) -> None:
+        """A flow may be on that was off."""
+        self._maybe_on.extend(sorted(self._parked.get((namespace, flow_id), ())))
 
     def _asks(self, now: datetime) -> bool:
         """Whether the store may know of something due. Others change rows too, so now and then."""
@@ -173,6 +178,8 @@ class Scheduler:
                 triggers.remove(tx.connection, flow.namespace, flow.id, keep=kept)
         if changed:
             triggers.put(tx.connection, changed)
+        for flow in flows:
+            self.flow_switched(flow.namespace, flow.id)
         if self._flow_triggers is not None:
             self._flow_triggers.flows_saved(flows)
         self._saved()
@@ -317,22 +324,20 @@ class Scheduler:
         """A trigger that cannot fire now waits beside the others."""
         if state.next_date is None:
             return
-        self._parked.add(name_of(state))
+        self._parked.setdefault((state.namespace, state.flow_id), set()).add(name_of(state))
         body = {**(state.body or {}), PARKED: state.next_date.isoformat()}
         self._write(state, replace(state, next_date=None, body=body), None, _nothing)
 
-    def _look_at_parked(self, now: datetime) -> None:
-        """Let triggers go on whose flows have been switched on."""
-        if self._parked_asked is not None and now - self._parked_asked < _LOOK_AT_PARKED:
-            return
-        self._parked_asked = now
-        for name in sorted(self._parked):
+    def _look_at_parked(self) -> None:
+        """Let triggers go on whose flows have been switched on, some at a time."""
+        for _ in range(min(_PARKED_AT_ONCE, len(self._maybe_on))):
+            name = self._maybe_on.popleft()
             flow = self._flow(name[0], name[1])
             trigger = find(flow, name[2])
             if flow is None or trigger is None or flow.disabled or trigger.disabled:
                 continue
             if self._plan(flow, trigger) is not None:
-                self._parked.discard(name)
+                self._parked.get(name[:2], set()).discard(name)
                 self._starter.transact(writes=[partial(self._unpark, name)])
 
     def _unpark(self, name: Name, tx: Any) -> None:
@@ -358,18 +363,19 @@ class Scheduler:
                 states = triggers.list_states(connection)
             else:
                 states = triggers.late(connection, before)
-        if starts:
-            self._parked = {name_of(one) for one in states if PARKED in (one.body or {})}
-        moves: list[TriggerState] = []
+        moves: list[tuple[TriggerState, TriggerState]] = []
         for state in states:
-            firing = self.firing(state, now) if state.type in KINDS else None
-            if firing is not None:
-                after = recovered(firing, self.evaluation)
+            if PARKED in (state.body or {}):
+                self._parked.setdefault((state.namespace, state.flow_id), set()).add(name_of(state))
+                self._maybe_on.append(name_of(state))
+            elif state.type in KINDS and may_be_late(state, now):
+                firing = self.firing(state, now)
+                after = recovered(firing, self.evaluation) if firing is not None else state
                 if after != state:
-                    moves.append(replace(after, updated_at=now))
+                    moves.append((state, replace(after, updated_at=now)))
         if not moves:
             return False
-        self._starter.transact(writes=[lambda tx: triggers.put(tx.connection, moves)])
+        self._starter.transact(writes=[partial(_move, moves)])
         self._stale = True
         return True
 
@@ -399,6 +405,14 @@ class Scheduler:
             return self._flows(namespace, flow_id)
         except Refused:
             return None
+
+
+def _move(moves: Sequence[tuple[TriggerState, TriggerState]], tx: Any) -> None:
+    """Write rows that are still what they were when it was decided."""
+    kept = [
+        after for before, after in moves if triggers.get(tx.connection, *name_of(before)) == before
+    ]
+    triggers.put(tx.connection, kept)
 
 
 def _nothing(_outcome: Outcome) -> None:

@@ -118,7 +118,7 @@ def disable(room: Room, a: Arguments, answer: Answer) -> None:
         override = stored_flows.Override(disabled=bool(a["disabled"]), by=a.get("by"), at=now)
         if not stored_flows.set_override(tx.connection, namespace, flow_id, override, now=now):
             raise Refused("Not Found", status=404)
-        room.scheduler.changed()
+        room.scheduler.flow_switched(namespace, flow_id)
 
     room.write(answer, [write], changed_flows=[(namespace, flow_id)])
 
