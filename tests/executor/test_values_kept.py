@@ -26,7 +26,9 @@ id: large
 namespace: team
 inputs: [{id: text, type: STRING}]
 tasks:
-  - {id: make, type: io.kestra.plugin.core.debug.Return, format: "{{ inputs.text }}{{ inputs.text }}"}
+  - id: make
+    type: io.kestra.plugin.core.debug.Return
+    format: "{{ inputs.text }}{{ inputs.text }}"
 """
 LONG = """
 id: long

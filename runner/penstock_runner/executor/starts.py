@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import Execution, State, TriggerOrigin
+from penstock_runner.engine.truth import truthy
 from penstock_runner.executor.children import WANTED
 from penstock_runner.executor.flows import Flows, LoadedFlow
 from penstock_runner.executor.inline import InlineServices, Surroundings
@@ -16,9 +17,11 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
 from penstock_runner.executor.values import Values
 from penstock_runner.flow.inputs import resolve
+from penstock_runner.flow.labels import CORRELATION_ID, is_system, text_of
 from penstock_runner.flow.model import Level
 
-CORRELATION = "system.correlationId"
+CORRELATION = CORRELATION_ID
+COMMIT = "system.gitCommit"
 DEEPEST_SUBFLOWS = 50
 
 
@@ -103,13 +106,13 @@ class Starts:
         return resolved.values
 
     def _labels(self, loaded: LoadedFlow, start: Start, execution_id: str) -> dict[str, str]:
-        labels = {k: v for k, v in loaded.flow.labels.items() if not k.startswith("system.")}
+        labels = {k: v for k, v in loaded.flow.labels.items() if not is_system(k)}
         labels.update(start.labels)
         if start.correlate:
             labels.setdefault(CORRELATION, start.correlation_id or execution_id)
         commit = (loaded.stored.git or {}).get("commit")
         if commit:
-            labels["system.gitCommit"] = str(commit)
+            labels[COMMIT] = str(commit)
         return labels
 
     def of_subflow(self, parent: Live, command: c.StartSubflow, child_id: str) -> Start:
@@ -123,9 +126,10 @@ class Starts:
                 f"{request.get('flowId')} start itself?"
             )
         labels = _map(request.get("labels"))
-        if request.get("inheritLabels"):
-            own = {k: v for k, v in parent.execution().labels.items() if not _is_system(k)}
-            labels = {**own, **labels}
+        theirs = parent.execution().labels
+        inherits = truthy(request.get("inheritLabels"))
+        passed = {k: v for k, v in theirs.items() if (inherits or is_system(k)) and k != COMMIT}
+        labels = {**passed, **labels}
         task = parent.task(command.key)
         trigger = TriggerOrigin(
             id=task.id,
@@ -207,13 +211,9 @@ def _date(value: object) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def _is_system(key: str) -> bool:
-    return key.startswith("system.")
-
-
 def _map(value: object) -> dict[str, str]:
     if isinstance(value, Mapping):
-        return {str(k): str(v) for k, v in value.items()}
+        return {str(k): text_of(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return {str(item["key"]): str(item["value"]) for item in value}
+        return {str(item["key"]): text_of(item["value"]) for item in value}
     return {}

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State
-from penstock_runner.executor.children import wanted_outputs
+from penstock_runner.executor.children import WANTED, wanted_outputs
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.inline import (
     InlineContext,
@@ -116,6 +116,9 @@ class Stepper:
                 self._end(live, at)
 
     def _end(self, live: Live, at: datetime) -> None:
+        if WANTED not in live.base.facts:
+            self.neighbours.ended(live, live.execution().outputs, None)
+            return
         services = InlineServices(self.around, self.values, live.base.namespace, at)
         variables = live.variables(None)
         render = InlineRender(self.around.expressions, variables, services)
