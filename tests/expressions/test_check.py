@@ -63,6 +63,8 @@ def test_what_can_never_be_rendered_is_an_error(message: str, code: str, part: s
         ('"{{ variables.x | upper }}"', "UNKNOWN_VARIABLE", "did you mean 'vars'?"),
         ('"{{ secrets.TOKEN }}"', "UNKNOWN_VARIABLE", "secret('NAME')"),
         ("\"{{ credential('x') }}\"", "UNKNOWN_FUNCTION", "secret('NAME')"),
+        ('"{{ boundedRange(1, 2) }}"', "UNKNOWN_FUNCTION", "range(start, end)"),
+        ('"{{ inputs.a | condenseString }}"', "UNKNOWN_FUNCTION", "regexReplace"),
         ("\"docker ps --format '{{.Names}}'\"", "EXPRESSION_SYNTAX", "{% raw %}"),
         ('"echo ${#list[@]}"', "EXPRESSION_SYNTAX", "{% raw %}"),
     ],

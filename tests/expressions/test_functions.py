@@ -196,3 +196,24 @@ def test_current_each_output_follows_the_loops() -> None:
     assert value("currentEachOutput(outputs.t).v", **context) == 1
     assert value("currentEachOutput(outputs.t) ?? 'none'", outputs=outputs, taskrun={}) == "none"
     assert EXPRESSIONS.compile("{{ currentEachOutput(outputs.t).v }}").pure
+
+
+def test_public_holidays_are_those_of_a_country_and_its_parts() -> None:
+    pytest.importorskip("holidays")
+    assert value("isPublicHoliday('2024-07-14', 'FR')") is True
+    assert value("isPublicHoliday('2024-07-15', 'fr')") is False
+    assert value("isPublicHoliday('2024-01-06', 'DE', subDivision='BY')") is True
+    assert "No holidays are known" in failure("{{ isPublicHoliday('2024-01-06', 'QQ') }}")
+
+
+@pytest.mark.parametrize(
+    ("source", "way_out"),
+    [
+        ("{{ boundedRange(1, 2) }}", "Write range(start, end)."),
+        ("{{ 'a' | condenseString }}", "Write regexReplace"),
+        ("{{ currentOutput(1) }}", "Write currentEachOutput"),
+        ("{{ secrets('A') }}", "Write secret('NAME')."),
+    ],
+)
+def test_what_only_others_have_names_the_way_out(source: str, way_out: str) -> None:
+    assert way_out in failure(source)

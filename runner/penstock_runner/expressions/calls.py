@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock_runner.expressions.access import call
 from penstock_runner.expressions.callee import Callee, places
+from penstock_runner.expressions.elsewhere import INSTEAD, MEANT
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.functions.table import functions
 from penstock_runner.expressions.scope import Frame
@@ -73,10 +74,13 @@ def failing(message: str, offset: int) -> Evaluate:
 
 def missing(what: str, name: str, known: Iterable[str], offset: int) -> Evaluate:
     """The call of a filter, test or function that does not exist."""
-    return failing(f"{what} [{name}] does not exist.{_near(name, known)}", offset)
+    return failing(f"{what} [{name}] does not exist.{_meant(name, known)}", offset)
 
 
-def _near(name: str, known: Iterable[str]) -> str:
+def _meant(name: str, known: Iterable[str]) -> str:
+    instead = INSTEAD.get(name) or MEANT.get(name)
+    if instead is not None:
+        return f" {instead[0].upper()}{instead[1:]}."
     from difflib import get_close_matches
 
     near = get_close_matches(name[:40], known, n=1, cutoff=0.75)
@@ -91,7 +95,7 @@ def macro_call(
     def evaluate(frame: Frame) -> object:
         macro = frame.macros.get(name)
         if macro is None:
-            hint = _near(name, functions())
+            hint = _meant(name, functions())
             raise ExpressionFailed(f"Function or Macro [{name}] does not exist.{hint}", offset)
         positional = [arg(frame) for arg in args]
         try:

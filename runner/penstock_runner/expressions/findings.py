@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from penstock_runner.expressions.elsewhere import INSTEAD, MEANT
 from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax
 from penstock_runner.expressions.raw import take_raw
 from penstock_runner.expressions.scope import RENAMED
@@ -37,12 +38,6 @@ _NOT_ROOTS = frozenset(
 )
 _HYPHENATED = re.compile(r"\w+(?:-\w+)+")
 _FOREIGN = re.compile(r"\{\{-?\s*[.$#>/&^!]|\{#|\{%-?\s*(?:include|extends|import|load|with)\b")
-_ELSEWHERE = {
-    "assets": "assets are not part of this installation",
-    "credential": "use secret('NAME')",
-    "appLink": "apps are not part of this installation",
-}
-_OTHER_WAYS = {"secrets": "write secret('NAME')", "kv": "write kv('KEY')"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +96,7 @@ def _plain(source: str) -> Findings | None:
 def _wrong_root(name: str, offset: int) -> Finding | None:
     """The doubt about a variable that no flow has, but that many write."""
     right = RENAMED.get(name)
-    hint = f"did you mean '{right}'?" if right else _OTHER_WAYS.get(name)
+    hint = f"did you mean '{right}'?" if right else MEANT.get(name)
     if hint is None:
         return None
     message = f"there is no variable '{name}'"
@@ -196,14 +191,14 @@ def _called(
 
 def _unknown(what: str, name: str, known: Iterable[str], offset: int) -> Finding:
     code = "UNKNOWN_FUNCTION"
-    elsewhere = _ELSEWHERE.get(name) if what == "function" else None
-    if elsewhere is not None:
-        message = f"the function '{name}' is not available here: it fails when it is reached"
-        return Finding(code=code, message=message, offset=offset, hint=elsewhere, doubt=True)
+    instead = INSTEAD.get(name)
+    if instead is not None:
+        message = f"the {what} '{name}' is not available here: it fails when it is reached"
+        return Finding(code=code, message=message, offset=offset, hint=instead, doubt=True)
     message = f"there is no {what} '{name}'"
     hint = did_you_mean(name[:40], known)
     if what == "function" and hint is None:
-        hint = _OTHER_WAYS.get(name)
+        hint = MEANT.get(name)
     return Finding(code=code, message=message, offset=offset, hint=hint)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from penstock_runner.expressions.callee import Table, offer
 from penstock_runner.expressions.dates import names
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.filters.dates import placed
 from penstock_runner.expressions.scope import Frame
+from penstock_runner.expressions.text import printed
 
 CALENDAR: Table = {}
 
@@ -30,6 +33,34 @@ def is_between(frame: Frame, date: object, after: object, before: object) -> boo
     """Whether a date is after one and before another."""
     moment = placed(frame, date, None, None)
     return placed(frame, after, None, None) < moment < placed(frame, before, None, None)
+
+
+@offer(
+    CALENDAR,
+    "isPublicHoliday",
+    "date",
+    "country",
+    "subDivision",
+    required=2,
+    pure=False,
+    in_frame=True,
+)
+def is_public_holiday(frame: Frame, date: object, country: object, division: object) -> bool:
+    """Whether a date is a public holiday of a country, and of one of its parts if that is given."""
+    try:
+        holidays = importlib.import_module("holidays")
+    except ImportError:
+        raise ExpressionFailed(
+            "isPublicHoliday needs the package holidays: pip install holidays"
+        ) from None
+    day = placed(frame, date, None, None).date()
+    code = printed(country).upper()
+    part = None if division is None else printed(division)
+    try:
+        known = holidays.country_holidays(code, subdiv=part, years=day.year)
+    except NotImplementedError as error:
+        raise ExpressionFailed(f"No holidays are known for {code}: {error}") from None
+    return day in known
 
 
 def _about(name: str, answer: Callable[[datetime], object]) -> None:
