@@ -412,10 +412,12 @@ def test_an_execution_streams_its_fragments_until_it_ends(web: Web) -> None:
     answer = web.client.get(f"{place(one)}/live", buffered=False)
     stream = _events(answer)
     assert '"head"' in next(stream)
-    web.core.move(web.core.get(one.id), State.SUCCESS)
+    web.core.move(web.core.get(one.id), State.FAILED)
+    web.log(one.id, ("ERROR", "no space left"))
     web.core.followings[0].put({"type": "execution"})
     swapped = next(stream)
-    assert "Success" in swapped
+    assert "Failed" in swapped
+    assert "no space left" in swapped
     assert next(stream).startswith("event: end")
     answer.close()
     assert web.core.followings == []

@@ -144,6 +144,11 @@ def test_a_strip_is_scaled_so_that_the_tick_is_usual() -> None:
     assert strips.strip(history, NOON, usual=5).cut
 
 
+def test_what_was_killed_has_the_colour_of_its_end() -> None:
+    history = steps(State.CREATED, State.RUNNING, State.KILLING, State.KILLED)
+    assert [part.state for part in spans.phases(history, NOON)] == ["CREATED", "KILLED", "KILLED"]
+
+
 def test_sparks_end_at_the_right_with_the_newest() -> None:
     ones = [recent("FAILED", 2), recent("SUCCESS", 1, seconds=5)]
     found = strips.sparks(ones, NOON)

@@ -67,6 +67,8 @@ class LivePages:
             values["resume"] = self._executions.resume_fields(shown)
             parts = {
                 "head": self._pages.part("parts/execution_head.html", **values),
+                "why-box": self._pages.part("parts/why.html", **values),
+                "n-logs": self._pages.part("parts/line_count.html", **values),
                 "gantt": self._pages.part("parts/gantt.html", **values),
             }
             return parts, not shown.head.open

@@ -40,10 +40,13 @@ def elapsed(history: History, now: datetime) -> float:
 def phases(history: History, now: datetime) -> tuple[Span, ...]:
     """What an execution did one after the other; the last of its work has the colour of its end."""
     spans: list[Span] = []
+    ended = history[-1][0]
     for (state, start), (following, end) in pairwise(history):
         shown = state
-        if following.terminal and state in BEGUN:
+        if state in BEGUN and following.terminal:
             shown = following
+        elif state is State.RUNNING and following is State.KILLING and ended.terminal:
+            shown = ended
         spans.append(Span(state=shown.value, start=start, end=end))
     last, since = history[-1]
     if not last.terminal:

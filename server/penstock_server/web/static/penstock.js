@@ -146,6 +146,7 @@ function edge() {
     line.setAttribute('x1', `${at}%`);
     line.setAttribute('x2', `${at}%`);
   }
+  for (const label of $$('[data-at-edge]', rows)) label.setAttribute('x', `${at}%`);
   for (const bar of $$('[data-edge]', rows)) {
     bar.setAttribute('width', `${Math.max(at - bar.dataset.edge, 0.3)}%`);
   }
