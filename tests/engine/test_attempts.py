@@ -134,3 +134,16 @@ def test_a_random_delay_is_the_same_whenever_it_is_computed() -> None:
     )
     assert first == second
     assert NOON + timedelta(seconds=1) <= first[0].at < NOON + timedelta(seconds=9)
+
+
+def test_the_file_of_a_log_is_noted_on_its_attempt() -> None:
+    world = World(flow(job("a", retry=constant(max_attempts=2))), silent={"a"}).start()
+    failed = e.JobEnded(
+        at=NOON, key=RunKey("a"), attempt=1, state=State.FAILED, log_file="kestra:///1.log"
+    )
+    world.tell(failed).run()
+    world.tell(e.JobEnded(at=NOON, key=RunKey("a"), attempt=2, state=State.SUCCESS))
+    assert [one.log_file for one in world.fold.run(RunKey("a")).attempts] == [
+        "kestra:///1.log",
+        None,
+    ]

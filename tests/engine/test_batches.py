@@ -6,6 +6,7 @@ from tests.engine.story import NOON, World, flow, group, job
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
+from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import RunKey, State
 from penstock_runner.flow.model import Task
 
@@ -83,3 +84,24 @@ def test_a_kill_ends_all_children() -> None:
     assert world.asked(c.KillSubflow) == [c.KillSubflow(key=ITEMS, execution_id="")]
     world.tell(ended(0, State.KILLED)).tell(ended(1, State.KILLED))
     assert world.ends() == [State.KILLED]
+
+
+def test_children_that_do_not_exist_when_the_service_starts_again_are_asked_for_again() -> None:
+    world = world_of("u0", "u1").tell(begun(0))
+    stored = Fold(world.plan, world.fold.execution())
+    [again] = [command for command in stored.pending() if isinstance(command, c.StartSubflow)]
+    assert (again.index, again.request["iteration"]) == (1, 2)
+    assert again.request["flowId"] == "child"
+
+
+def test_the_place_of_the_children_s_outputs_is_shown() -> None:
+    world = world_of("u0", subflowOutputsBaseUri="kestra:///here")
+    assert (world.fold.run(ITEMS).outputs or {})["subflowOutputsBaseUri"] == "kestra:///here"
+
+
+def test_a_task_id_that_holds_the_name_of_a_part_is_no_trouble() -> None:
+    made = flow(
+        group("my_items", "ForEachItem", properties={"items": "u", "flowId": "f"}),
+    )
+    asked = World(made, silent={"my_items_merge"}).start().run().asked(c.Evaluate)
+    assert [command.key for command in asked] == ["my_items_items"]

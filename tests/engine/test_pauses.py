@@ -115,3 +115,18 @@ def test_a_kill_of_a_paused_execution_ends_it() -> None:
     world = World(flow(pause(), job("b"))).start().tell(e.KillRequested(at=NOON))
     assert world.history() == "CREATED RUNNING PAUSED KILLING KILLED"
     assert world.states() == {"wait": "KILLED"}
+
+
+def test_a_resume_that_kills_ends_the_pause_and_the_execution() -> None:
+    world = World(flow(pause(), job("b"))).start()
+    world.tell(e.Resumed(at=NOON, state=State.KILLING)).run()
+    assert world.states() == {"wait": "KILLED"}
+    assert world.ends() == [State.KILLED]
+
+
+def test_a_resumed_execution_is_restarted_until_the_rules_look_at_it() -> None:
+    world = World(flow(pause(), job("b"))).start()
+    world.fold.apply(e.Resumed(at=NOON))
+    assert world.state is State.RESTARTED
+    world.fold.settle()
+    assert world.state is State.RUNNING
