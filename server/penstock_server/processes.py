@@ -42,6 +42,8 @@ class Child:
     falls: int = 0
     start_at: float = 0.0
     stop_seconds: float = STOP_SECONDS
+    # What the kernel sends it when the parent dies. One with nothing to finish makes room at once.
+    orphaned: signal.Signals = signal.SIGTERM
     ended: bool = field(default=False)
 
 
@@ -101,7 +103,7 @@ class Processes:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            prctl(PR_SET_PDEATHSIG, child.orphaned)
             prctl(PR_SET_NAME, f"penstock-{child.name}"[:15].encode())
             prctl(PR_SET_DUMPABLE, 0)
             if os.getppid() != self._parent:

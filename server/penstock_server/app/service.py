@@ -79,6 +79,7 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
                 name=f"web{n}",
                 main=lambda: _run_web(told, clock, registry, listening, changes),
                 stop_seconds=5,
+                orphaned=signal.SIGKILL,
             )
             for n in range(settings.web)
         ),
