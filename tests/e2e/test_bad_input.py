@@ -26,6 +26,17 @@ namespace: team
 inputs: [{id: count, type: INT}]
 tasks: [{id: say, type: io.kestra.plugin.core.log.Log, message: "{{ inputs.count }}"}]
 """
+WAITING = """
+id: waiting
+namespace: team
+inputs: [{id: go, type: STRING}]
+tasks:
+  - id: work
+    type: io.kestra.plugin.scripts.shell.Commands
+    taskRunner: {type: io.kestra.plugin.core.runner.Process}
+    commands: ["while ! test -e {{ inputs.go }}; do sleep 0.05; done", echo worked]
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: said}
+"""
 SIGNED = """
 id: signed
 namespace: team
@@ -227,7 +238,13 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 def test_a_full_disk_is_said_and_what_waits_goes_on_when_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 24) as disk, live_service(disk.parent / "disk") as service:
         service.put_flow(GOOD)
+        service.put_flow(WAITING)
         before = service.ended(service.start_flow("team", "good", count="1"))
+        go = tmp_path / "go"
+        running = service.start_flow("team", "waiting", go=str(go))
+        wait_for(
+            lambda: service.execution(running)["state"]["current"], lambda now: now == "RUNNING"
+        )
         filler = disk / "filler"
         with filler.open("wb", buffering=0) as file:
             try:
@@ -246,11 +263,17 @@ def test_a_full_disk_is_said_and_what_waits_goes_on_when_there_is_room(tmp_path:
         assert "the disk is full" in answer.text
         assert "Traceback" not in answer.text
         assert service.execution(before["id"])["state"]["current"] == "SUCCESS"
+        go.touch()
+        told = service.said().count("the disk is full")
+        wait_for(lambda: service.said().count("the disk is full"), lambda now: now > told)
         filler.unlink()
         execution_id = wait_for(
             lambda: service.post("/api/v1/main/executions/team/good", files={"count": (None, "3")}),
             lambda answer: answer.status_code == 200,
         ).json()["id"]
-        assert service.ended(execution_id)["state"]["current"] == "SUCCESS"
+        for one in (execution_id, running):
+            assert service.ended(one)["state"]["current"] == "SUCCESS"
+        lines = service.get(f"/api/v1/main/logs/{running}").json()
+        assert [line["message"] for line in lines] == ["worked", "said"]
         print(service.said()[-3000:])
         assert "Traceback" not in service.said()
