@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.e2e.gitting import clone, needs_git
 from tests.live import live_service, wait_for
@@ -58,4 +59,31 @@ def test_a_pushed_flow_outlives_a_crash_of_the_service(
         assert len([line for line in said if "started again" in line]) == 1
         assert service.get(path).json()["revision"] == 1
         assert not (service.home / "penstock.db").exists()
+        assert "Traceback" not in service.said()
+
+
+def test_a_service_goes_on_when_the_database_has_ended_its_connections(
+    tmp_path: Path, postgres: Cluster, postgres_database: str
+) -> None:
+    url = f"postgresql://{postgres.user}@{postgres.host}:{postgres.port}/{postgres_database}"
+    with live_service(tmp_path, environment={"PENSTOCK_DATABASE_URL": url}) as service:
+        service.put_flow(FLOW)
+        execution_id = service.start_flow("team", "story", folder=str(tmp_path))
+        wait_for((tmp_path / "marks").exists, bool)
+        with psycopg.connect(postgres.conninfo(), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [postgres_database],
+            )
+        (tmp_path / "go").touch()
+
+        def state() -> str:
+            answer = service.get(f"/api/v1/main/executions/{execution_id}")
+            return answer.json()["state"]["current"] if answer.status_code == 200 else answer.text
+
+        wait_for(state, lambda found: found == "SUCCESS")
+        lines = service.get(f"/api/v1/main/logs/{execution_id}").json()
+        said = [line["message"] for line in lines]
+        assert said.count("worked") == said.count("kept") == 1
+        print(service.said())
         assert "Traceback" not in service.said()
