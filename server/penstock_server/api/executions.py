@@ -144,7 +144,7 @@ def found(context: WebContext, execution_id: str) -> Any:
 
 def started(context: WebContext, execution: Json) -> Response:
     """The answer to a start: the execution, and where people see it."""
-    url = (context.settings.url or request.host_url).rstrip("/")
+    url = (context.settings.url or f"{request.scheme}://{request.host}").rstrip("/")
     place = f"{execution['namespace']}/{execution['flowId']}/{execution['id']}"
     return json_answer({**execution, "url": f"{url}/executions/{place}"})
 

@@ -31,6 +31,7 @@ class Metrics:
             ["method", "route"],
             registry=self.registry,
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._answers = Counter(
             "penstock_http_responses",
             "Answers by route and status",
@@ -58,10 +59,22 @@ class Metrics:
             route = request.url_rule.rule if request.url_rule is not None else "none"
             route = route.replace("/api/v1/main/", "/api/v1/")
             method = request.method if request.url_rule is not None else "none"
-            self._answers.labels(method, route, str(answer.status_code)).inc()
+            count, seconds = self._measures(method, route, answer.status_code)
+            count.inc()
             if "began" in g:
-                self._seconds.labels(method, route).observe(self._monotonic() - g.began)
+                seconds.observe(self._monotonic() - g.began)
             return answer
+
+    def _measures(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        """The two measures of such an answer; looking them up costs more than counting."""
+        known = self._known.get((method, route, status))
+        if known is None:
+            known = (
+                self._answers.labels(method, route, str(status)),
+                self._seconds.labels(method, route),
+            )
+            self._known[(method, route, status)] = known
+        return known
 
 
 class HealthRoutes:
