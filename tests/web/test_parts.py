@@ -74,6 +74,8 @@ def test_moments_are_distances_up_to_a_day_then_dates() -> None:
         ({"failing": 2, "late": 1}, "Two flows are failing, one is late."),
         ({"failing": 0, "late": 2}, "Two flows are late."),
         ({"failing": 1}, "One flow is failing."),
+        ({"late": 1, "degraded": 2}, "One flow is late, two Git sources are degraded."),
+        ({"alive": False, "failing": 1}, "Nothing runs: no runner is alive."),
         ({"total": 412}, "All well. 412 executions in 24 h, none failed."),
         (
             {"total": 5, "failed": 2},

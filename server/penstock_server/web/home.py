@@ -130,19 +130,18 @@ def sentence(
     range_name: str,
     next_at: datetime | None,
     alive: bool = True,
+    degraded: int = 0,
 ) -> str:
     """The answer to "is anything wrong?"."""
     if not alive:
         return "Nothing runs: no runner is alive."
-    if failing or late:
-        parts = []
-        if failing:
-            parts.append(f"{formats.spelled(failing)} {_are('flow', failing)} failing")
-        if late:
-            word = formats.spelled(late).lower() if failing else formats.spelled(late)
-            noun = "is" if late == 1 else "are"
-            parts.append(f"{word} {noun} late" if failing else f"{word} {_are('flow', late)} late")
-        return ", ".join(parts) + "."
+    wrong = [
+        (failing, "flow", "failing"),
+        (late, "flow", "late"),
+        (degraded, "Git source", "degraded"),
+    ]
+    if said := _joined([one for one in wrong if one[0]]):
+        return said
     if total == 0:
         due = f" The first schedule is due at {next_at:%H:%M}." if next_at is not None else ""
         return f"Nothing has run in the last {range_name}.{due}"
@@ -150,8 +149,17 @@ def sentence(
     return f"All well. {formats.some(total, 'execution')} in {range_name}, {told}."
 
 
-def _are(noun: str, number: int) -> str:
-    return f"{noun} is" if number == 1 else f"{noun}s are"
+def _joined(wrong: Sequence[tuple[int, str, str]]) -> str:
+    """What is wrong as one sentence; a noun that was just named is not named again."""
+    parts: list[str] = []
+    before = ""
+    for number, noun, how in wrong:
+        word = formats.spelled(number)
+        named = "" if noun == before else f" {noun}{'' if number == 1 else 's'}"
+        verb = "is" if number == 1 else "are"
+        parts.append(f"{word.lower() if parts else word}{named} {verb} {how}")
+        before = noun
+    return ", ".join(parts) + "." if parts else ""
 
 
 def doing(counts: Mapping[str, int]) -> str:

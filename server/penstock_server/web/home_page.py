@@ -17,7 +17,7 @@ from penstock_server.store.queries.briefs import CommitBrief, Name, Recent
 from penstock_server.store.queries.home import ErrorLine
 from penstock_server.web import ansi, home, pages, rows, states
 from penstock_server.web.execution import of_last_attempt
-from penstock_server.web.home import Attention, Home
+from penstock_server.web.home import Attention, Home, SourceLine
 from penstock_server.web.pages import Pages
 
 LATE_AFTER = timedelta(seconds=60)
@@ -74,7 +74,13 @@ def _values(connection: Any, now: datetime, key: str, *, alive: bool) -> Home:
     following = asked.next_triggers(connection, now, 5)
     failed = {name: home.failing(recents[name]) for name in suspects}
     failed = {name: ones for name, ones in failed.items() if ones}
-    attention = (*_failures(connection, failed), *(_late(one) for one in late))
+    sources = tuple(home.source_line(one) for one in asked.source_briefs(connection))
+    degraded = [one for one in sources if one.state == "DEGRADED"]
+    attention = (
+        *_failures(connection, failed),
+        *(_late(one) for one in late),
+        *(_degraded(one) for one in degraded),
+    )
     total = sum(one.count for one in counted)
     return Home(
         sentence=home.sentence(
@@ -85,6 +91,7 @@ def _values(connection: Any, now: datetime, key: str, *, alive: bool) -> Home:
             range_name=range_name,
             next_at=following[0].next_date if following else None,
             alive=alive,
+            degraded=len(degraded),
         ),
         doing=home.doing(counts),
         range=key,
@@ -104,7 +111,7 @@ def _values(connection: Any, now: datetime, key: str, *, alive: bool) -> Home:
         ),
         chart=home.chart(counted, parts, since, width),
         rates=home.rates(by_day, first_day),
-        sources=tuple(home.source_line(one) for one in asked.source_briefs(connection)),
+        sources=sources,
         next=tuple(following),
         recent=rows.list_rows(latest, recents, now),
         last_failure=None if attention else asked.last_failure(connection),
@@ -148,6 +155,17 @@ def _failure(
         said=said,
         commit=commit,
         execution_id=newest.id,
+    )
+
+
+def _degraded(line: SourceLine) -> Attention:
+    return Attention(
+        state="DEGRADED",
+        namespace=f"Git, {line.brief.ref}",
+        flow_id=line.brief.id,
+        href=pages.git_link(line.brief.id),
+        when="",
+        why=line.refused or "Its remote cannot be read as it should.",
     )
 
 
