@@ -19,7 +19,9 @@ import httpx2
 import pytest
 from tests.e2e import processes
 from tests.live import TERMINAL, Service, live_service, wait_for
+from tests.postgres import Cluster, postgres, postgres_database
 
+__all__ = ["postgres", "postgres_database"]
 pytestmark = pytest.mark.e2e
 
 KILLS = int(os.environ.get("PENSTOCK_KILLS", "10"))
@@ -104,10 +106,15 @@ class Story:
                 time.sleep(0.05)
 
 
-@pytest.fixture
-def story(tmp_path: Path) -> Iterator[Story]:
-    tmp_path.chmod(0o755)
-    with live_service(tmp_path) as service:
+@pytest.fixture(params=["sqlite", "postgres"])
+def story(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Story]:
+    environment: dict[str, str] = {}
+    if request.param == "postgres":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        database = request.getfixturevalue("postgres_database")
+        address = f"{cluster.user}@{cluster.host}:{cluster.port}/{database}"
+        environment["PENSTOCK_DATABASE_URL"] = f"postgresql://{address}"
+    with live_service(tmp_path, environment=environment) as service:
         service.put_flow(FLOW)
         yield Story(service, tmp_path / "marks.txt")
 
