@@ -23,7 +23,7 @@ from tests.conformance.matchers import typed
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold
-from penstock_runner.engine.state import Execution, State, TaskRun
+from penstock_runner.engine.state import Execution, TaskRun
 from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.context import Context as Variables
 from penstock_runner.executor.dispatch import RunnerSeat
@@ -32,14 +32,13 @@ from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.memory import MemoryStore
-from penstock_runner.executor.messages import Outcome, Refused, Start
+from penstock_runner.executor.messages import Outcome, Start
+from penstock_runner.executor.resumes import resume_outputs
 from penstock_runner.executor.store import Batch, KvWrite, LogRow, StoredFlow
 from penstock_runner.executor.values import NamespaceValues
-from penstock_runner.expressions.environment import Expressions
+from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.flow import durations
-from penstock_runner.flow.inputs import resolve
 from penstock_runner.flow.model import Input, Level
-from penstock_runner.flow.parse import parse_flow
 from penstock_runner.jobs.inprocess import InProcess
 from penstock_runner.jobs.parts import Parts
 from penstock_runner.jobs.protocol import Job, JobId, Report
@@ -183,27 +182,17 @@ class FlowWorld:
             name = (execution.namespace, execution.flow_id, execution.id)
             self.storage.delete_below(places.execution_prefix(*name))
 
-    def resume_inputs(self, execution: Execution, given: Mapping[str, Any]) -> Any:
+    def resume_inputs(self, live: Live, given: Mapping[str, Any]) -> Any:
         """The resolved inputs of the pause, None when it asks for none."""
-        paused = [run for run in in_order(execution) if run.state is State.PAUSED]
-        loaded = self._flows.get(execution.namespace, execution.flow_id, execution.flow_revision)
-        asked = loaded.plan.task(paused[0].task_id).properties.get("onResume") if paused else None
-        if not asked:
-            return None
-        text = yaml.safe_dump(
-            {
-                "id": "f",
-                "namespace": "n",
-                "inputs": [dict(one) for one in asked],
-                "tasks": [{"id": "t", "type": "io.kestra.plugin.core.log.Log", "message": "m"}],
-            }
+        encrypt = Cipher(self.encryption_key).encrypt if self.encryption_key else None
+        return resume_outputs(
+            live,
+            given,
+            render_typed=lambda source, variables: self._expressions.render_typed(
+                source, variables, NoServices()
+            ),
+            encrypt=encrypt,
         )
-        flow = parse_flow(text).flow
-        assert flow is not None
-        found = resolve(flow.inputs, given, render_typed=self._expressions.render_typed)
-        if found.blocking:
-            raise Refused(", ".join(error.message for error in found.blocking))
-        return found.values
 
     def _answered(self, outcomes: list[Outcome]) -> Execution:
         self.until(lambda: bool(outcomes), "an answer")

@@ -49,7 +49,7 @@ class World:
                 self.store.put_flow(stored(source))
         self._secrets = secrets or {}
         self.storage = LocalStorage(storage or Path("unused-storage"))
-        self._cipher = cipher
+        self.cipher = cipher
         self.executor = self.make()
 
     def make(self) -> Executor:
@@ -65,7 +65,7 @@ class World:
             around=around,
             now=lambda: self.now,
             listener=Quiet(),
-            cipher=self._cipher,
+            cipher=self.cipher,
         )
 
     def restart(self) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tests.executor.harness import World
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
 from penstock_runner.executor.ciphers import passing_cipher
+from penstock_runner.executor.live import Live
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
+from penstock_runner.executor.resumes import first_paused, resume_outputs
 
 SECRET = """
 id: hidden
@@ -149,3 +151,50 @@ def test_log_lines_outlive_a_deleted_execution_when_they_are_kept() -> None:
     world.settle()
     assert world.store.load([execution_id]) == {}
     assert world.messages(execution_id) == ["a", "b"]
+
+
+ASKS = """
+id: asks
+namespace: team
+tasks:
+  - id: wait
+    type: io.kestra.plugin.core.flow.Pause
+    onResume: [{id: code, type: SECRET}, {id: count, type: INT, defaults: 3}]
+  - {id: hand, type: io.kestra.plugin.core.debug.Return, format: "{{ outputs.wait.onResume.code }}"}
+"""
+
+
+def render(source: str, variables: object) -> object:
+    return source
+
+
+def resumed(world: World, execution_id: str, given: dict[str, object]) -> Outcome:
+    outcomes: list[Outcome] = []
+
+    def make(live: Live, at: datetime) -> list[e.Event]:
+        encrypt = world.cipher.encrypt if world.cipher else None
+        outputs = resume_outputs(live, given, render_typed=render, encrypt=encrypt)
+        return [e.Resumed(at=at, key=first_paused(live.execution()), outputs=outputs)]
+
+    world.executor.tell_when(execution_id, make, done=outcomes.append)
+    world.settle()
+    return outcomes[0]
+
+
+def test_a_resume_gives_what_the_pause_asks_for_and_hides_its_secrets() -> None:
+    world = World(ASKS, cipher=passing_cipher())
+    execution_id = world.start("asks")
+    assert resumed(world, execution_id, {"code": "open sesame"}).error is None
+    runs = {run.task_id: run for run in world.execution(execution_id).runs.values()}
+    kept = (runs["wait"].outputs or {})["onResume"]
+    assert isinstance(kept, dict)
+    assert (kept["count"], kept["code"] == "open sesame") == (3, False)
+    assert runs["hand"].outputs == {"value": "open sesame"}
+    assert "open sesame" not in world.messages(execution_id)
+
+
+def test_a_resume_without_what_the_pause_asks_for_is_refused() -> None:
+    world = World(ASKS, cipher=passing_cipher())
+    execution_id = world.start("asks")
+    assert "missing required input" in str(resumed(world, execution_id, {}).error)
+    assert world.execution(execution_id).state is State.PAUSED

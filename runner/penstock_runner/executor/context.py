@@ -23,6 +23,9 @@ from penstock_runner.flow.model import Flow, Task
 ENCRYPTED = "io.kestra.datatype:aes_encrypted"
 
 
+ON_RESUME = "onResume"
+
+
 class OutputsTree:
     """`outputs.<task>[<values...>]`, one branch per task run that has outputs."""
 
@@ -109,13 +112,26 @@ class Context:
     def ended(self, run: TaskRun) -> None:
         """The run has outputs now."""
         if run.outputs is not None:
-            self._outputs.add(run.task_id, self.values_of(run), run.outputs)
+            outputs = run.outputs
+            if ON_RESUME in outputs:
+                outputs = self._resumed(run.task_id, outputs)
+            self._outputs.add(run.task_id, self.values_of(run), outputs)
 
     def rebuild(self) -> None:
         """Runs were removed: build the tree of outputs again."""
         self._outputs = OutputsTree(self._reveal)
         for run in self._fold.runs.values():
             self.ended(run)
+
+    def _resumed(self, task_id: str, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a pause was resumed with, its secrets as plain text."""
+        asked = self._loaded.plan.task(task_id).properties.get(ON_RESUME)
+        given = outputs[ON_RESUME]
+        if not isinstance(asked, list | tuple) or not isinstance(given, Mapping):
+            return outputs
+        names = {one.get("id") for one in asked if _is_secret(one)}
+        shown = {n: self._reveal(str(v)) if n in names else v for n, v in given.items()}
+        return {**outputs, ON_RESUME: shown}
 
     def _reveal(self, value: str) -> str:
         shown = _plain_text(value, self._decrypt)
@@ -187,6 +203,10 @@ class Context:
             above = self._fold.runs[parent]
             yield above
             parent = above.parent
+
+
+def _is_secret(declared: object) -> bool:
+    return isinstance(declared, Mapping) and declared.get("type") == "SECRET"
 
 
 def _revealed(

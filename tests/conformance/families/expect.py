@@ -25,6 +25,7 @@ from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
+from penstock_runner.executor.resumes import first_paused
 from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks import places
@@ -218,19 +219,27 @@ class _Play:
         )
 
     def _resume(self, given: Mapping[str, Any]) -> str | None:
-        execution = self._execution(given.get("exec"))
-
         def make(live: Live, at: datetime) -> tuple[e.Event, ...]:
-            values = self.places.fill(given.get("inputs") or {})
-            outputs = self.world.resume_inputs(execution, values)
-            paused = [run for run in in_order(live.execution()) if run.state is State.PAUSED]
             if live.state is not State.PAUSED:
                 raise Refused(f"Execution '{live.id}' is not paused, can't resume it")
             state = State(given["state"]) if "state" in given else None
-            key = paused[0].key if paused else None
+            values = {**self.places.fill(given.get("inputs") or {}), **self._files(live, given)}
+            outputs = self.world.resume_inputs(live, values)
+            key = first_paused(live.execution())
             return (e.Resumed(at=at, key=key, outputs=outputs, state=state),)
 
         return self._act(given, make)
+
+    def _files(self, live: Live, given: Mapping[str, Any]) -> dict[str, str]:
+        """The files that a resume brings along, by the input that they are for."""
+        found: dict[str, str] = {}
+        for name, written in (given.get("files") or {}).items():
+            text = str(self.places.fill(written))
+            content = Path(text).read_bytes() if text.startswith("/") else text.encode()
+            place = (live.base.namespace, live.base.flow_id, live.id)
+            found[name] = places.input_file(*place, name, f"{name}.upl")
+            self.world.storage.put_bytes(found[name], content)
+        return found
 
     def _restart(self, given: Mapping[str, Any]) -> str | None:
         return self._act(given, lambda _live, at: (e.RestartRequested(at=at),))

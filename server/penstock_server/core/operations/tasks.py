@@ -11,6 +11,8 @@ from penstock_runner.engine.state import State
 from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused
+from penstock_runner.executor.resumes import first_paused, resume_outputs
+from penstock_runner.expressions.environment import NoServices
 from penstock_server.core.room import Answer, Operation, Room
 
 ERROR_LINES = 100
@@ -41,9 +43,16 @@ def resume(room: Room, a: Arguments, answer: Answer) -> None:
     def make(live: Live, at: datetime) -> Sequence[e.Event]:
         if live.state is not State.PAUSED:
             raise Refused("The execution is not paused")
-        paused = [run for run in live.fold.runs.values() if run.state is State.PAUSED]
-        key = min(paused, key=lambda run: run.order).key if paused else None
-        return (e.Resumed(at=at, key=key, outputs=a.get("inputs")),)
+        key = room.settings.encryption_key
+        outputs = resume_outputs(
+            live,
+            a.get("inputs") or {},
+            render_typed=lambda source, variables: room.expressions.render_typed(
+                source, variables, NoServices()
+            ),
+            encrypt=Cipher(key).encrypt if key else None,
+        )
+        return (e.Resumed(at=at, key=first_paused(live.execution()), outputs=outputs),)
 
     def done(outcome: Outcome) -> None:
         if outcome.error is None:
