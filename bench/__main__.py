@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -94,4 +95,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # A stop from outside leaves through the same doors: services end, homes go.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
     sys.exit(main())
