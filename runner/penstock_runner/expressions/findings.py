@@ -116,8 +116,12 @@ def _parsed(source: str) -> Findings:
     except ExpressionSyntax as error:
         offset = raw.original(offset_of(raw.text, error.line, error.column))
         return Findings(found=(_syntax(error, offset, source),))
-    found = sorted(_of_tree(tree), key=lambda one: one.offset)[:MOST]
-    outputs = list(_outputs(tree, raw.text))[:MOST]
+    try:
+        found = sorted(_of_tree(tree), key=lambda one: one.offset)[:MOST]
+        outputs = list(_outputs(tree, raw.text))[:MOST]
+    except RecursionError:
+        message = "The expression is nested too deeply"
+        return Findings(found=(Finding(code="EXPRESSION_SYNTAX", message=message, offset=0),))
     return Findings(
         found=tuple(_moved(one, raw.original(one.offset)) for one in found),
         outputs=tuple(

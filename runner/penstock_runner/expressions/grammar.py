@@ -132,8 +132,10 @@ class ExpressionParser(Parser):
         if kind in _ARITHMETIC:
             return _ARITHMETIC[kind](left, right, lineno=offset)
         if kind == "tilde":
-            parts = [*left.nodes, right] if isinstance(left, nodes.Concat) else [left, right]
-            return nodes.Concat(parts, lineno=offset)
+            if isinstance(left, nodes.Concat):
+                left.nodes.append(right)
+                return left
+            return nodes.Concat([left, right], lineno=offset)
         if kind in _BY_NAME:
             return nodes.Filter(left, _BY_NAME[kind], [right], [], None, None, lineno=offset)
         operator = "eq" if kind == "equals" else kind
@@ -285,6 +287,8 @@ class ExpressionParser(Parser):
         parts: list[nodes.Expr] = []
         rest = str(token.value)
         while "#{" in rest:
+            if len(parts) > limits.INTERPOLATIONS:
+                self.fail("The text has too many `#{`: write a loop", token.lineno)
             before, _, rest = rest.partition("#{")
             parts.append(nodes.Const(before, lineno=token.lineno))
             inner, closed, rest = rest.partition("}")

@@ -16,6 +16,8 @@ NESTING = 12
 """How deep `render` may call `render`."""
 RERENDERED = 20_000
 """Prints and tags of all texts that one rendering renders again."""
+INTERPOLATIONS = 1_000
+"""Parts of one text with `#{`."""
 DEPTH = 200
 """How deep brackets and tags may be nested in a source."""
 

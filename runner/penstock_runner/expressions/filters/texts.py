@@ -171,7 +171,10 @@ def _indented(whole: str, amount: object, prefix: object, name: str) -> str:
         raise ExpressionFailed(f"The amount of '{name}' must not be negative")
     sign = " " if prefix is None else printed(prefix)
     newline = _newline(whole)
-    limits.check_text(len(whole) + whole.count(newline) * len(sign) * count)
+    breaks = whole.count(newline)
+    if not breaks:
+        return whole
+    limits.check_text(len(whole) + breaks * len(sign) * count)
     return whole.replace(newline, newline + sign * count)
 
 
