@@ -63,6 +63,21 @@ triggers:
 """
 
 
+POLL = """
+id: poll
+namespace: team.triggers
+tasks:
+  - {{id: say, type: io.kestra.plugin.core.log.Log, message: "{{{{ trigger.body }}}}"}}
+triggers:
+  - id: ask
+    type: io.kestra.plugin.core.http.Trigger
+    uri: "{uri}/flows/team.triggers/hook"
+    interval: PT1S
+    responseCondition: "{{{{ response.statusCode == 200 and response.body contains 'hook' }}}}"
+    stopAfter: [SUCCESS]
+"""
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with live_service(tmp_path_factory.mktemp("live")) as running:
@@ -139,3 +154,13 @@ def test_a_schedule_goes_on_over_a_crash_and_fires_each_date_once(service: Servi
     assert service.request("PUT", path, json={**name, "disabled": True}).status_code == 200
     dates = [one["trigger"]["variables"]["date"] for one in executions(service, "ticking")]
     assert len(set(dates)) == len(dates)
+
+
+def test_a_runner_asks_and_a_flow_starts_when_the_answer_fits(service: Service) -> None:
+    service.put_flow(POLL.format(uri=f"{service.url}/api/v1/main"))
+    service.put_flow(HOOK)
+    [found] = some(service, "poll", 1)
+    assert found["trigger"]["variables"]["code"] == 200
+    path = "/api/v1/main/triggers/team.triggers/poll"
+    state = wait_for(lambda: service.get(path).json()["results"][0], lambda one: one["disabled"])
+    assert "executionId" not in state

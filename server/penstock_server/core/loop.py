@@ -174,7 +174,9 @@ class CoreLoop:
             case "started":
                 executor.started(_job(message))
             case "report":
-                executor.report(Report.from_wire(message))
+                report = Report.from_wire(message)
+                if not self._room.scheduler.reported(report):
+                    executor.report(report)
             case "follow":
                 self._followers.follow(peer.channel, message["topic"])
             case "unfollow":

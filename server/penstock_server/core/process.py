@@ -32,6 +32,7 @@ from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.room import Room
 from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.polling import Polling
 from penstock_server.scheduler.rendering import TriggerServices
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store.engine import Database, open_store
@@ -139,6 +140,15 @@ def make_room(
         constants=constants,
     )
     listeners.append(flow_triggers)
+    polling = Polling(
+        dispatch=executor.dispatch,
+        starter=executor,
+        clock=clock,
+        expressions=expressions,
+        services=services,
+        load=registry.load,
+        constants=constants,
+    )
     scheduler = Scheduler(
         database=database,
         starter=executor,
@@ -149,6 +159,7 @@ def make_room(
         services=services,
         constants=constants,
         flow_triggers=flow_triggers,
+        polling=polling,
     )
     hooks.append(scheduler)
     sync = SyncService(

@@ -22,12 +22,14 @@ from penstock_runner.executor.store import Write
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.model import Flow, Trigger
+from penstock_runner.jobs.protocol import Report
 from penstock_runner.tasks.registry import Registry
 from penstock_server.clock import Clock
 from penstock_server.scheduler.backfills import moved
 from penstock_server.scheduler.cron import BadCron
 from penstock_server.scheduler.evaluation import CannotEvaluate, Evaluation, Firing
 from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.polling import POLLED, Polling
 from penstock_server.scheduler.recovery import may_be_late, recovered
 from penstock_server.scheduler.rendering import Load, Services, without_services
 from penstock_server.scheduler.rows import Name, digest_of, find, name_of, states_of
@@ -75,6 +77,7 @@ class Scheduler:
         constants: Mapping[str, Any] | None = None,
         recover: str = ALL,
         flow_triggers: FlowTriggers | None = None,
+        polling: Polling | None = None,
     ) -> None:
         self._database = database
         self._starter = starter
@@ -84,6 +87,7 @@ class Scheduler:
         load = load or Registry().load
         self.evaluation = Evaluation(expressions, services, load, constants or {})
         self._flow_triggers = flow_triggers
+        self._polling = polling
         self._recover = recover
         self._recovers: timedelta | None = timedelta(0)
         self._under_way: set[Name] = set()
@@ -138,7 +142,7 @@ class Scheduler:
             return []
         trigger = find(self._flow(execution.namespace, execution.flow_id), origin.id)
         stops = trigger.stop_after if trigger is not None else ()
-        if not stops and origin.type not in KINDS:
+        if not stops and origin.type not in KINDS | POLLED:
             return []
         disabled = execution.state.value in stops
 
@@ -223,8 +227,10 @@ class Scheduler:
         return changed
 
     def _first(self, flow: Flow, trigger: Trigger, now: datetime) -> datetime | None:
-        if trigger.kind not in KINDS or flow.disabled or trigger.disabled:
+        if trigger.kind not in KINDS | POLLED or flow.disabled or trigger.disabled:
             return None
+        if trigger.kind in POLLED:
+            return now
         plan = self._plan(flow, trigger)
         first = plan.first(now) if plan is not None else None
         if plan is not None and first is None:
@@ -234,7 +240,22 @@ class Scheduler:
 
     # Firing
 
+    def reported(self, report: Report) -> bool:
+        """Take a runner's report, if it is about a trigger."""
+        return self._polling is not None and self._polling.reported(report)
+
+    def _poll(self, state: TriggerState, now: datetime) -> None:
+        flow = self._flow(state.namespace, state.flow_id)
+        trigger = find(flow, state.trigger_id)
+        if flow is None or trigger is None or flow.disabled or trigger.disabled:
+            self._park(state)
+        elif self._polling is not None:
+            self._polling.ask(state, flow, trigger, now)
+
     def _fire(self, state: TriggerState, now: datetime) -> None:
+        if state.type in POLLED:
+            self._poll(state, now)
+            return
         found = self.firing(state, now)
         if found is None or found.flow.disabled or found.trigger.disabled:
             self._park(state)
@@ -336,7 +357,7 @@ class Scheduler:
             trigger = find(flow, name[2])
             if flow is None or trigger is None or flow.disabled or trigger.disabled:
                 continue
-            if self._plan(flow, trigger) is not None:
+            if trigger.kind in POLLED or self._plan(flow, trigger) is not None:
                 self._parked.get(name[:2], set()).discard(name)
                 self._starter.transact(writes=[partial(self._unpark, name)])
 
