@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock_runner.jobs import files
-from penstock_runner.jobs.workspace import Workspace, sweep
+from penstock_runner.jobs.workspace import Workspace, remove_by_force, sweep
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.storage import LocalStorage
@@ -172,3 +172,11 @@ def test_an_address_in_a_command_is_fetched_once(tmp_path: Path) -> None:
     assert first == second
     assert Path(first).read_bytes() == b"1,2"
     assert first.endswith("/data.csv")
+
+
+def test_a_folder_that_goes_away_while_it_is_removed_is_removed(tmp_path: Path) -> None:
+    for function in (os.open, os.scandir, os.lstat, os.unlink, os.rmdir):
+        remove_by_force(function, str(tmp_path / "gone"), None)
+    (tmp_path / "left").touch()
+    remove_by_force(os.unlink, str(tmp_path / "left"), None)
+    assert list(tmp_path.iterdir()) == []

@@ -257,11 +257,14 @@ class Worker:
     def _abandon(self) -> None:
         """The supervisor is gone: nothing of this job may stay."""
         job = self._job
-        if job is not None:
-            folder = workspace_folder(self._parts.settings.workspaces, job.taskrun_id, job.attempt)
-            kill_strays(folder, self._sessions)
-            remove_tree(folder)
-        os._exit(0)
+        try:
+            if job is not None:
+                root = self._parts.settings.workspaces
+                folder = workspace_folder(root, job.taskrun_id, job.attempt)
+                kill_strays(folder, self._sessions)
+                remove_tree(folder)
+        finally:
+            os._exit(0)
 
 
 def start(channel: Channel, descriptors: socket.socket, parts: Parts) -> None:

@@ -159,19 +159,20 @@ def sweep(root: Path) -> int:
 
 def remove_tree(folder: Path) -> None:
     """Remove a folder also when a job took the rights to it away; links are never followed."""
-
-    def again(function: Callable[..., Any], path: str, _: object) -> None:
-        try:
-            Path(path).parent.chmod(PRIVATE)
-            if Path(path).is_dir() and not Path(path).is_symlink():
-                Path(path).chmod(PRIVATE)
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                function(path)
-        except OSError:
-            return
-
     if folder.is_symlink() or not folder.is_dir():
         folder.unlink(missing_ok=True)
     else:
-        shutil.rmtree(folder, onerror=again)
+        shutil.rmtree(folder, onerror=remove_by_force)
+
+
+def remove_by_force(function: Callable[..., Any], path: str, _: object) -> None:
+    """What a removal does where it fails; what another process has removed meanwhile is gone."""
+    try:
+        Path(path).parent.chmod(PRIVATE)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            Path(path).chmod(PRIVATE)
+            shutil.rmtree(path, ignore_errors=True)
+        elif function in (os.unlink, os.rmdir):
+            function(path)
+    except OSError:
+        return
