@@ -21,6 +21,8 @@ from penstock_runner.flow.parse import parse_flow
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.polling import Polling
+from penstock_server.scheduler.rendering import without_services
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store import flows, triggers
 from penstock_server.store.engine import open_store
@@ -82,6 +84,15 @@ class Service:
             expressions=EXPRESSIONS,
             load=REGISTRY.load,
             flow_triggers=self.flow_triggers,
+            polling=Polling(
+                dispatch=self.executor.dispatch,
+                starter=self.executor,
+                clock=self.clock,
+                expressions=EXPRESSIONS,
+                services=without_services,
+                load=REGISTRY.load,
+                constants={},
+            ),
         )
         self.changes = TriggerChanges(self.scheduler, self.clock)
 
