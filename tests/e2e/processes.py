@@ -46,6 +46,19 @@ def below(pid: int) -> set[int]:
     return found - {pid}
 
 
+def of_home(home: Path) -> list[int]:
+    """The processes of a service with this home, and of its jobs, whoever their parent is."""
+    named = str(home).encode()
+    found: list[int] = []
+    for one in running():
+        with suppress(OSError):
+            folder = Path(f"/proc/{one.pid}")
+            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            if named in told:
+                found.append(one.pid)
+    return found
+
+
 def crash(pid: int) -> None:
     """End a process as the kernel does when memory is short."""
     with suppress(ProcessLookupError):

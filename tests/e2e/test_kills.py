@@ -117,6 +117,7 @@ def story(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Story]:
     with live_service(tmp_path, environment=environment) as service:
         service.put_flow(FLOW)
         yield Story(service, tmp_path / "marks.txt")
+    wait_for(lambda: processes.of_home(service.home), lambda left: not left)
 
 
 def kill(service: Service, victim: str) -> None:
