@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench import language, loads, raw, runs, starting, writes
+from bench import hostile, language, loads, raw, runs, starting, writes
 from bench.settings import Measure
 
 FIGURES: Mapping[str, Measure] = {
@@ -26,6 +26,7 @@ FIGURES: Mapping[str, Measure] = {
     "loops": loads.wide_loops,
     "fan-out": loads.fan_out,
     "beside": loads.beside_a_loop,
+    "beside-hostile": hostile.beside_hostile,
 }
 
 
