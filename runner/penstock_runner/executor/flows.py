@@ -18,6 +18,7 @@ from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 
 REMEMBERED = 2000
+NOT_FOUND = "Requested Flow is not found."
 PUSH = "io.penstock.trigger.Push"
 
 
@@ -69,7 +70,7 @@ class Flows:
                 return loaded
             stored = self._find(namespace, flow_id, revision)
         if stored is None:
-            raise Refused("Requested Flow is not found.", status=404)
+            raise Refused(NOT_FOUND, status=404)
         return self._load(stored)
 
     def _head(self, namespace: str, flow_id: str) -> StoredFlow | None:

@@ -17,7 +17,7 @@ from penstock_runner.executor.inbox import Message, Tell
 from penstock_runner.executor.jobs import evaluation_job, task_job
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
-from penstock_runner.executor.starts import Starts
+from penstock_runner.executor.starts import Starts, refusal
 from penstock_runner.executor.store import JobRow, MailRow, TimerRow, Write
 from penstock_runner.jobs.protocol import JobId
 
@@ -46,9 +46,8 @@ class Neighbourhood:
                 key=command.key,
                 attempt=command.attempt,
                 state=State.FAILED,
-                error=str(refused),
+                error=refusal(command, refused),
             )
-            self.starts.log_refusal(parent, command, str(refused), at)
             parent.feed(failed)
             return
         self.starts.log_creation(parent, command, child.base, at)

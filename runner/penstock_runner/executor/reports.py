@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.state import RunKey, State
+from penstock_runner.engine.state import RunKey, State, TaskRun
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.sizes import TOO_LARGE, too_large
@@ -70,21 +70,7 @@ class ReportReader:
         run = live.fold.runs.get(key)
         if run is None:
             return
-        live.part.metrics.extend(
-            MetricRow(
-                execution_id=live.id,
-                taskrun_id=taskrun_id(live.id, key),
-                task_id=run.task_id,
-                namespace=live.base.namespace,
-                flow_id=live.base.flow_id,
-                at=report.at,
-                name=metric.name,
-                kind=metric.kind,
-                value=metric.value,
-                tags=metric.tags,
-            )
-            for metric in report.metrics
-        )
+        _keep_metrics(live, report, run)
         if report.children:
             yield _children(report, key, at)
         exit_state: State | None = None
@@ -115,6 +101,24 @@ class ReportReader:
             exit_code=report.exit_code,
             log_file=report.log_file,
         )
+
+
+def _keep_metrics(live: Live, report: Report, run: TaskRun) -> None:
+    live.part.metrics.extend(
+        MetricRow(
+            execution_id=live.id,
+            taskrun_id=taskrun_id(live.id, run.key),
+            task_id=run.task_id,
+            namespace=live.base.namespace,
+            flow_id=live.base.flow_id,
+            at=report.at,
+            name=metric.name,
+            kind=metric.kind,
+            value=metric.value,
+            tags=metric.tags,
+        )
+        for metric in report.metrics
+    )
 
 
 def _children(report: Report, key: RunKey, at: datetime) -> e.ChildrenReported:

@@ -11,7 +11,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine.state import Execution, State, TriggerOrigin
 from penstock_runner.engine.truth import truthy
 from penstock_runner.executor.children import WANTED
-from penstock_runner.executor.flows import Flows, LoadedFlow
+from penstock_runner.executor.flows import NOT_FOUND, Flows, LoadedFlow
 from penstock_runner.executor.inline import InlineServices, Surroundings
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
@@ -23,6 +23,7 @@ from penstock_runner.flow.model import Level
 CORRELATION = CORRELATION_ID
 COMMIT = "system.gitCommit"
 DEEPEST_SUBFLOWS = 50
+DISABLED = "Requested Flow is disabled."
 
 
 class Starts:
@@ -46,9 +47,9 @@ class Starts:
         """The execution as created; raises `Refused` when there can be none."""
         loaded = self._flows.get(start.namespace, start.flow_id, start.revision)
         if loaded.stored.deleted:
-            raise Refused("Requested Flow is not found.", status=404)
+            raise Refused(NOT_FOUND, status=404)
         if loaded.stored.disabled or loaded.flow.disabled:
-            raise Refused("Requested Flow is disabled.", status=409)
+            raise Refused(DISABLED, status=409)
         at = self._now()
         if start.replay_from is not None and start.replay_of is not None:
             copied = replace(
@@ -125,11 +126,6 @@ class Starts:
                 f"Subflows are nested {depth} deep; does {request.get('namespace')}."
                 f"{request.get('flowId')} start itself?"
             )
-        labels = _map(request.get("labels"))
-        theirs = parent.execution().labels
-        inherits = truthy(request.get("inheritLabels"))
-        passed = {k: v for k, v in theirs.items() if (inherits or is_system(k)) and k != COMMIT}
-        labels = {**passed, **labels}
         task = parent.task(command.key)
         trigger = TriggerOrigin(
             id=task.id,
@@ -148,7 +144,7 @@ class Starts:
             revision=int(str(revision)) if revision is not None else None,
             inputs=request.get("inputs") or {},  # type: ignore[arg-type]
             resolve=True,
-            labels=labels,
+            labels=_labels_of_child(parent, request),
             trigger=trigger,
             schedule_date=_date(request.get("scheduleDate")),
             origin="subflow",
@@ -188,17 +184,24 @@ class Starts:
         )
         parent.log(at, Level.INFO, message, key=command.key, attempt=command.attempt)
 
-    def log_refusal(self, parent: Live, command: c.StartSubflow, reason: str, at: datetime) -> None:
-        """Say in the parent's log why there is no child."""
-        if reason == "Requested Flow is not found.":
-            request = command.request
-            reason = (
-                f"Unable to find flow '{request.get('namespace')}'.'{request.get('flowId')}' "
-                f"with revision '{request.get('revision') or 0}'"
-            )
-        elif reason == "Requested Flow is disabled.":
-            reason = "Cannot execute a flow which is disabled"
-        parent.log(at, Level.ERROR, reason, key=command.key, attempt=command.attempt)
+
+def refusal(command: c.StartSubflow, refused: Refused) -> str:
+    """Why there is no child, in the words of the parent's log."""
+    request = command.request
+    if str(refused) == NOT_FOUND:
+        return (
+            f"Unable to find flow '{request.get('namespace')}'.'{request.get('flowId')}' "
+            f"with revision '{request.get('revision') or 0}'"
+        )
+    return "Cannot execute a flow which is disabled" if str(refused) == DISABLED else str(refused)
+
+
+def _labels_of_child(parent: Live, request: Mapping[str, object]) -> dict[str, str]:
+    """The parent's labels as far as they are passed on, then those that the task says."""
+    theirs = parent.execution().labels
+    inherits = truthy(request.get("inheritLabels"))
+    passed = {k: v for k, v in theirs.items() if (inherits or is_system(k)) and k != COMMIT}
+    return {**passed, **_map(request.get("labels"))}
 
 
 def _date(value: object) -> datetime | None:
