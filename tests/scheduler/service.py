@@ -19,11 +19,7 @@ from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.tasks.storage import LocalStorage
-from penstock_server.scheduler.changes import TriggerChanges
-from penstock_server.scheduler.flow_triggers import FlowTriggers
-from penstock_server.scheduler.polling import Polling
-from penstock_server.scheduler.rendering import without_services
-from penstock_server.scheduler.triggers import Scheduler
+from penstock_server.scheduler.assembly import assembled
 from penstock_server.store import flows, triggers
 from penstock_server.store.engine import open_store
 from penstock_server.store.executions import SqlStore
@@ -68,39 +64,22 @@ class Service:
             on_end=self.ended,
             on_change=self.changed,
         )
-        self.flow_triggers = FlowTriggers(
+        triggers = assembled(
             database=self.database,
-            starter=self.executor,
+            executor=self.executor,
             clock=self.clock,
             flows=self.known,
             expressions=EXPRESSIONS,
             load=REGISTRY.load,
         )
-        self.scheduler = Scheduler(
-            database=self.database,
-            starter=self.executor,
-            clock=self.clock,
-            flows=self.known,
-            expressions=EXPRESSIONS,
-            load=REGISTRY.load,
-            flow_triggers=self.flow_triggers,
-            polling=Polling(
-                dispatch=self.executor.dispatch,
-                starter=self.executor,
-                clock=self.clock,
-                expressions=EXPRESSIONS,
-                services=without_services,
-                load=REGISTRY.load,
-                constants={},
-            ),
-        )
-        self.changes = TriggerChanges(self.scheduler, self.clock)
+        self.scheduler, self.changes = triggers.scheduler, triggers.changes
+        self.triggers = triggers
 
     def ended(self, execution: Execution) -> Sequence[Write]:
-        return self.scheduler.execution_ended(execution)
+        return self.triggers.ended(execution)
 
     def changed(self, execution: Execution, told: int) -> Sequence[Write]:
-        return self.flow_triggers.changed(execution, told)
+        return self.triggers.changed(execution, told)
 
     def known(self, namespace: str, flow_id: str) -> Flow | None:
         try:

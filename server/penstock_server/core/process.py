@@ -30,11 +30,8 @@ from penstock_server.core.address import socket_path
 from penstock_server.core.followers import Followers
 from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.room import Room
-from penstock_server.scheduler.changes import TriggerChanges
-from penstock_server.scheduler.flow_triggers import FlowTriggers
-from penstock_server.scheduler.polling import Polling
+from penstock_server.scheduler.assembly import Triggers, assembled
 from penstock_server.scheduler.rendering import TriggerServices
-from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
 from penstock_server.store.flow_changes import FlowChanges
@@ -97,15 +94,13 @@ def make_room(
     )
     flows = Flows(store.flow, global_defaults(settings.plugin_defaults), flows_changed)
     around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
-    hooks: list[Scheduler] = []
+    hooks: list[Triggers] = []
 
     def on_end(execution: Execution) -> Sequence[Write]:
-        return [write for hook in hooks for write in hook.execution_ended(execution)]
-
-    listeners: list[FlowTriggers] = []
+        return [write for hook in hooks for write in hook.ended(execution)]
 
     def on_change(execution: Execution, told_before: int) -> Sequence[Write]:
-        return [write for hook in listeners for write in hook.changed(execution, told_before)]
+        return [write for hook in hooks for write in hook.changed(execution, told_before)]
 
     constants = {
         "envs": dict(told.envs),
@@ -129,45 +124,23 @@ def make_room(
         read = partial(value_of, executor.values)
         return TriggerServices(now, told.secrets, read, namespace)
 
-    flow_triggers = FlowTriggers(
+    triggers = assembled(
         database=database,
-        starter=executor,
+        executor=executor,
         clock=clock,
-        flows=lambda namespace, flow_id: _known(flows, namespace, flow_id),
+        flows=partial(_known, flows),
         expressions=expressions,
         load=registry.load,
         services=services,
         constants=constants,
     )
-    listeners.append(flow_triggers)
-    polling = Polling(
-        dispatch=executor.dispatch,
-        starter=executor,
-        clock=clock,
-        expressions=expressions,
-        services=services,
-        load=registry.load,
-        constants=constants,
-    )
-    scheduler = Scheduler(
-        database=database,
-        starter=executor,
-        clock=clock,
-        flows=lambda namespace, flow_id: _known(flows, namespace, flow_id),
-        expressions=expressions,
-        load=registry.load,
-        services=services,
-        constants=constants,
-        flow_triggers=flow_triggers,
-        polling=polling,
-    )
-    hooks.append(scheduler)
+    hooks.append(triggers)
     sync = SyncService(
         database=database,
         starter=executor,
         clock=clock,
         send=send_to_git,
-        triggers=scheduler,
+        triggers=triggers.scheduler,
         settings=git_settings(settings.git.model_dump()),
         secrets=lambda name: told.secrets.get(name.upper()),
         on_flows_changed=flows.forget,
@@ -180,8 +153,8 @@ def make_room(
         store=store,
         flows=flows,
         executor=executor,
-        scheduler=scheduler,
-        triggers=TriggerChanges(scheduler, clock),
+        scheduler=triggers.scheduler,
+        triggers=triggers.changes,
         sync=sync,
         registry=registry,
         expressions=expressions,
