@@ -73,9 +73,9 @@ class Story:
     started: dict[str, str] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
 
-    def keep_busy(self) -> None:
+    def keep_busy(self, at_once: int = AT_ONCE) -> None:
         """Start until enough are under way; with the same key again when no answer came."""
-        while len(self.open) < AT_ONCE:
+        while len(self.open) < at_once:
             number = str(len(self.started))
             answer = self.service.post(
                 "/api/v1/main/executions/kills/marks",
