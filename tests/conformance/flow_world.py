@@ -76,6 +76,7 @@ class FlowWorld:
     store: MemoryStore = field(init=False)
     storage: LocalStorage = field(init=False)
     executor: Executor = field(init=False)
+    switched_off: dict[tuple[str, str, str], bool] = field(default_factory=dict)
     _flows: Flows = field(init=False)
     _jobs: InProcess = field(init=False)
     _seat: RunnerSeat = field(init=False)
@@ -139,6 +140,8 @@ class FlowWorld:
                 entry = make_entry(key, typed(value), None, None, now(), None)
                 change = KvWrite(namespace=namespace, key=key, entry=entry)
                 self.executor.change_values([change], lambda _error: None)
+        for one in setup.get("triggers") or ():
+            self.switched_off[one["namespace"], one["flow"], one["id"]] = bool(one.get("disabled"))
         for uri, text in (setup.get("storage") or {}).items():
             self.storage.put_bytes(uri, str(text).encode())
         self.settle()
@@ -307,6 +310,10 @@ class FlowWorld:
                 return self._key_value(job, operation, a)
             case "logs":
                 return self._logs(job, operation, a)
+            case "triggers":
+                name = (a["namespace"], a["flow_id"], a["trigger"])
+                self.switched_off[name] = not a["enabled"]
+                return None
         raise TaskFailed(f"{operation} is the server's")
 
     def _key_value(self, job: Job, operation: str, a: Mapping[str, Any]) -> Any:

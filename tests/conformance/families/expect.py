@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import isodate
 import yaml
+from tests.conformance import executions as x
 from tests.conformance.cases import Case, Context, Outcome, outcome
 from tests.conformance.flow_world import KEY, LEVELS, FlowWorld, Late, in_order
 from tests.conformance.matchers import ABSENT, Matcher, typed
@@ -30,7 +30,6 @@ from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks import places
 
-_STEP = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\["([^"]+)"\]""")
 _TASK = re.compile(r"task:([^.\[\]]+)(?:\[([^\]]*)\])?\.(.+)")
 LATEST = 10.0
 UNSAID = "(the main one)"
@@ -109,21 +108,21 @@ class _Play:
             return self.saved[name]
         kind, _, rest = name.partition(".")
         if kind == "execution" and self.main:
-            return _fact(self._execution(self.main), rest)
+            return x.fact(self._execution(self.main), rest)
         if kind.startswith("exec:"):
-            return _fact(self._execution(kind.removeprefix("exec:")), rest)
+            return x.fact(self._execution(kind.removeprefix("exec:")), rest)
         if kind in self.named:
-            return _fact(self._execution(kind), rest)
+            return x.fact(self._execution(kind), rest)
         found = _TASK.fullmatch(name)
         if found and self.main:
             values = found[2].split(",") if found[2] else None
             execution = self._execution(self.main)
-            task_run = _pick(execution, {"id": found[1], "value": values})
+            task_run = x.pick(execution, {"id": found[1], "value": values})
             if task_run is None:
                 return None
             if found[3] == "id":
                 return taskrun_id(execution.id, task_run.key)
-            return at(task_run.outputs or {}, found[3].removeprefix("outputs."))
+            return x.at(task_run.outputs or {}, found[3].removeprefix("outputs."))
         return None
 
     def _execution(self, name: str | None) -> Execution:
@@ -189,11 +188,11 @@ class _Play:
             there = there or (passed and not State(wanted).terminal)
             return there and self._compare(given.get("and") or {}, execution) is None
 
-        patience = _seconds(given["within"]) if "within" in given else 30.0
+        patience = x.seconds(given["within"]) if "within" in given else 30.0
         try:
             self.world.until(holds, wanted, max(patience, LATEST))
         except Late as late:
-            return f"{late}: {_shown(self._execution(given.get('exec')))}"
+            return f"{late}: {x.shown(self._execution(given.get('exec')))}"
         return None
 
     def _await_flow(self, given: Mapping[str, Any]) -> str | None:
@@ -201,15 +200,17 @@ class _Play:
             states = [one.state for one in self.world.of_flow(given["flow"])]
             return given["state"] in states if "state" in given else bool(states)
 
-        self.world.until(holds, f"execution of {given['flow']}", max(_seconds(given["within"]), 10))
+        self.world.until(
+            holds, f"execution of {given['flow']}", max(x.seconds(given["within"]), 10)
+        )
         return None
 
     def _sleep(self, given: str) -> None:
-        self.world.sleep(_seconds(given))
+        self.world.sleep(x.seconds(given))
 
     def _mark_as(self, given: Mapping[str, Any]) -> str | None:
         execution = self._execution(given.get("exec"))
-        task_run = _pick(execution, {"id": given["task"], "value": given.get("value")})
+        task_run = x.pick(execution, {"id": given["task"], "value": given.get("value")})
         if task_run is None:
             return f"there is no task run {given['task']}"
         state = State(given["state"])
@@ -264,7 +265,7 @@ class _Play:
         key: RunKey | None = None
         if "task" in given or "task_index" in given:
             wanted = {"id": given.get("task"), "index": given.get("task_index")}
-            task_run = _pick(old, {**wanted, "value": given.get("value")})
+            task_run = x.pick(old, {**wanted, "value": given.get("value")})
             if task_run is None:
                 return "there is no such task run"
             key = task_run.key
@@ -375,7 +376,7 @@ class _Play:
             "flow": execution.flow_id,
             "labels": execution.labels,
             "task_state_counts": Counter(run.state.value for run in runs),
-            "trigger": execution.trigger and _plain(execution.trigger),
+            "trigger": execution.trigger and x.plain_trigger(execution.trigger),
         }
         for name, fact in facts.items():
             asked = name in expected and not (name == "flow" and "state" not in expected)
@@ -383,22 +384,22 @@ class _Play:
                 return reason
         checks: list[tuple[str, Callable[[Any], str | None]]] = [
             ("labels_exact", lambda w: self._exact_labels(w, execution)),
-            ("history_prefix", lambda w: _prefix(w, execution)),
-            ("order", lambda w: _order(w, runs)),
-            ("absent", lambda w: _absent(w, runs)),
-            ("all_task_states", lambda w: _all_states(w, runs)),
+            ("history_prefix", lambda w: x.history_begins(w, execution)),
+            ("order", lambda w: x.in_this_order(w, runs)),
+            ("absent", lambda w: x.none_ran(w, runs)),
+            ("all_task_states", lambda w: x.all_are(w, runs)),
             ("tasks", lambda w: self._tasks(w, execution)),
             ("outputs_view", lambda w: self._view(w, execution)),
-            ("same_id_as", lambda w: _same(execution, self.named[w], same=True)),
-            ("other_id_than", lambda w: _same(execution, self.named[w], same=False)),
+            ("same_id_as", lambda w: x.identity(execution, self.named[w], same=True)),
+            ("other_id_than", lambda w: x.identity(execution, self.named[w], same=False)),
             ("schedule_date", lambda w: self._date(w, execution)),
             ("logs", lambda w: self._logs(w, execution)),
             ("log_count", lambda _: self._log_count(expected, execution)),
             ("log_split", lambda w: self._split(w, execution)),
-            ("trigger_state", lambda _: "needs the scheduler"),
+            ("trigger_state", lambda w: self._trigger(w, execution)),
         ]
         found = (check(expected[name]) for name, check in checks if name in expected)
-        return next((f"{reason} [{_shown(execution)}]" for reason in found if reason), None)
+        return next((f"{reason} [{x.shown(execution)}]" for reason in found if reason), None)
 
     def _paths(self, name: str, wanted: Any, actual: Any) -> str | None:
         """Compare; keys of a map are paths."""
@@ -408,7 +409,7 @@ class _Play:
             return self.matcher.mismatch(wanted, actual, name)
         for path, one in wanted.items():
             plain = actual.get(path, ABSENT) if isinstance(actual, Mapping) else ABSENT
-            found = at(actual, path) if plain is ABSENT else plain
+            found = x.at(actual, path) if plain is ABSENT else plain
             if reason := self.matcher.mismatch(one, found, f"{name}.{path}"):
                 return reason
         return None
@@ -427,7 +428,7 @@ class _Play:
 
     def _tasks(self, wanted: list[Mapping[str, Any]], execution: Execution) -> str | None:
         for asked in wanted:
-            found = _matching(execution, asked)
+            found = x.matching(execution, asked)
             if "count" in asked:
                 if len(found) != asked["count"]:
                     return f"{asked['id']} ran {len(found)} times, expected {asked['count']}"
@@ -461,6 +462,11 @@ class _Play:
             if same is not asked["same_id"]:
                 return f"same id: {same}"
         return None
+
+    def _trigger(self, wanted: Mapping[str, Any], execution: Execution) -> str | None:
+        name = (execution.namespace, execution.flow_id, wanted["id"])
+        disabled = self.world.switched_off.get(name)
+        return self.matcher.mismatch(wanted["disabled"], disabled, "disabled")
 
     def _lines(self, execution: Execution) -> list[LogRow]:
         return self.world.store.lines(execution.id)
@@ -505,88 +511,3 @@ class _Play:
         if steps != {asked["timestamp_step_ms"]}:
             return f"the lines are {steps} ms apart"
         return None
-
-
-def at(value: Any, path: str) -> Any:
-    """The value at a path such as `a.b[0]["c"]`, or ABSENT."""
-    for name, index, key in _STEP.findall(path):
-        if index:
-            inside = isinstance(value, (list, tuple)) and int(index) < len(value)
-            value = value[int(index)] if inside else ABSENT
-        elif isinstance(value, Mapping):
-            value = value.get(name or key, ABSENT)
-        else:
-            return ABSENT
-    return value
-
-
-def _fact(execution: Execution, name: str) -> object | None:
-    return {"id": execution.id, "flowId": execution.flow_id}.get(name)
-
-
-def _values(execution: Execution, run: TaskRun) -> list[str]:
-    found = [] if run.value is None else [run.value]
-    parent = run.parent
-    while parent is not None and parent in execution.runs:
-        above = execution.runs[parent]
-        if above.value is not None:
-            found.append(above.value)
-        parent = above.parent
-    return found[::-1]
-
-
-def _matching(execution: Execution, asked: Mapping[str, Any]) -> list[TaskRun]:
-    runs = in_order(execution)
-    if asked.get("index") is not None:
-        index = asked["index"]
-        return [runs[index]] if -len(runs) <= index < len(runs) else []
-    found = [run for run in runs if run.task_id == asked["id"]]
-    if asked.get("value") is not None:
-        wanted = [str(value) for value in asked["value"]]
-        found = [run for run in found if _values(execution, run) == wanted]
-    return found
-
-
-def _pick(execution: Execution, asked: Mapping[str, Any]) -> TaskRun | None:
-    return next(iter(_matching(execution, asked)), None)
-
-
-def _plain(trigger: Any) -> dict[str, Any]:
-    return {"type": trigger.type, "variables": dict(trigger.variables)}
-
-
-def _prefix(wanted: list[str], execution: Execution) -> str | None:
-    states = [state.value for state, _ in execution.history]
-    return None if states[: len(wanted)] == wanted else f"the history is {states}"
-
-
-def _order(wanted: Mapping[str, str], runs: list[TaskRun]) -> str | None:
-    ids = [run.task_id for run in runs]
-    for index, task in wanted.items():
-        if int(index) >= len(ids) or ids[int(index)] != task:
-            return f"the order is {ids}, expected {task} at {index}"
-    return None
-
-
-def _absent(wanted: list[str], runs: list[TaskRun]) -> str | None:
-    there = [run.task_id for run in runs if run.task_id in wanted]
-    return f"{there} ran" if there else None
-
-
-def _all_states(wanted: str, runs: list[TaskRun]) -> str | None:
-    other = [run.task_id for run in runs if run.state != wanted]
-    return f"{other} are not {wanted}" if other else None
-
-
-def _same(execution: Execution, other: Execution, *, same: bool) -> str | None:
-    return None if (execution.id == other.id) is same else f"same id: {not same}"
-
-
-def _seconds(text: str) -> float:
-    seconds: float = isodate.parse_duration(text).total_seconds()
-    return seconds
-
-
-def _shown(execution: Execution) -> str:
-    runs = ", ".join(f"{run.key} {run.state.value}" for run in in_order(execution)[:12])
-    return f"{execution.state.value}; {runs}"
