@@ -192,12 +192,7 @@ class Stepper:
         self._keep(live, command, ctx)
         if error is not None:
             live.log(at, Level.ERROR, error, key=command.key, attempt=command.attempt)
-        if ctx.labels:
-            live.feed(e.LabelsSet(at=at, labels=ctx.labels))
-        if ctx.changed_variables:
-            live.feed(e.VariablesSet(at=at, variables=ctx.changed_variables))
-        if ctx.exit_state is not None:
-            live.feed(e.ExitRequested(at=at, key=command.key, state=ctx.exit_state))
+        _effects(live, command, ctx, at)
         live.feed(
             e.JobEnded(
                 at=live.time(self.now()),
@@ -310,6 +305,16 @@ class Stepper:
             elif self.neighbours.cancel_job(live, command.key, command.attempt, at):
                 return
         live.feed(e.JobEnded(at=at, key=command.key, attempt=command.attempt, state=State.KILLED))
+
+
+def _effects(live: Live, command: c.RunJob, ctx: InlineContext, at: datetime) -> None:
+    """What a task did to its execution."""
+    if ctx.labels:
+        live.feed(e.LabelsSet(at=at, labels=ctx.labels))
+    if ctx.changed_variables:
+        live.feed(e.VariablesSet(at=at, variables=ctx.changed_variables))
+    if ctx.exit_state is not None:
+        live.feed(e.ExitRequested(at=at, key=command.key, state=ctx.exit_state))
 
 
 def _limit(task: Task, ctx: InlineContext) -> timedelta | None:
