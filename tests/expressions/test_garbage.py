@@ -14,6 +14,7 @@ from tests.expressions.world import World
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed, ExpressionSyntax
 from penstock_runner.expressions.filters.table import filters
+from penstock_runner.expressions.findings import examine
 from penstock_runner.expressions.functions.table import functions
 
 VARIABLES: dict[str, object] = {
@@ -95,10 +96,24 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> str:
 
 def attempt(source: str, *, recursive: bool = False) -> None:
     expressions = Expressions(recursive=recursive)
+    told = examine(source)
+    assert told is not None
+    assert all(0 <= finding.offset <= len(source) and finding.message for finding in told.found)
+    broken = [finding.message for finding in told.found if finding.code == "EXPRESSION_SYNTAX"]
+    assert broken == refused(expressions, source)
     with tolerated():
         assert isinstance(expressions.render(source, VARIABLES, World()), str)
     with tolerated():
         expressions.render_typed(source, VARIABLES, World())
+
+
+def refused(expressions: Expressions, source: str) -> list[str]:
+    """What compiling has against a source."""
+    try:
+        expressions.compile(source)
+    except ExpressionSyntax as error:
+        return [error.message]
+    return []
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from tests.conformance.cases import Case, Context, Outcome, failed, outcome
 from tests.conformance.matchers import Matcher
 
+from penstock_runner.expressions.check import check_expressions
 from penstock_runner.flow.faults import Severity
 from penstock_runner.flow.parse import parse_flow
 
@@ -17,11 +18,12 @@ def run(case: Case, context: Context) -> Outcome:
     """Parse one file; all but those meant to be invalid must be free of errors."""
     text = context.flow_path(case["file"]).read_text(encoding="utf-8")
     parsed = parse_flow(text, case["file"])
-    errors = [str(fault) for fault in parsed.faults if fault.severity is Severity.ERROR]
+    faults = (*parsed.faults, *check_expressions(parsed))
+    errors = [str(fault) for fault in faults if fault.severity is Severity.ERROR]
     if case["file"].startswith("invalids/"):
         # Made to be refused, some only by what is known of types; none may break the reader.
         return outcome(None if errors or parsed.flow else "neither a flow nor an error")
-    if parsed.flow is None or parsed.effective is None:
+    if errors or parsed.flow is None or parsed.effective is None:
         return failed("; ".join(errors) or "no flow")
     expected = {"id": case["flow_id"], "namespace": case["namespace"]}
     got = {"id": parsed.flow.id, "namespace": parsed.flow.namespace}
