@@ -2,14 +2,11 @@
 
 The date of a trigger, its lock and the execution that it starts are written in one transaction.
 While that execution runs the trigger is locked, and dates that pass are run one by one afterwards.
-A trigger of a flow that is switched off is parked: its date waits in the row's body, so that the
-search for what is due stays a look into an index, and it comes back with the flow.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,6 +26,7 @@ from penstock_server.scheduler.backfills import moved
 from penstock_server.scheduler.cron import BadCron
 from penstock_server.scheduler.evaluation import CannotEvaluate, Evaluation, Firing
 from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.parking import Parking, unpark
 from penstock_server.scheduler.polling import POLLED, Polling
 from penstock_server.scheduler.recovery import may_be_late, recovered
 from penstock_server.scheduler.rendering import Load, Services, without_services
@@ -43,10 +41,8 @@ _AT_ONCE = 200
 _SECOND = timedelta(seconds=1)
 _SHORTEST = timedelta(milliseconds=100)
 _LOOK_AGAIN = timedelta(seconds=5)
-_PARKED_AT_ONCE = 20
 # A date that has only just come is not missed, whatever else happens in that moment.
 _NOT_YET_MISSED = timedelta(seconds=10)
-PARKED = "parked"
 
 
 class Database(Protocol):
@@ -91,8 +87,7 @@ class Scheduler:
         self._recover = recover
         self._recovers: timedelta | None = timedelta(0)
         self._under_way: set[Name] = set()
-        self._parked: dict[tuple[str, str], set[Name]] = {}
-        self._maybe_on: deque[Name] = deque()
+        self._parking = Parking()
         self._stale = True
         self._next: datetime | None = None
         self._asked: datetime | None = None
@@ -127,7 +122,7 @@ class Scheduler:
 
     def flow_switched(self, namespace: str, flow_id: str) -> None:
         """A flow may be on that was off."""
-        self._maybe_on.extend(sorted(self._parked.get((namespace, flow_id), ())))
+        self._parking.flow_switched(namespace, flow_id)
 
     def _asks(self, now: datetime) -> bool:
         """Whether the store may know of something due. Others change rows too, so now and then."""
@@ -248,7 +243,7 @@ class Scheduler:
         flow = self._flow(state.namespace, state.flow_id)
         trigger = find(flow, state.trigger_id)
         if flow is None or trigger is None or flow.disabled or trigger.disabled:
-            self._park(state)
+            self._write(state, self._parking.parked(state), None, _nothing)
         elif self._polling is not None:
             self._polling.ask(state, flow, trigger, now)
 
@@ -258,7 +253,7 @@ class Scheduler:
             return
         found = self.firing(state, now)
         if found is None or found.flow.disabled or found.trigger.disabled:
-            self._park(state)
+            self._write(state, self._parking.parked(state), None, _nothing)
             return
         date = found.plan.at_or_after(found.date)
         early = state.backfill is not None and date is not None and date > found.date
@@ -339,38 +334,16 @@ class Scheduler:
         starts = [start] if start is not None else []
         self._starter.transact(writes=[write], starts=starts, done=ended)
 
-    # Parking
-
-    def _park(self, state: TriggerState) -> None:
-        """A trigger that cannot fire now waits beside the others."""
-        if state.next_date is None:
-            return
-        self._parked.setdefault((state.namespace, state.flow_id), set()).add(name_of(state))
-        body = {**(state.body or {}), PARKED: state.next_date.isoformat()}
-        self._write(state, replace(state, next_date=None, body=body), None, _nothing)
-
     def _look_at_parked(self) -> None:
         """Let triggers go on whose flows have been switched on, some at a time."""
-        for _ in range(min(_PARKED_AT_ONCE, len(self._maybe_on))):
-            name = self._maybe_on.popleft()
+        for name in self._parking.to_look_at():
             flow = self._flow(name[0], name[1])
             trigger = find(flow, name[2])
             if flow is None or trigger is None or flow.disabled or trigger.disabled:
                 continue
             if trigger.kind in POLLED or self._plan(flow, trigger) is not None:
-                self._parked.get(name[:2], set()).discard(name)
-                self._starter.transact(writes=[partial(self._unpark, name)])
-
-    def _unpark(self, name: Name, tx: Any) -> None:
-        state = triggers.get(tx.connection, *name)
-        if state is None or PARKED not in (state.body or {}):
-            return
-        body = dict(state.body or {})
-        next_date = datetime.fromisoformat(body.pop(PARKED))
-        if state.next_date is None:
-            state = replace(state, next_date=next_date)
-        triggers.put(tx.connection, [replace(state, body=body or None)])
-        self._stale = True
+                self._parking.let_go(name)
+                self._starter.transact(writes=[partial(unpark, name)], done=self._written)
 
     # After a stop
 
@@ -386,19 +359,18 @@ class Scheduler:
                 states = triggers.late(connection, before)
         moves: list[tuple[TriggerState, TriggerState]] = []
         for state in states:
-            if PARKED in (state.body or {}):
-                self._parked.setdefault((state.namespace, state.flow_id), set()).add(name_of(state))
-                self._maybe_on.append(name_of(state))
-            elif state.type in KINDS and may_be_late(state, now):
+            if not self._parking.found(state) and state.type in KINDS and may_be_late(state, now):
                 firing = self.firing(state, now)
                 after = recovered(firing, self.evaluation) if firing is not None else state
                 if after != state:
                     moves.append((state, replace(after, updated_at=now)))
         if not moves:
             return False
-        self._starter.transact(writes=[partial(_move, moves)])
-        self._stale = True
+        self._starter.transact(writes=[partial(_move, moves)], done=self._written)
         return True
+
+    def _written(self, _outcome: Outcome) -> None:
+        self._stale = True
 
     # Flows
 
