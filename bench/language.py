@@ -16,9 +16,9 @@ from bench.records import Raw, Record, record
 from bench.service import PENSTOCK, home
 from bench.settings import Bench
 from penstock_runner.expressions.environment import Expressions, NoServices
-from penstock_runner.flow.check import check
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.validation import all_faults
 
 THREE = (
     "Hello {{ inputs.who | upper }}",
@@ -74,7 +74,7 @@ def parse_and_check(bench: Bench) -> list[Record]:
 
     def read() -> None:
         parsed = parse_flow(text)
-        faults = check(parsed, registry)
+        faults = all_faults(parsed, registry)
         if parsed.flow is None or faults or len(list(parsed.flow.walk())) != 60:
             raise AssertionError(f"the flow was not read: {[str(fault) for fault in faults][:3]}")
 
