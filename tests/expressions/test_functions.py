@@ -212,7 +212,6 @@ def test_public_holidays_are_those_of_a_country_and_its_parts() -> None:
         ("{{ boundedRange(1, 2) }}", "Write range(start, end)."),
         ("{{ 'a' | condenseString }}", "Write regexReplace"),
         ("{{ currentOutput(1) }}", "Write currentEachOutput"),
-        ("{{ secrets('A') }}", "Write secret('NAME')."),
     ],
 )
 def test_what_only_others_have_names_the_way_out(source: str, way_out: str) -> None:

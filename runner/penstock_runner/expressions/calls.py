@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from penstock_runner.expressions.access import call
 from penstock_runner.expressions.callee import Callee, places
-from penstock_runner.expressions.elsewhere import INSTEAD, MEANT
+from penstock_runner.expressions.elsewhere import INSTEAD
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.functions.table import functions
 from penstock_runner.expressions.scope import Frame
@@ -78,7 +78,7 @@ def missing(what: str, name: str, known: Iterable[str], offset: int) -> Evaluate
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    instead = INSTEAD.get(name) or MEANT.get(name)
+    instead = INSTEAD.get(name)
     if instead is not None:
         return f" {instead[0].upper()}{instead[1:]}."
     from difflib import get_close_matches
