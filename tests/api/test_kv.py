@@ -59,6 +59,11 @@ def test_keys_are_deleted(web: Web) -> None:
     assert web.client.delete("/api/v1/namespaces/team/kv", json=[]).status_code == 422
 
 
+@pytest.mark.parametrize("data", ["9" * 6000, "2026-99-99"])
+def test_a_value_that_does_not_exist_is_422(web: Web, data: str) -> None:
+    assert web.client.put(KEY, data=data).status_code == 422
+
+
 @pytest.mark.parametrize("key", ["bad$key", "-x", "x" * 300])
 def test_an_illegal_key_is_422(web: Web, key: str) -> None:
     for call in (web.client.get, web.client.delete):

@@ -49,6 +49,21 @@ def test_what_is_neither_is_refused_with_its_line(text: str) -> None:
         read_value(text, 7)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 6000,
+        "{a: 2026-99-99}",
+        "[2026-01-01T99:00:00Z]",
+        r'"\UFFFFFFFF"',
+        r'{"\UFFFFFFFF": 1}',
+    ],
+)
+def test_a_value_that_does_not_exist_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(BadItem, match=r"^line 3, column .* is no value$"):
+        read_value(text, 3)
+
+
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(BadItem, match="nested too deeply"):
         read_value("[" * 5000)

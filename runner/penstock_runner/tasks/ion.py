@@ -74,7 +74,14 @@ class _Reader:
             case "mark":
                 raise self.fault(f"a value was expected, not {piece!r}")
             case _:
-                return _scalar(kind, piece)
+                return self._scalar(kind, piece)
+
+    def _scalar(self, kind: str, piece: str) -> object:
+        try:
+            return _scalar(kind, piece)
+        except (ValueError, OverflowError):
+            # A number with thousands of digits, a date or a code point that does not exist.
+            raise self.fault(f"{piece[:40]!r} is no value") from None
 
     def _struct(self, depth: int) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -84,7 +91,8 @@ class _Reader:
                 raise self.fault(f"a field name was expected, not {piece!r}")
             if not self._take(":"):
                 raise self.fault("a colon was expected")
-            found[piece if kind == "word" else _unquoted(kind, piece)] = self.value(depth + 1)
+            name = piece if kind == "word" else str(self._scalar(kind, piece))
+            found[name] = self.value(depth + 1)
             if not self._take(",") and not self._sees("}"):
                 raise self.fault("a comma or } was expected")
         return found
