@@ -335,6 +335,22 @@ tasks:
     assert "it is ******" in world.messages(execution_id)
 
 
+def test_a_secret_is_masked_in_its_usual_encodings_and_beside_a_shorter_one() -> None:
+    flow = """
+id: encoded
+namespace: team
+tasks:
+  - {id: short, type: io.kestra.plugin.core.log.Log, message: "{{ secret('SHORT') }}"}
+  - id: tell
+    type: io.kestra.plugin.core.log.Log
+    message: "{{ secret('TOKEN') }} or {{ secret('TOKEN') | base64encode }}"
+"""
+    world = World(flow, secrets={"SHORT": "hunter", "TOKEN": "hunter22+more"})
+    execution_id = world.start("encoded")
+    assert world.messages(execution_id)[-1].startswith("****** or ******")
+    assert all("aHVudGVy" not in message for message in world.messages(execution_id))
+
+
 def test_a_template_that_is_not_pure_makes_its_task_a_job() -> None:
     flow = """
 id: impure

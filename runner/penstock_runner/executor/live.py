@@ -25,14 +25,13 @@ from penstock_runner.executor.store import (
     Write,
 )
 from penstock_runner.flow.model import Level, Task
+from penstock_runner.jobs.masking import SHORTEST, Masker
 from penstock_runner.jobs.protocol import JobId
 
 LEVELS = list(Level)
 LONGEST_MESSAGE = 10_240
 # How far apart the parts of a long message are.
 STEP = timedelta(milliseconds=1)
-MASK = "******"
-SHORTEST_SECRET = 3
 
 
 @dataclass(slots=True)
@@ -85,6 +84,7 @@ class Live:
         self.asked_children: dict[tuple[RunKey, str], c.StartSubflow] = {}
         self.waiters: list[Callable[[Execution], None]] = []
         self.masks: set[str] = set()
+        self.masker = Masker()
         self.mask(self.context.secrets)
         self.lines: int | None = 0 if new else None
         self.children: dict[RunKey, list[str]] = {}
@@ -181,8 +181,7 @@ class Live:
         task = self.task(key) if key is not None and key in self.fold.runs else None
         if task and task.log_level and LEVELS.index(level) < LEVELS.index(task.log_level):
             return
-        for secret in self.masks:
-            message = message.replace(secret, MASK)
+        message = self.masker.mask(message)
         if self.lines is None:
             raise RuntimeError("the number of the last line was not read")
         for start in range(0, max(len(message), 1), LONGEST_MESSAGE):
@@ -205,15 +204,15 @@ class Live:
 
     def mask(self, secrets: list[str]) -> None:
         """Values that must not be shown from now on."""
-        self.masks.update(value for value in secrets if len(value) >= SHORTEST_SECRET)
+        for value in secrets:
+            if value not in self.masks and len(value) >= SHORTEST:
+                self.masks.add(value)
+                self.masker.add(value)
 
 
 def masked(text: str | None, secrets: set[str]) -> str | None:
-    """The text without the secrets."""
-    if text is not None:
-        for secret in secrets:
-            text = text.replace(secret, MASK)
-    return text
+    """The text without the secrets and their usual encodings."""
+    return None if text is None else Masker(secrets).mask(text)
 
 
 # States in which an execution holds its place among those its flow may run at once.
