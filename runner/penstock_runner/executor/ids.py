@@ -36,6 +36,11 @@ def _eleven(number: int) -> str:
     return "".join(pairs) + ALPHABET[last]
 
 
+def first_id(at: datetime) -> str:
+    """The smallest id that an execution of this moment could have."""
+    return base62(((at - EPOCH) // MILLISECOND) << 80)
+
+
 def derived_id(*parts: object) -> str:
     """The id of something that has its place for a name."""
     digest = blake2b("\0".join(map(str, parts)).encode(), digest_size=16).digest()

@@ -25,7 +25,16 @@ from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.jobs.frames import Channel, ChannelClosed, ChannelFull
 from penstock_runner.jobs.protocol import Report
 from penstock_server.core.followers import Followers
-from penstock_server.core.operations import executions, flows, git, logs, tasks, triggers, values
+from penstock_server.core.operations import (
+    executions,
+    flows,
+    git,
+    logs,
+    records,
+    tasks,
+    triggers,
+    values,
+)
 from penstock_server.core.room import Answer, Operation, Room
 from penstock_server.store import runners as stored_runners
 from penstock_server.store.engine import Tx
@@ -40,6 +49,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **flows.OPERATIONS,
     **git.OPERATIONS,
     **logs.OPERATIONS,
+    **records.OPERATIONS,
     **tasks.OPERATIONS,
     **triggers.OPERATIONS,
     **values.OPERATIONS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
@@ -56,6 +57,29 @@ def remove(
 def remove_of_flow(connection: Connection, namespace: str, flow_id: str) -> int:
     """Delete all lines of a flow's executions; how many."""
     gone = delete(logs).where(logs.c.namespace == namespace, logs.c.flow_id == flow_id)
+    return connection.execute(gone).rowcount
+
+
+def remove_between(
+    connection: Connection,
+    *,
+    start: datetime | None,
+    end: datetime | None,
+    namespace: str | None = None,
+    flow_id: str | None = None,
+    levels: Collection[Level] = (),
+) -> int:
+    """Delete lines of a span of time; how many. A namespace has children."""
+    gone = delete(logs).where(logs.c.level.in_([rows.LEVELS.index(level) for level in levels]))
+    if start is not None:
+        gone = gone.where(logs.c.at >= start)
+    if end is not None:
+        gone = gone.where(logs.c.at <= end)
+    if namespace is not None:
+        inside = logs.c.namespace.startswith(f"{namespace}.", autoescape=True)
+        gone = gone.where((logs.c.namespace == namespace) | inside)
+    if flow_id is not None:
+        gone = gone.where(logs.c.flow_id == flow_id)
     return connection.execute(gone).rowcount
 
 

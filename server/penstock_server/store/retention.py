@@ -26,8 +26,12 @@ def ended_before(
     namespace: str | None = None,
     flow_id: str | None = None,
     states: Collection[str] | None = None,
+    since: str | None = None,
 ) -> list[str]:
-    """Ids of executions that ended before a moment, oldest first; a namespace has children."""
+    """Ids of executions that ended before a moment, oldest first; a namespace has children.
+
+    `since` is the first id that is looked at.
+    """
     chosen = (
         select(executions.c.id)
         .where(executions.c.id < below, executions.c.ended_at < moment)
@@ -37,6 +41,8 @@ def ended_before(
     if namespace is not None:
         inside = executions.c.namespace.startswith(f"{namespace}.", autoescape=True)
         chosen = chosen.where((executions.c.namespace == namespace) | inside)
+    if since is not None:
+        chosen = chosen.where(executions.c.id >= since)
     if flow_id is not None:
         chosen = chosen.where(executions.c.flow_id == flow_id)
     if states is not None:

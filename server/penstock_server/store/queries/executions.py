@@ -15,7 +15,9 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    or_,
     select,
+    tuple_,
     type_coerce,
 )
 
@@ -156,6 +158,33 @@ def latest_executions(
         if (newest := connection.scalar(query)) is not None:
             ids.append(newest)
     return list(load_executions(connection, ids).values())
+
+
+def counted(
+    connection: Connection,
+    *,
+    flows: Collection[tuple[str, str]],
+    namespaces: Collection[str],
+    states: Collection[str] = (),
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> list[tuple[str, str, int]]:
+    """Executions of each named flow (0 when it had none), and of each flow of the namespaces."""
+    number = func.count()
+    chosen = select(executions.c.namespace, executions.c.flow_id, number).group_by(
+        executions.c.namespace, executions.c.flow_id
+    )
+    named = tuple_(executions.c.namespace, executions.c.flow_id).in_(list(flows))
+    chosen = chosen.where(or_(named, executions.c.namespace.in_(list(namespaces))))
+    if states:
+        chosen = chosen.where(executions.c.state.in_(states))
+    if start is not None:
+        chosen = chosen.where(executions.c.created_at >= start)
+    if end is not None:
+        chosen = chosen.where(executions.c.created_at <= end)
+    found = {(row[0], row[1]): int(row[2]) for row in connection.execute(chosen)}
+    found = {**dict.fromkeys(flows, 0), **found}
+    return [(namespace, flow_id, total) for (namespace, flow_id), total in found.items()]
 
 
 def unended_children(connection: Connection, ids: Collection[str]) -> list[str]:
