@@ -6,9 +6,11 @@ open listening socket, so several web processes can share one, and a restart ref
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +23,9 @@ THREADS = 64
 CONNECTIONS = 1000
 GRACE_SECONDS = 2
 KEEPALIVE_SECONDS = 15
+HEADER_SECONDS = 3
+BODY_SECONDS = 10
+BODY_BYTES_PER_SECOND = 50_000
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,46 @@ class _QuietLogger(Logger):  # type: ignore[misc]
         self.debug(msg, *args, **kwargs)
 
 
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's worker with a deadline for each request to arrive, whole.
+
+    Its threads read without a time-out, so a handful of clients that begin a request and fall
+    silent (or send a byte now and then) would hold all of them.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self._arriving: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        self._arriving[conn] = time.monotonic() + HEADER_SECONDS
+        try:
+            return super().handle(conn)
+        finally:
+            self._arriving.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        self._arriving[conn] = time.monotonic() + _body_seconds(dict(req.headers))
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """Once a second, beside gunicorn's own time-outs: read no more from who is too slow.
+
+        Only reading ends: the answer to a request that has arrived may take its time.
+        """
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn, deadline in list(self._arriving.items()) if deadline < now]:
+            self._arriving.pop(conn, None)
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RD)
+
+
+def _body_seconds(headers: dict[str, str]) -> float:
+    length = headers.get("CONTENT-LENGTH", "0")
+    return BODY_SECONDS + (int(length) if length.isdecimal() else 0) / BODY_BYTES_PER_SECOND
+
+
 def serve(wsgi: Callable[..., Any], listening: socket.socket, *, threads: int = THREADS) -> None:
     """Serve until SIGTERM; what is being answered then gets two seconds to end."""
     options: dict[str, object] = {
@@ -73,7 +118,7 @@ def serve(wsgi: Callable[..., Any], listening: socket.socket, *, threads: int = 
     }
     application = _Application(wsgi, options)
     config = application.cfg
-    worker = ThreadWorker(
+    worker = _Worker(
         1,
         os.getppid(),
         [_Listening(config, listening)],
