@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
             case _, ["containers", name, *rest]:
                 self.container(method, self.server.containers[name], name, rest, query, body)
 
-    def container(  # noqa: PLR0917 - the parts of one request
+    def container(
         self,
         method: str,
         of: Container,

@@ -205,7 +205,7 @@ class _Ssh(SSHVendor):
     def __init__(self, options: list[str]) -> None:
         self._options = options
 
-    def run_command(  # noqa: PLR0917 - dulwich's own signature
+    def run_command(
         self,
         host: str,
         command: bytes,

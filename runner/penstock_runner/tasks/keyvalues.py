@@ -65,7 +65,7 @@ def check_namespace(namespace: str, caller: str | None, existing: Iterable[str])
     raise TaskFailed(f"Cannot access the KV store. The namespace '{namespace}' does not exist.")
 
 
-def make_entry(  # noqa: PLR0917 - the parts of one write, in the order of the entry
+def make_entry(
     key: str,
     value: object,
     kind: str | None,

@@ -53,7 +53,7 @@ def task_prefix(
     return f"{below}/tasks/{slug(task_id)}/{taskrun_id}"
 
 
-def task_file(  # noqa: PLR0917 - the parts of the address in their order
+def task_file(
     namespace: str, flow_id: str, execution_id: str, task_id: str, taskrun_id: str, name: str
 ) -> str:
     """One file that a task run made."""
