@@ -40,6 +40,7 @@ tasks:
   - {id: note, type: io.kestra.plugin.core.log.Log, message: "begins {{ inputs.number }}"}
   - id: first
     type: io.kestra.plugin.scripts.shell.Commands
+    taskRunner: {type: io.kestra.plugin.core.runner.Process}
     retry: {type: constant, interval: PT0.1S, maxAttempts: 40}
     commands: &work
       - for i in $(seq LINES); do echo "line $i"; sleep 0.02; done
@@ -56,6 +57,7 @@ tasks:
     tasks:
       - id: work
         type: io.kestra.plugin.scripts.shell.Commands
+        taskRunner: {type: io.kestra.plugin.core.runner.Process}
         retry: {type: constant, interval: PT0.1S, maxAttempts: 40}
         commands: *work
   - {id: read, type: io.kestra.plugin.core.kv.Get, key: "n{{ inputs.number }}"}
