@@ -97,7 +97,11 @@ class Story:
             if answer.status_code == 200 and answer.json()["state"]["current"] in TERMINAL:
                 self.open.discard(number)
 
-    def patiently(self, do: Any) -> None:
+    def read(self, path: str, **more: Any) -> Any:
+        """What an address answers, as soon as it does."""
+        return self.patiently(lambda: self.service.get(path, timeout=5, **more).raise_for_status())
+
+    def patiently(self, do: Any) -> Any:
         """Do it, whatever the service goes through meanwhile."""
         until = time.monotonic() + PATIENCE
         while True:
@@ -168,20 +172,19 @@ def test_kills_at_random_points_lose_nothing_and_repeat_nothing(story: Story) ->
 
 
 def _verify(story: Story) -> None:
-    service = story.service
-    found = service.get("/api/v1/main/executions/search", params={"size": 1}).json()
+    found = story.read("/api/v1/main/executions/search", params={"size": 1}).json()
     assert found["total"] == len(story.started), "an execution was started twice, or is gone"
     marks = Counter(story.marks.read_text().splitlines())
     faults: list[str] = []
     for number, execution_id in story.started.items():
-        faults += _faults(service, number, execution_id, marks)
+        faults += _faults(story, number, execution_id, marks)
     assert not faults, "\n".join(faults[:40])
-    assert "Traceback" not in service.said()
+    assert "Traceback" not in story.service.said()
 
 
-def _faults(service: Service, number: str, execution_id: str, marks: Counter[str]) -> Iterator[str]:
-    execution = service.execution(execution_id)
-    logs = service.get(f"/api/v1/main/logs/{execution_id}").json()
+def _faults(story: Story, number: str, execution_id: str, marks: Counter[str]) -> Iterator[str]:
+    execution = story.read(f"/api/v1/main/executions/{execution_id}").json()
+    logs = story.read(f"/api/v1/main/logs/{execution_id}").json()
     if execution["state"]["current"] != "SUCCESS":
         yield f"{execution_id} ended {execution['state']['current']}"
     runs = execution.get("taskRunList") or []

@@ -23,8 +23,8 @@ from tests.live import Service, live_service, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres, needs_git]
 
-# An address of the loopback that nobody else listens on.
-ADDRESS, PORT = "127.0.0.57", 5432
+# An address of the loopback that nobody else listens on, not even the same tests of a neighbour.
+ADDRESS, PORT = f"127.57.{os.getpid() >> 8 & 255}.{os.getpid() & 255}", 5432
 ROWS = 100_000
 FLOW = "/api/v1/main/flows/zoomcamp/04_postgres_taxi"
 COLUMNS = {

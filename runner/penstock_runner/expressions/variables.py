@@ -75,6 +75,13 @@ def labels_map(labels: Iterable[tuple[str, object]] | Mapping[str, object]) -> d
     return nest_dotted(dict(pairs))
 
 
+def trigger_map(
+    trigger_id: str, trigger_type: str, found: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """The `trigger` variable while a trigger is evaluated: itself, and what it has found so far."""
+    return {"id": trigger_id, "type": trigger_type, **(found or {})}
+
+
 class Ancestor(NamedTuple):
     """A task run around the current one: its value (of a loop) and its outputs, if any."""
 

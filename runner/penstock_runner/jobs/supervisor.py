@@ -176,7 +176,7 @@ class Supervisor:
             stopping.ask(job, "killed", limits=self._limits, now=now)
 
     def _hand_out(self) -> None:
-        if self._leave_at is not None:
+        if self._term:
             return  # core sees them lost with us, and hands them to nobody before
         while self._queue and self._drain_until is not None:
             back = self._queue.popleft()

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_server.api import routing
 from penstock_server.api.answers import empty, json_answer
@@ -54,7 +55,8 @@ class WebhookRoutes:
             "headers": self._headers(),
             "parameters": dict(request.args.lists()),
         }
-        seen = {**_variables(flow), "trigger": variables}
+        own = trigger_map(trigger.id, trigger.type, variables)
+        seen = {**_variables(flow), "trigger": own}
         if not self._conditions.hold(flow, trigger, seen, self._context.clock.now()):
             return empty()
         wait = trigger.properties.get("wait") is True

@@ -11,6 +11,7 @@ from penstock_runner.engine.state import TriggerOrigin
 from penstock_runner.executor.messages import Start
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_runner.tasks.api import TaskFailed
 from penstock_server.scheduler.backfills import Backfill, backfill_of
@@ -124,12 +125,12 @@ class Evaluation:
         ):
             if moment is not None:
                 dates[name] = moment.astimezone(firing.plan.zone).isoformat()
-        full = self._render(firing, {"trigger": dates, "schedule": dates})
+        full = self._render(firing, dates)
         if not all(full.holds(one, self._load) for one in firing.plan.choosing):
             return None
         # Dates that are written out have no variables.
         variables: dict[str, object] = {} if trigger.kind == ON_DATES else dict(dates)
-        render = self._render(firing, {"trigger": variables, "schedule": variables})
+        render = self._render(firing, variables)
         inputs = dict(render.value(dict(trigger.inputs)))
         labels = render.labels(trigger.labels)
         backfill = firing.backfill
@@ -181,12 +182,13 @@ class Evaluation:
         if not conditions:
             return True
         variables = {"date": moment.astimezone(firing.plan.zone).isoformat()}
-        render = self._render(firing, {"trigger": variables, "schedule": variables})
+        render = self._render(firing, variables)
         return all(render.holds(condition, self._load) for condition in conditions)
 
-    def _render(self, firing: Firing, variables: Mapping[str, Any]) -> TriggerRender:
+    def _render(self, firing: Firing, dates: Mapping[str, object]) -> TriggerRender:
         services = self._services(firing.flow.namespace, firing.now)
-        seen = {**self._constants, **variables}
+        own = trigger_map(firing.trigger.id, firing.trigger.type, dates)
+        seen = {**self._constants, "trigger": own, "schedule": dates}
         return TriggerRender(self._expressions, services, firing.flow, seen)
 
 

@@ -18,6 +18,7 @@ from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.messages import Outcome, Refused, Start, Starter
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.durations import parse
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_runner.flow.types import CORE
@@ -115,6 +116,7 @@ class Polling:
             "flow": {"id": flow.id, "namespace": flow.namespace, "revision": flow.revision},
             "namespace": {"id": flow.namespace},
             "vars": dict(flow.variables),
+            "trigger": trigger_map(trigger.id, trigger.type),
         }
         return Job(
             execution_id=question,
@@ -149,7 +151,8 @@ class Polling:
         if encrypted is not None:
             variables["encryptedBody"] = encrypted
         services = self._services(flow.namespace, self._clock.now())
-        seen = {**self._constants, "response": response, "trigger": variables}
+        seen_as = trigger_map(trigger.id, trigger.type, variables)
+        seen = {**self._constants, "response": response, "trigger": seen_as}
         render = TriggerRender(self._expressions, services, flow, seen)
         wanted = trigger.properties.get("responseCondition") or _CONDITION
         answer = str(render.value(wanted) or "").strip()

@@ -23,6 +23,7 @@ from penstock_runner.executor.context import Context as Built
 from penstock_runner.executor.flows import load
 from penstock_runner.executor.store import StoredFlow
 from penstock_runner.expressions.environment import Expressions
+from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.defaults import Default, apply_defaults
 from penstock_runner.jobs import files
 from penstock_runner.jobs.masking import Masker
@@ -297,7 +298,10 @@ def _replace_internal_storage(command: str | None, **given: Any) -> str:
 
 
 def _context(**given: Any) -> Mapping[str, Any]:
-    """The variables of a task run of an execution that was just made."""
+    """The variables of a task run of an execution that was just made, or of a trigger."""
+    if "trigger" in given:
+        trigger = given["trigger"]
+        return {"trigger": trigger_map(trigger["id"], trigger["type"])}
     flow = {"id": "f", "namespace": "n", "revision": 1, **(given.get("flow") or {})}
     task = {"id": "t", "type": "io.kestra.plugin.core.log.Log", **(given.get("task") or {})}
     stored = StoredFlow(
