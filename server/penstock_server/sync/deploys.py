@@ -10,17 +10,17 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from penstock_runner.executor.messages import Outcome, Starter
+from penstock_runner.executor.messages import Outcome
 from penstock_runner.flow.faults import Fault
-from penstock_server.clock import Clock
 from penstock_server.store import flows, sources, syncs
-from penstock_server.sync.applying import Application, TriggerRows
+from penstock_server.sync.applying import Application
 from penstock_server.sync.deciding import decide
 from penstock_server.sync.desired import Manifest, contents_of, manifest_from
+from penstock_server.sync.held import Around
 from penstock_server.sync.plan import SAVED, SyncPlan
-from penstock_server.sync.push_starts import PushStarts, put_starts
+from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.rows import Look, Run, source_row, state_of
 from penstock_server.sync.settings import SourceSettings
@@ -56,46 +56,24 @@ class Deploy:
     confirm: str | None = None
 
 
-class Database(Protocol):
-    """What deploys read from."""
-
-    def read(self) -> Any:
-        """A context manager that gives a connection."""
-        ...
-
-
 class Deploys:
     """Plans and writes deploys; called by core's loop, from one thread."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        starter: Starter,
-        clock: Clock,
-        on_flows_changed: Callable[[list[tuple[str, str]]], None],
-        push_starts: PushStarts,
-        triggers: TriggerRows | None = None,
-    ) -> None:
-        self._database = database
-        self._starter = starter
-        self._clock = clock
-        self._on_flows_changed = on_flows_changed
-        self._push_starts = push_starts
-        self._triggers = triggers
+    def __init__(self, around: Around) -> None:
+        self._around = around
         self._under_way: set[str] = set()
 
     def apply(self, deploy: Deploy, told: Told) -> None:
         """Plan and write; `told` gets the result after the commit. Raises `DeployRefused`."""
         if deploy.source in self._under_way:
             raise DeployRefused(f"another deploy of source {deploy.source!r} is under way")
-        now = self._clock.now()
+        now = self._around.clock.now()
         settings = SourceSettings(id=deploy.source, url=deploy.url, prune=deploy.prune)
         state, manifest = self._known(deploy.source)
         contents = contents_of(deploy.found["files"], deploy.found["notes"], {}, flows.digest)
         if contents.errors:
             raise DeployRefused("a flow is not valid", 422, contents.errors)
-        with self._database.read() as connection:
+        with self._around.database.read() as connection:
             decided = decide(
                 connection,
                 settings,
@@ -106,7 +84,7 @@ class Deploys:
             )
         _guard(decided)
         run = Run(
-            id=self._starter.new_id(),
+            id=self._around.starter.new_id(),
             source_id=deploy.source,
             look=Look(trigger="ci", actor=deploy.actor),
             message=deploy.found,
@@ -126,14 +104,14 @@ class Deploys:
             commits=(),
             ref=deploy.found["ref"],
             now=now,
-            triggers=self._triggers,
+            triggers=self._around.triggers,
             via="ci",
         )
         self._write(run, job, settings, state, told)
 
     def _known(self, source_id: str) -> tuple[SourceState, Manifest]:
         """What is remembered of the source, and what was applied of it last."""
-        with self._database.read() as connection:
+        with self._around.database.read() as connection:
             row = sources.source(connection, source_id)
             if row is None:
                 return SourceState(id=source_id), {}
@@ -152,7 +130,7 @@ class Deploys:
         def done(outcome: Outcome) -> None:
             told(outcome.error or _result(run, decided, {}, dry_run=True))
 
-        self._starter.transact(writes=[write], done=done)
+        self._around.starter.transact(writes=[write], done=done)
 
     def _write(
         self,
@@ -164,7 +142,7 @@ class Deploys:
     ) -> None:
         found, now = run.message, job.now
         push = push_of(found, settings.id, settings.shown_url, state.applied_commit)
-        starts = starts_of(push, job.contents.flows, self._starter.new_id)
+        starts = starts_of(push, job.contents.flows, self._around.starter.new_id)
         after = seen(state, settings, run.sha, found["ref"], now)
         after = applied(after, now, commit=run.sha, run_id=run.id, digest="", rewritten=False)
         source = source_row(settings, replace(after, next_poll_at=None), now)
@@ -183,13 +161,13 @@ class Deploys:
                 told(outcome.error)
                 return
             log.info("deploy.applied source=%s commit=%s run=%s", settings.id, run.sha, run.id)
-            self._on_flows_changed(job.changed)
-            self._push_starts.asked()
-            self._push_starts.tick(self._clock.now())
+            self._around.on_flows_changed(job.changed)
+            self._around.push_starts.asked()
+            self._around.push_starts.tick(self._around.clock.now())
             told(_result(run, job.plan, job.revisions, dry_run=False))
 
         self._under_way.add(settings.id)
-        self._starter.transact(writes=[write], done=done)
+        self._around.starter.transact(writes=[write], done=done)
 
 
 def _guard(decided: SyncPlan) -> None:

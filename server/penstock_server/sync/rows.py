@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,15 @@ class Look:
     confirmed: str | None = None
     force: bool = False
     waits: list[Wait] = field(default_factory=list)
+
+    def after(self, before: Look) -> Look:
+        """The look, also for those who wait for the one before it."""
+        return replace(
+            self,
+            force=self.force or before.force,
+            confirmed=self.confirmed or before.confirmed,
+            waits=[*before.waits, *self.waits],
+        )
 
     def answer(self, result: dict[str, Any]) -> None:
         """Tell everybody who waits."""

@@ -1,0 +1,74 @@
+"""A Git source as core's loop holds it, and the services that everything around it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from penstock_runner.executor.messages import Starter
+from penstock_server.clock import Clock
+from penstock_server.sync.applying import TriggerRows
+from penstock_server.sync.desired import Manifest
+from penstock_server.sync.polling import MERGED
+from penstock_server.sync.push_starts import PushStarts
+from penstock_server.sync.rows import Look
+from penstock_server.sync.settings import SourceSettings
+from penstock_server.sync.state import SourceState
+
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Database(Protocol):
+    """What syncs read from."""
+
+    def read(self) -> Any:
+        """A context manager that gives a connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What a sync works with: the store, who writes to it, and who wants to know."""
+
+    database: Database
+    starter: Starter
+    clock: Clock
+    on_flows_changed: Callable[[list[tuple[str, str]]], None]
+    push_starts: PushStarts
+    triggers: TriggerRows | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldSource:
+    """A source with what is under way. `read_digest` is how it was read when last looked at."""
+
+    settings: SourceSettings
+    state: SourceState
+    manifest: Manifest = field(default_factory=dict)
+    read_digest: str = ""
+    looking: Look | None = None
+    deadline: datetime | None = None
+    following: Look | None = None
+    hinted_at: datetime | None = None
+    applying: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a look or an apply is under way."""
+        return self.looking is not None or self.applying
+
+    @property
+    def wakes(self) -> datetime | None:
+        """When there is something to do for it."""
+        if self.looking is not None:
+            return self.deadline
+        if self.applying:
+            return None
+        if self.following is not None:
+            hinted = self.hinted_at if self.following.trigger == "webhook" else None
+            return hinted + MERGED if hinted is not None else AT_ONCE
+        if not self.settings.enabled or self.state.pinned_commit is not None:
+            return None
+        return self.state.next_poll_at

@@ -1,0 +1,193 @@
+"""What is done with a commit that was found: it is applied whole, or not at all and said why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from penstock_runner.executor.messages import Outcome, Start
+from penstock_runner.flow.faults import Fault
+from penstock_server.store import flows, sources, syncs
+from penstock_server.sync.applying import Application
+from penstock_server.sync.deciding import decide
+from penstock_server.sync.desired import Contents, contents_of
+from penstock_server.sync.held import Around, HeldSource
+from penstock_server.sync.looks import Looks, Message
+from penstock_server.sync.plan import SyncPlan
+from penstock_server.sync.push_starts import put_starts
+from penstock_server.sync.push_trigger import push_of, starts_of
+from penstock_server.sync.records import Records
+from penstock_server.sync.rows import Look, Run, commit_of, source_row
+from penstock_server.sync.state import applied, refused, seen, unreachable
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Brings a source to a commit."""
+
+    def __init__(self, around: Around, records: Records, looks: Looks) -> None:
+        self._around = around
+        self._records = records
+        self._looks = looks
+
+    def found(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
+        """A commit was fetched and read: decide, then apply it or refuse it."""
+        settings, sha = source.settings, message["commit"]["sha"]
+        digest = self._records.digest(settings)
+        again = source.state.failed_commit == sha and source.read_digest == digest
+        source.read_digest = digest
+        source.state = seen(source.state, settings, sha, message["ref"], now)
+        if not look.force and (again or not settings.auto):
+            self._looks.nothing_to_do(source, look, sha)
+            return
+        contents = contents_of(message["files"], message["notes"], source.manifest, flows.digest)
+        decided = self._decide(source, look, contents)
+        run = Run(
+            id=self._around.starter.new_id(),
+            source_id=settings.id,
+            look=look,
+            message=message,
+            before=source.state.applied_commit,
+            started=now,
+        )
+        if contents.errors and settings.on_invalid == "FAIL":
+            self._invalid(source, run, decided, contents.errors)
+        elif decided.faults:
+            self._invalid(source, run, decided, decided.faults)
+        elif decided.refusals:
+            reasons = "; ".join(decided.refusals)
+            told = f"{reasons}. Confirm plan {decided.digest[:12]} to do it."
+            self._end(source, run, decided, ("PruneBlocked", "PRUNE_BLOCKED", told))
+        elif message["rewritten"] and settings.force_push == "refuse" and not look.force:
+            told = "the history was rewritten, and `forcePush: refuse` waits for a person"
+            self._end(source, run, decided, ("HistoryRewritten", "HISTORY_REWRITTEN", told))
+        else:
+            self._apply(source, run, contents, decided)
+
+    def _decide(self, source: HeldSource, look: Look, contents: Contents) -> SyncPlan:
+        before = source.state.config_digest.partition(":")[0]
+        present = self._records.digest(source.settings).partition(":")[0]
+        with self._around.database.read() as connection:
+            return decide(
+                connection,
+                source.settings,
+                contents,
+                source.manifest,
+                reconfigured=bool(before) and before != present,
+                confirmed=look.confirmed,
+            )
+
+    def _invalid(
+        self, source: HeldSource, run: Run, decided: SyncPlan, errors: Sequence[Fault]
+    ) -> None:
+        first = errors[0]
+        kind = "OwnershipConflict" if first.code == "OWNED_BY_OTHER" else "InvalidFiles"
+        told = f"{len(errors)} errors; the first: {first}"
+        self._end(source, run, decided, (kind, first.code, told), errors)
+
+    def _end(
+        self,
+        source: HeldSource,
+        run: Run,
+        decided: SyncPlan,
+        why: tuple[str, str, str],
+        errors: Sequence[Fault] = (),
+    ) -> None:
+        """The commit is not applied; the last good one keeps running."""
+        kind, code, message = why
+        now = self._around.clock.now()
+        phase = "failed" if errors else "refused"
+        source.state = refused(
+            source.state, run.sha, kind=kind, code=code, message=message, now=now
+        )
+        row = run.row(phase, now, decided, errors, message)
+        commit = commit_of(source.settings.id, run.message["commit"])
+
+        def write(tx: Any) -> None:
+            syncs.put_run(tx.connection, row)
+            sources.add_commits(tx.connection, [commit])
+
+        log.warning("git.%s source=%s commit=%s %s", phase, source.settings.id, run.sha, message)
+        result = run.result(phase, decided, errors, message)
+        self._records.save(source, [write], lambda: run.look.answer(result))
+
+    def _apply(self, source: HeldSource, run: Run, contents: Contents, decided: SyncPlan) -> None:
+        around, now = self._around, self._around.clock.now()
+        job = Application(
+            source=source.settings,
+            run_id=run.id,
+            plan=decided,
+            contents=contents,
+            manifest=source.manifest,
+            commit=run.message["commit"],
+            commits=run.message["commits"],
+            ref=run.message["ref"],
+            now=now,
+            triggers=around.triggers,
+        )
+        after = applied(
+            source.state,
+            now,
+            commit=run.sha,
+            run_id=run.id,
+            digest=self._records.digest(source.settings),
+            rewritten=bool(run.message["rewritten"]),
+            skipped=len(contents.invalid),
+        )
+        starts = self._pushed(source, run, contents, decided)
+        row = run.row("succeeded", now, decided, contents.errors, "")
+
+        def write(tx: Any) -> None:
+            job.write(tx)
+            syncs.put_run(tx.connection, row)
+            put_starts(tx, source.settings.id, run.sha, starts, now)
+            sources.put_source(tx.connection, source_row(source.settings, after, now))
+
+        def done(outcome: Outcome) -> None:
+            source.applying = False
+            if outcome.error is not None:
+                self._not_applied(source, run, decided, outcome.error)
+                return
+            source.state = after
+            source.manifest = job.new_manifest
+            log.info("git.applied source=%s commit=%s run=%s", source.settings.id, run.sha, run.id)
+            around.on_flows_changed(job.changed)
+            around.push_starts.asked()
+            around.push_starts.tick(around.clock.now())
+            run.look.answer(run.result("succeeded", decided, contents.errors, ""))
+
+        source.applying = True
+        around.starter.transact(writes=[write], done=done)
+
+    def _pushed(
+        self, source: HeldSource, run: Run, contents: Contents, decided: SyncPlan
+    ) -> list[Start]:
+        if source.settings.disable_triggers:
+            return []
+        push = push_of(
+            run.message, source.settings.id, source.settings.shown_url, source.state.applied_commit
+        )
+        there = {item.key for item in decided.items if item.desired is not None}
+        kept = [flow for flow in contents.flows if flow.desired.key in there]
+        return starts_of(push, kept, self._around.starter.new_id)
+
+    def _not_applied(
+        self, source: HeldSource, run: Run, decided: SyncPlan, error: Exception
+    ) -> None:
+        """The store did not take it: not the commit's fault, so the next poll tries again."""
+        log.error("git.failed source=%s commit=%s", source.settings.id, run.sha, exc_info=error)
+        now = self._around.clock.now()
+        source.read_digest = ""
+        source.state = unreachable(
+            source.state, source.settings, now, code="APPLY_FAILED", message=str(error)
+        )
+        row = run.row("failed", now, decided, [], str(error))
+
+        def write(tx: Any) -> None:
+            syncs.put_run(tx.connection, row)
+
+        result = run.result("failed", decided, [], str(error))
+        self._records.save(source, [write], lambda: run.look.answer(result))

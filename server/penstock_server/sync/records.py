@@ -1,0 +1,64 @@
+"""Sources as the store remembers them: read at start, written after every look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from penstock_runner.executor.messages import Outcome
+from penstock_runner.executor.store import Write
+from penstock_server.store import sources
+from penstock_server.sync.desired import manifest_from
+from penstock_server.sync.held import Around, HeldSource
+from penstock_server.sync.polling import first_look
+from penstock_server.sync.rows import source_row, state_of
+from penstock_server.sync.settings import GitSettings, SourceSettings
+from penstock_server.sync.state import SourceState
+
+log = logging.getLogger(__name__)
+
+
+class Records:
+    """Reads and writes the rows of sources."""
+
+    def __init__(self, around: Around, version: str) -> None:
+        self._around = around
+        self._version = version
+
+    def load(self, settings: GitSettings) -> dict[str, HeldSource]:
+        """The configured sources with what is known of each."""
+        now = self._around.clock.now()
+        loaded: dict[str, HeldSource] = {}
+        with self._around.database.read() as connection:
+            rows = {row.id: row for row in sources.list_sources(connection)}
+            for one in settings.sources:
+                row = rows.get(one.id)
+                state = state_of(row) if row is not None else SourceState(id=one.id)
+                same = state.config_digest == self.digest(one)
+                state = replace(state, next_poll_at=first_look(one, now) if same else now)
+                source = HeldSource(settings=one, state=state)
+                if state.applied_commit is not None:
+                    held = sources.manifest(connection, one.id, state.applied_commit)
+                    source.manifest = manifest_from(held.entries) if held is not None else {}
+                loaded[one.id] = source
+        return loaded
+
+    def save(self, source: HeldSource, writes: list[Write], after: Callable[[], None]) -> None:
+        """Write the source as it is now, with what belongs to it, in one transaction."""
+        row = source_row(source.settings, source.state, self._around.clock.now())
+
+        def write(tx: Any) -> None:
+            sources.put_source(tx.connection, row)
+
+        def done(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                log.error("source %s was not saved: %s", source.settings.id, outcome.error)
+            after()
+
+        self._around.starter.transact(writes=[*writes, write], done=done)
+
+    def digest(self, settings: SourceSettings) -> str:
+        """What the manifest depends on: how the source is read, and by which Penstock."""
+        return f"{settings.digest[:40]}:{self._version}"[:64]
