@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,16 +29,27 @@ def filled(database: Database) -> SqlStore:
     return store
 
 
-def test_ended_executions_go_oldest_first_and_a_few_at_a_time(database: Database) -> None:
+def test_a_page_reads_a_bounded_number_of_executions_and_says_where_to_go_on(
+    database: Database,
+) -> None:
+    filled(database).close()
+    with database.read() as connection:
+        first, after = retention.page(connection, after="", below=BELOW, limit=3)
+        assert [one.id for one in first] == [execution(n).id for n in (1, 2)]
+        assert after == execution(3).id
+        second, after = retention.page(connection, after=after, below=BELOW, limit=3)
+        assert ([one.id for one in second], after) == ([execution(4).id], None)
+
+
+def test_what_has_gone_on_since_it_was_chosen_is_not_deleted(database: Database) -> None:
     store = filled(database)
+    with database.read() as connection:
+        past, _ = retention.page(connection, after="", below=BELOW, limit=9)
+    moved = [replace(past[0], ended=past[0].ended - timedelta(days=1)), *past[1:]]
     with database.begin() as tx:
-        assert retention.delete_ended(tx, LATER, below=BELOW, limit=2) == 2
+        assert retention.delete_past(tx, moved) == 2
     left = [execution(n).id for n in (1, 2, 3, 4, 10)]
-    assert sorted(store.load(left)) == left[2:]
-    with database.begin() as tx:
-        assert retention.delete_ended(tx, LATER, below=BELOW, limit=2) == 1
-        assert retention.delete_ended(tx, LATER, below=BELOW, limit=2) == 0
-    assert sorted(store.load(left)) == [left[2], left[4]]
+    assert sorted(store.load(left)) == [left[0], left[2], left[4]]
     store.close()
 
 
@@ -55,13 +67,15 @@ def test_executions_are_chosen_by_flow_namespace_and_state(database: Database) -
         assert not retention.ended_before(connection, LATER, below="~", flow_id="other")
 
 
-def test_old_log_lines_and_keys_go(database: Database) -> None:
+def test_old_log_lines_go_a_few_at_a_time_and_old_keys(database: Database) -> None:
     store = filled(database)
     store.write(Batch(idempotency=[("old", execution(1).id, NOON), ("new", "x", LATER)]))
+    ids = [execution(n).id for n in (1, 2)]
     with database.begin() as tx:
-        assert retention.delete_logs(tx, LATER, below=BELOW, limit=4) == 4
-        assert retention.delete_logs(tx, LATER, below=BELOW, limit=4) == 2
+        assert retention.delete_lines(tx, ids, limit=3) == 3
+        assert retention.delete_lines(tx, ids, limit=3) == 1
         assert retention.delete_keys(tx, LATER) == 1
+    assert [store.last_line(execution(n).id) for n in (1, 2, 4)] == [0, 0, 2]
     assert [store.execution_of_key(key) for key in ("old", "new")] == [None, "x"]
     store.close()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from penstock_server.config.faults import BadSettings
 from penstock_server.config.reading import Told, read_settings
+from penstock_server.config.retention import RetentionSection
 from penstock_server.config.secrets import decoded_secret, read_env_file
+from penstock_server.config.section import Section
 from penstock_server.config.settings import (
     BasicAuth,
     GitSection,
     RunnerSection,
-    Section,
     Settings,
 )
 
@@ -17,6 +18,7 @@ __all__ = [
     "BadSettings",
     "BasicAuth",
     "GitSection",
+    "RetentionSection",
     "RunnerSection",
     "Section",
     "Settings",

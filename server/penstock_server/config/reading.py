@@ -20,7 +20,8 @@ from pydantic.alias_generators import to_camel
 from penstock_server.config.faults import BadSettings
 from penstock_server.config.kestra import from_kestra
 from penstock_server.config.secrets import envs_of, secrets_of
-from penstock_server.config.settings import LOOPBACK, Section, Settings
+from penstock_server.config.section import Section
+from penstock_server.config.settings import LOOPBACK, Settings
 
 VARIABLES = {
     "PENSTOCK_HOST": ("host",),

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
+
+from penstock_server.config.retention import RetentionSection
+from penstock_server.config.section import Section
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-class Section(BaseModel):
-    """A part of the settings; files may spell its names with camelCase or underscores."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
-    )
 
 
 class BasicAuth(Section):
@@ -68,7 +62,7 @@ class Settings(Section):
     globals: Mapping[str, Any] = {}
     env_prefixes: tuple[str, ...] = ("ENV_", "KESTRA_")
     plugin_defaults: tuple[Mapping[str, Any], ...] = ()
-    retention: Mapping[str, str] = {}
+    retention: RetentionSection = RetentionSection()
     environment: str | None = None
     examples: bool = False
     runner: RunnerSection = RunnerSection()

@@ -82,6 +82,7 @@ class CoreLoop:
             ("scheduler", room.scheduler.tick),
             ("sync", room.sync.tick),
             ("runners", self._note_runners),
+            ("retention", room.retention.tick),
         ]
         self._next: dict[str, datetime | None] = {}
 

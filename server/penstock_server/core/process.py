@@ -29,6 +29,7 @@ from penstock_server.config import Told
 from penstock_server.core.address import socket_path
 from penstock_server.core.followers import Followers
 from penstock_server.core.loop import CoreLoop, listen
+from penstock_server.core.retention import Retention
 from penstock_server.core.room import Room
 from penstock_server.scheduler.assembly import Triggers, assembled
 from penstock_server.scheduler.rendering import TriggerServices
@@ -159,6 +160,9 @@ def make_room(
         registry=registry,
         expressions=expressions,
         storage=storage,
+        retention=Retention(
+            rules=settings.retention, database=database, executor=executor, storage=storage
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.config import Settings
+from penstock_server.core.retention import Retention
 from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store.engine import Database
@@ -39,6 +40,7 @@ class Room:
     registry: Registry
     expressions: Expressions
     storage: Storage
+    retention: Retention
 
     def write(
         self,

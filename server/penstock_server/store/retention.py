@@ -8,6 +8,7 @@ table.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, tuple_
@@ -50,23 +51,55 @@ def ended_before(
     return list(connection.scalars(chosen))
 
 
-def delete_ended(tx: Tx, moment: datetime, *, below: str, limit: int = 100) -> int:
-    """Delete executions that ended before a moment, with all that is theirs; how many."""
-    gone = ended_before(tx.connection, moment, below=below, limit=limit)
-    delete_executions(tx, gone)
-    return len(gone)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """An execution that has ended, by what decides whether it is kept."""
+
+    id: str
+    namespace: str
+    flow_id: str
+    ended: datetime
 
 
-def delete_logs(tx: Tx, moment: datetime, *, below: str, limit: int = 5000) -> int:
-    """Delete log lines older than a moment, of executions that began before it; how many."""
-    place = tuple_(logs.c.execution_id, logs.c.n)
-    old = (
-        select(logs.c.execution_id, logs.c.n)
-        .where(logs.c.execution_id < below, logs.c.at < moment)
-        .order_by(logs.c.execution_id, logs.c.n)
+def page(
+    connection: Connection, *, after: str, below: str, limit: int
+) -> tuple[list[Past], str | None]:
+    """The ended ones of the next `limit` executions, and the id to go on after (None: no more).
+
+    What is read is bounded, whatever there is: nothing is looked for by age.
+    """
+    columns = (executions.c.id, executions.c.namespace, executions.c.flow_id, executions.c.ended_at)
+    chosen = (
+        select(*columns)
+        .where(executions.c.id > after, executions.c.id < below)
+        .order_by(executions.c.id)
         .limit(limit)
     )
-    return tx.connection.execute(delete(logs).where(place.in_(old))).rowcount
+    found = connection.execute(chosen).all()
+    ended = [
+        Past(id=id_, namespace=namespace, flow_id=flow_id, ended=at)
+        for id_, namespace, flow_id, at in found
+        if at is not None
+    ]
+    return ended, found[-1].id if len(found) == limit else None
+
+
+def delete_lines(tx: Tx, ids: Collection[str], *, limit: int) -> int:
+    """Delete some log lines of executions, at most `limit`; how many."""
+    place = tuple_(logs.c.execution_id, logs.c.n)
+    some = select(logs.c.execution_id, logs.c.n).where(logs.c.execution_id.in_(ids)).limit(limit)
+    return tx.connection.execute(delete(logs).where(place.in_(some))).rowcount
+
+
+def delete_past(tx: Tx, past: Collection[Past]) -> int:
+    """Delete executions with all that is theirs, unless they have gone on meanwhile; how many."""
+    ends = select(executions.c.id, executions.c.ended_at)
+    now = dict(
+        tx.connection.execute(ends.where(executions.c.id.in_([one.id for one in past]))).all()
+    )
+    gone = [one.id for one in past if now.get(one.id) == one.ended]
+    delete_executions(tx, gone)
+    return len(gone)
 
 
 def delete_keys(tx: Tx, moment: datetime, *, limit: int = 5000) -> int:
