@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -197,12 +198,14 @@ def connect_to_core(home: Path) -> Channel:
 
 
 def _run_git(settings: Settings, registry: Registry) -> None:
-    from penstock_server.sync import looker
-
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     channel = connect_to_core(settings.home)
     channel.send({"type": "hello", "git": True})
     channel.flush()
+    # A service without a source never looks, and need not hold what looking takes: 10 MB.
+    select.select([channel], [], [])
+    from penstock_server.sync import looker
+
     looker.run(
         channel, looker.LookerSettings(home=settings.home.absolute(), catalogue=lambda: registry)
     )
@@ -230,6 +233,15 @@ def runner_settings(told: Told, port: int) -> RunnerSettings:
         environment=pick_environment(told.environment, settings.runner.pass_env),
         url=settings.url or f"http://{settings.host}:{port}",
         task_runner=settings.runner.default,
+        docker=docker_access(
+            settings,
+            told.environment,
+            private=(
+                settings.home.absolute(),
+                Path(settings.storage_root),
+                Path(settings.workspaces),
+            ),
+        ),
     )
 
 
