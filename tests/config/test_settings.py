@@ -48,6 +48,11 @@ kestra:
     defaults:
       - type: io.kestra.plugin.core.log.Log
         values: {level: WARN}
+    configurations:
+      - type: io.kestra.plugin.core.trigger.Schedule
+        values: {recoverMissedSchedules: NONE}
+      - type: io.kestra.plugin.core.flow.Other
+        values: {some: thing}
   anonymous-usage-report:
     enabled: false
 micronaut:
@@ -88,12 +93,15 @@ def test_a_compose_file_written_for_kestra_is_understood() -> None:
     assert settings.globals == {"env": "prod"}
     assert settings.encryption_key == "c2VjcmV0"
     assert settings.plugin_defaults[0]["type"] == "io.kestra.plugin.core.log.Log"
+    assert settings.recover_missed_schedules == "NONE"
 
 
 def test_keys_that_mean_nothing_here_are_named_and_known_ones_ignored_in_silence() -> None:
     told = read_settings(environment={"KESTRA_CONFIGURATION": COMPOSE}, folder=Path("/nonexistent"))
     said = "\n".join(told.notes)
     assert "kestra.anonymousUsageReport.enabled" in said
+    assert "the configuration of plugin `io.kestra.plugin.core.flow.Other`" in said
+    assert "core.trigger.Schedule" not in said
     assert "repository" not in said
     assert "queue" not in said
     assert "driverClassName" not in said

@@ -71,6 +71,7 @@ class Service:
             flows=self.known,
             expressions=EXPRESSIONS,
             load=REGISTRY.load,
+            polls=REGISTRY.is_polling,
         )
         self.scheduler, self.changes = triggers.scheduler, triggers.changes
         self.triggers = triggers

@@ -15,6 +15,7 @@ from penstock_runner.jobs.protocol import Report
 from penstock_server.scheduler.rows import Name
 
 NAME: Name = ("team", "a", "ask")
+FOUND = {"uri": "u", "code": 200, "headers": {}, "body": "text"}
 
 
 def flow(more: str = "", task: str = "core.log.Log, message: hi") -> str:
@@ -38,7 +39,7 @@ class Asked:
         self.service.executor.runner_joined(seat)
         self.service.settle()
 
-    def answer(self, code: int = 200, *, state: str = "SUCCESS", **outputs: Any) -> bool:
+    def answer(self, found: dict[str, Any] | None = FOUND, *, state: str = "SUCCESS") -> bool:
         job = self.jobs[-1]
         report = Report(
             execution_id=job["execution_id"],
@@ -46,7 +47,7 @@ class Asked:
             attempt=job["attempt"],
             state=state,
             at=self.service.clock.now(),
-            outputs={"uri": "u", "code": code, "headers": {}, "body": "text", **outputs},
+            outputs={"found": found} if state == "SUCCESS" else None,
             error=None if state == "SUCCESS" else "no route to host",
         )
         taken = self.service.scheduler.reported(report)
@@ -67,13 +68,14 @@ def test_an_answer_that_fits_starts_the_flow_and_one_is_asked_for_again(asked: A
     asked.service.save(flow("    labels: {of: trigger, by: '{{ raw }}'}\n"))
     asked.service.tick()
     [job] = asked.jobs
-    assert job["task"]["type"] == "io.kestra.plugin.core.http.Request"
-    assert job["task"]["properties"] == {"uri": "https://example.org/", "allowFailed": True}
+    assert job["task"]["kind"] == "io.kestra.plugin.core.http.Trigger"
+    assert job["task"]["properties"] == {"uri": "https://example.org/", "interval": "PT30S"}
     asked.service.clock.forward(seconds=5)
     assert asked.answer()
     [execution] = asked.service.executions("a")
+    assert execution.id == job["execution_id"]
     assert execution.trigger is not None
-    assert execution.trigger.variables == {"uri": "u", "code": 200, "headers": {}, "body": "text"}
+    assert execution.trigger.variables == FOUND
     assert execution.labels == {"of": "flow", "by": "{{ raw }}"}
     state = asked.service.state("a", "ask")
     assert state.next_date == at("12:00:35")
@@ -83,10 +85,10 @@ def test_an_answer_that_fits_starts_the_flow_and_one_is_asked_for_again(asked: A
 @pytest.mark.parametrize(
     ("answer", "more"),
     [
-        ({"code": 404}, ""),
+        ({"found": None}, ""),
         ({"state": "FAILED"}, ""),
-        ({}, "    responseCondition: \"{{ response.body contains 'other' }}\"\n"),
-        ({}, '    responseCondition: "{{ nope() }}"\n'),
+        ({}, "    conditions: [{type: io.kestra.plugin.core.condition.Weekend}]\n"),
+        ({}, "    inputs: {a: '{{ nope() }}'}\n"),
     ],
 )
 def test_an_answer_that_does_not_fit_starts_nothing(

@@ -24,6 +24,7 @@ from penstock_runner.jobs.protocol import Job, Report
 from penstock_runner.jobs.workspace import Workspace, workspace_folder
 from penstock_runner.tasks.api import Cancelled, Result, TaskFailed
 from penstock_runner.tasks.binding import bind
+from penstock_runner.tasks.polling import WORD, hear
 
 WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
 
@@ -101,7 +102,7 @@ def run_task(
         cls = parts.task_class(str(task.get("kind") or task["type"]))
         instance = bind(cls, task.get("properties") or {}, context.renderer)
         with outside.interruptible():
-            given = instance.run(context)  # type: ignore[attr-defined]
+            given = _called(instance, task.get(WORD), context)
         if isinstance(given, Result):
             return Outcome(state=given.state, outputs=_outputs(given.outputs))
         return Outcome(state=State.SUCCESS, outputs=_outputs(given or {}))
@@ -120,6 +121,11 @@ def run_task(
     except Exception as failed:  # noqa: BLE001 - a task's own fault must end its task run only
         context.log(Level.TRACE, traceback.format_exc())
         return Outcome(state=State.FAILED, error=_message(failed))
+
+
+def _called(instance: Any, word: Mapping[str, Any] | None, context: JobContext) -> Any:
+    """What a task gives; a polling trigger may be called to hear of what it has found before."""
+    return instance.run(context) if word is None else hear(instance, context, word)
 
 
 def _outcome(job: Job, parts: Parts, outside: Outside, context: JobContext) -> Outcome:

@@ -6,11 +6,11 @@ import io
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from penstock_runner.flow.model import Level
-from penstock_runner.tasks.api import Outputs, RunContext, TaskFailed, task
+from penstock_runner.tasks.api import Outputs, Raw, RunContext, TaskFailed, task
 from penstock_runner.tasks.http_client import (
     MAX_BODY,
     check_status,
@@ -20,6 +20,7 @@ from penstock_runner.tasks.http_client import (
     undefined_character,
 )
 from penstock_runner.tasks.http_options import HttpProperties
+from penstock_runner.tasks.polling import PollingTrigger
 from penstock_runner.tasks.stored import extension, place
 
 if TYPE_CHECKING:
@@ -35,27 +36,62 @@ class Request(HttpProperties):
 
     def run(self, ctx: RunContext) -> Outputs:
         """Send the request and read the answer."""
-        with sent(ctx, self) as response:
-            check_status(self, response, allow_failed=self.allow_failed)
-            body = text_of(response, limit=self.options.max_content_length or MAX_BODY)
-            ctx.metric("response.length", "counter", response.num_bytes_downloaded)
-            plain, encrypted = self._protected(ctx, _defined(body) or None)
-            return {
-                "uri": str(response.url),
-                "code": response.status_code,
-                "headers": headers_of(response),
-                "body": plain,
-                "encryptedBody": encrypted,
-            }
+        allow, encrypt = self.allow_failed, self.encrypt_body
+        return answered(ctx, self, allow_failed=allow, encrypt=encrypt)
 
-    def _protected(self, ctx: RunContext, body: str | None) -> tuple[str | None, object]:
-        if not self.encrypt_body or body is None:
-            return body, None
-        encrypted = ctx.call("encryption.encrypt", text=body)
-        if encrypted is None:
-            ctx.log(Level.WARN, "Unable to encrypt the output as encryption is not configured")
-            return body, None
-        return None, {"type": "io.kestra.datatype:aes_encrypted", "value": encrypted}
+
+@task("io.kestra.plugin.core.http.Trigger", kind="polling")
+class Trigger(HttpProperties, PollingTrigger):
+    """Ask over HTTP at an interval, and start an execution when the answer fits."""
+
+    response_condition: Annotated[str, Raw()] = "{{ response.statusCode < 400 }}"
+    encrypt_body: bool = False
+
+    def evaluate(self, ctx: RunContext) -> Outputs | None:
+        """Send the request; any answer is one, the condition says what to think of it."""
+        found = answered(ctx, self, allow_failed=True, encrypt=False)
+        response = {
+            "statusCode": found["code"],
+            "body": found["body"],
+            "headers": found["headers"],
+        }
+        fits = ctx.render(self.response_condition, {"response": response})
+        if str(fits or "").strip() in ("", "false"):
+            return None
+        if not self.encrypt_body:
+            return {name: found[name] for name in ("uri", "code", "headers", "body")}
+        body, encrypted = _protected(ctx, cast("str | None", found["body"]))
+        return {**found, "body": body, "encryptedBody": encrypted}
+
+
+def answered(
+    ctx: RunContext, properties: HttpProperties, *, allow_failed: bool, encrypt: bool
+) -> dict[str, object]:
+    """Send a request and read the answer."""
+    with sent(ctx, properties) as response:
+        check_status(properties, response, allow_failed=allow_failed)
+        body = text_of(response, limit=properties.options.max_content_length or MAX_BODY)
+        ctx.metric("response.length", "counter", response.num_bytes_downloaded)
+        plain, encrypted = _defined(body) or None, None
+        if encrypt:
+            plain, encrypted = _protected(ctx, plain)
+        return {
+            "uri": str(response.url),
+            "code": response.status_code,
+            "headers": headers_of(response),
+            "body": plain,
+            "encryptedBody": encrypted,
+        }
+
+
+def _protected(ctx: RunContext, body: str | None) -> tuple[str | None, dict[str, object] | None]:
+    if body is None:
+        return None, None
+    encrypted = ctx.call("encryption.encrypt", text=body)
+    if encrypted is None:
+        ctx.log(Level.WARN, "Unable to encrypt the output as encryption is not configured")
+        return body, None
+    return None, {"type": "io.kestra.datatype:aes_encrypted", "value": encrypted}
 
 
 @task("io.kestra.plugin.core.http.Download")

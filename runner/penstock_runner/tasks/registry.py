@@ -84,6 +84,7 @@ class Entry:
     kind: TypeKind = "task"
     inline: bool = False
     flowable: bool = False
+    polling: bool = False
     extra: str | None = None
 
 
@@ -132,6 +133,11 @@ class Registry:
         """Whether the type orders other tasks."""
         entry = self._entry(name)
         return entry is not None and entry.flowable
+
+    def is_polling(self, name: str) -> bool:
+        """Whether a trigger of this type is evaluated by runners, at an interval."""
+        entry = self._entry(name)
+        return entry is not None and entry.polling
 
     @cached_property
     def _built_in(self) -> Mapping[str, Entry]:
@@ -221,11 +227,12 @@ def _read_file(path: Path, module: str) -> Iterator[Entry]:
         options["aliases"] = tuple(options.get("aliases", ()))
         kind = options.pop("kind", "task")
         options["flowable"] = kind == "flowable"
+        options["polling"] = kind == "polling"
         yield Entry(
             name=name,
             module=module,
             class_name=found[2],
-            kind="task" if kind == "flowable" else kind,
+            kind={"flowable": "task", "polling": "trigger"}.get(kind, kind),
             **options,
         )
 

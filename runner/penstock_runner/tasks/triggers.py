@@ -1,4 +1,4 @@
-"""The own properties of triggers: models only, the server fires them.
+"""The own properties of triggers that the server fires: models only.
 
 What every trigger has (`id`, `conditions`, `inputs`, `labels` ...) is the language's.
 """
@@ -13,7 +13,6 @@ from pydantic import Field
 
 from penstock_runner.engine.state import State
 from penstock_runner.tasks.api import Properties, TaskProperties, task
-from penstock_runner.tasks.http_options import HttpProperties
 
 Recover = Literal["ALL", "LAST", "NONE"]
 Texts = tuple[str, ...]
@@ -46,10 +45,13 @@ class ScheduleOnDates(TaskProperties):
 
 
 class Signature(Properties):
-    """How the sender of a webhook proves who it is: as a forge does it, or by a header."""
+    """How the sender of a webhook proves who it is: as a forge does it, or by a header.
 
-    secret: str
-    forge: Literal["github", "gitlab", "gitea", "forgejo", "bitbucket"] | None = None
+    Of several secrets any will do, so that one can be changed for another.
+    """
+
+    secret: str | tuple[str, ...]
+    forge: Literal["github", "gitlab", "gitea", "forgejo", "bitbucket", "generic"] | None = None
     header: str | None = None
     algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     prefix: str | None = None
@@ -131,15 +133,6 @@ class Flow(TaskProperties):
     def wanted(self) -> Preconditions | None:
         """The preconditions as typed values."""
         return Preconditions.model_validate(self.preconditions) if self.preconditions else None
-
-
-@task("io.kestra.plugin.core.http.Trigger", kind="trigger")
-class HttpTrigger(HttpProperties):
-    """Ask over HTTP at an interval, and start an execution when the answer fits."""
-
-    interval: timedelta = timedelta(seconds=60)
-    response_condition: str = "{{ response.statusCode < 400 }}"
-    encrypt_body: bool = False
 
 
 @task("io.penstock.trigger.Push", kind="trigger")

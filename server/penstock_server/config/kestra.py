@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
+
 
 class Taken:
     """Takes known keys out of a foreign configuration; what is left is named to the person."""
@@ -51,11 +53,17 @@ def from_kestra(foreign: Mapping[str, Any], where: str, notes: list[str]) -> dic
     verbatim = {
         "globals": ((kestra.get("variables") or {}).get("globals")),
         "plugin_defaults": _defaults_of(kestra),
+        "recover_missed_schedules": _recovery_of(kestra, where, notes),
     }
     taken = Taken(foreign)
     found: dict[str, Any] = {name: value for name, value in verbatim.items() if value}
     taken.tree("kestra.variables.globals")
-    for path in ("kestra.plugins.defaults", "kestra.tasks.defaults", "kestra.variables.globals"):
+    for path in (
+        "kestra.plugins.defaults",
+        "kestra.plugins.configurations",
+        "kestra.tasks.defaults",
+        "kestra.variables.globals",
+    ):
         taken.take(path)
     _put_if(found, "database_url", _jdbc(taken))
     _put_if(found, "port", taken.take("micronaut.server.port"))
@@ -86,6 +94,20 @@ def _defaults_of(kestra: Mapping[str, Any]) -> list[Any]:
         listed = (kestra.get(part) or {}).get("defaults")
         if isinstance(listed, list):
             found.extend(listed)
+    return found
+
+
+def _recovery_of(kestra: Mapping[str, Any], where: str, notes: list[str]) -> Any:
+    """What is done about missed dates, from the configuration of the Schedule trigger."""
+    listed = (kestra.get("plugins") or {}).get("configurations")
+    found: Any = None
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, Mapping) and one.get("type") == SCHEDULE:
+            values = one.get("values") or {}
+            found = values.get("recoverMissedSchedules", values.get("recover-missed-schedules"))
+        else:
+            kind = one.get("type") if isinstance(one, Mapping) else one
+            notes.append(f"{where}: the configuration of plugin `{kind}` is not used by Penstock")
     return found
 
 

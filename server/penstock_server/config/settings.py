@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from penstock_server.config.docker import DockerSection
 from penstock_server.config.retention import RetentionSection
 from penstock_server.config.section import Section
 
@@ -62,10 +63,12 @@ class Settings(Section):
     globals: Mapping[str, Any] = {}
     env_prefixes: tuple[str, ...] = ("ENV_", "KESTRA_")
     plugin_defaults: tuple[Mapping[str, Any], ...] = ()
+    recover_missed_schedules: Literal["ALL", "LAST", "NONE"] = "ALL"
     retention: RetentionSection = RetentionSection()
     environment: str | None = None
     examples: bool = False
     runner: RunnerSection = RunnerSection()
+    docker: DockerSection = DockerSection()
     git: GitSection = GitSection()
 
     @field_validator("basic_auth", mode="before")

@@ -132,8 +132,10 @@ def make_room(
         flows=partial(_known, flows),
         expressions=expressions,
         load=registry.load,
+        polls=registry.is_polling,
         services=services,
         constants=constants,
+        recover=settings.recover_missed_schedules,
     )
     hooks.append(triggers)
     sync = SyncService(

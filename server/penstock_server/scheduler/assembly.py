@@ -16,7 +16,9 @@ from penstock_server.clock import Clock
 from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.flow_triggers import FlowTriggers
 from penstock_server.scheduler.polling import Polling
+from penstock_server.scheduler.reading import Reading
 from penstock_server.scheduler.rendering import Load, Services, without_services
+from penstock_server.scheduler.schedules import ALL
 from penstock_server.scheduler.triggers import Database, Scheduler
 
 
@@ -51,10 +53,16 @@ def assembled(
     flows: Callable[[str, str], Flow | None],
     expressions: Expressions,
     load: Load,
+    polls: Callable[[str], bool],
     services: Services = without_services,
     constants: Mapping[str, Any] | None = None,
+    recover: str = ALL,
 ) -> Triggers:
-    """The triggers of a store; what they start goes to the executor."""
+    """The triggers of a store; what they start goes to the executor.
+
+    `polls` says which types runners evaluate, `recover` what is done about missed dates by
+    schedules that do not say it themselves.
+    """
     flow_triggers = FlowTriggers(
         database=database,
         starter=executor,
@@ -69,9 +77,11 @@ def assembled(
         dispatch=executor.dispatch,
         starter=executor,
         clock=clock,
+        reading=Reading(flows, expressions.default_zone, recover),
         expressions=expressions,
         services=services,
         load=load,
+        polls=polls,
         constants=constants or {},
     )
     scheduler = Scheduler(
@@ -83,6 +93,7 @@ def assembled(
         load=load,
         services=services,
         constants=constants,
+        recover=recover,
         flow_triggers=flow_triggers,
         polling=polling,
     )

@@ -41,7 +41,7 @@ class TriggerChanges:
                 return state
             if disabled:
                 return replace(state, disabled=True, next_date=None)
-            firing = self._scheduler.firing(state, self._clock.now())
+            firing = self._scheduler.reading.firing(state, self._clock.now())
             if firing is None:
                 return replace(state, disabled=False)
             backfill = firing.backfill
@@ -56,7 +56,7 @@ class TriggerChanges:
 
         def change(state: TriggerState) -> TriggerState:
             now = self._clock.now()
-            firing = self._scheduler.firing(state, now)
+            firing = self._scheduler.reading.firing(state, now)
             if firing is None:
                 raise Refused(f"{state.trigger_id} is no schedule: only schedules have a backfill")
 
@@ -83,7 +83,8 @@ class TriggerChanges:
         self._change(tx, name, backfills.over)
 
     def restart(self, tx: Any, name: Name) -> None:
-        """Evaluate anew: what the last evaluation left is forgotten."""
+        """Evaluate anew: a question that is out is taken back, what the last left is forgotten."""
+        self._scheduler.take_back(name)
         self._change(tx, name, lambda state: replace(state, last_date=None, evaluated_at=None))
 
     def unlock(self, tx: Any, name: Name) -> None:

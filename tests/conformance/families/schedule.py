@@ -211,7 +211,7 @@ class _World:
     def _firing(self, scheduler: Scheduler) -> Firing:
         last = self.case.get("last")
         row = self.save(next_date=_moment(last) if last else self.clock.now())
-        firing = scheduler.firing(row, self.clock.now())
+        firing = scheduler.reading.firing(row, self.clock.now())
         assert firing is not None
         return firing
 
