@@ -139,6 +139,23 @@ def test_the_idempotency_key_reaches_core(web: Web) -> None:
     assert refused.status_code == 422
 
 
+def test_each_request_with_a_key_is_marked_by_what_it_asks(web: Web) -> None:
+    web.save(GREET)
+
+    def asked(query: str = "", **inputs: object) -> str:
+        headers = {"Idempotency-Key": "k"}
+        path = f"/api/v1/executions/team/greet{query}"
+        web.client.post(path, data=inputs, headers=headers)
+        return str(web.core.calls[-1][1]["asked"])
+
+    first = asked(count="3")
+    assert first == asked(count="3")
+    others = {asked(count="4"), asked("?labels=a:b", count="3"), asked()}
+    files = {asked(paper=(BytesIO(text), "a.txt")) for text in (b"one", b"two", b"one")}
+    assert len(others - {first}) == 3
+    assert len(files) == 2
+
+
 def test_inputs_are_validated_without_storing_anything(web: Web) -> None:
     web.save(GREET)
     answer = web.client.post("/api/v1/executions/team/greet/validate", data={"count": "x"})

@@ -122,6 +122,19 @@ def test_wrong_inputs_are_named(service: Service, files: Any, words: str) -> Non
     assert "Traceback" not in answer.text
 
 
+def test_a_key_of_a_start_belongs_to_one_request(service: Service) -> None:
+    def start(count: str) -> Any:
+        headers = {"Idempotency-Key": "once"}
+        path = "/api/v1/main/executions/team/good"
+        return service.post(path, files={"count": (None, count)}, headers=headers)
+
+    first = start("1")
+    assert start("1").json()["id"] == first.json()["id"]
+    other = start("2")
+    assert other.status_code == 422
+    assert f"'once' was used to start execution {first.json()['id']}" in other.text
+
+
 def test_what_is_not_there_is_said_to_be_not_there(service: Service) -> None:
     for method, path in (
         ("POST", "/api/v1/main/executions/team/nobody"),

@@ -10,7 +10,7 @@ from tests.executor.harness import NOON, World, stored
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
 from penstock_runner.executor.memory import MemoryStore
-from penstock_runner.executor.messages import Outcome, Refused, Start
+from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
 from penstock_runner.executor.store import Batch
 from penstock_runner.jobs.protocol import Report
 
@@ -69,6 +69,27 @@ def test_a_start_sent_twice_gives_the_first_execution() -> None:
     first = world.start("hello", idempotency_key="k1")
     assert world.start("hello", idempotency_key="k1") == first
     assert world.start("hello", idempotency_key="k2") != first
+
+
+def test_a_key_that_was_used_for_another_request_is_refused() -> None:
+    world = World(HELLO)
+    first = world.start("hello", idempotency_key="k1", facts={ASKED: "a"})
+    assert world.start("hello", idempotency_key="k1", facts={ASKED: "a"}) == first
+    with pytest.raises(Refused, match=f"'k1' was used to start execution {first} with another"):
+        world.start("hello", idempotency_key="k1", facts={ASKED: "b"})
+
+
+def test_who_waits_for_a_start_sent_twice_waits_for_the_first_execution() -> None:
+    world = World(LIMITED.format(behavior="QUEUE"))
+    first = world.start("limited", idempotency_key="k")
+    outcomes: list[Outcome] = []
+    again = Start(namespace="team", flow_id="limited", idempotency_key="k", resolve=True)
+    world.executor.start_and_wait(again, outcomes.append)
+    world.settle()
+    assert not outcomes
+    world.wait(11)
+    [ended] = outcomes[0].executions
+    assert (ended.id, ended.state) == (first, State.SUCCESS)
 
 
 def test_two_starts_of_one_key_in_one_batch_make_one_execution() -> None:

@@ -25,7 +25,7 @@ from penstock_runner.executor.inbox import (
     Transact,
 )
 from penstock_runner.executor.live import Live
-from penstock_runner.executor.messages import Outcome, Refused, Start
+from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
 from penstock_runner.executor.reports import ReportReader
 from penstock_runner.executor.slots import Slots
@@ -119,14 +119,20 @@ class Handlers:
             self._values.change(change)
             self._held.working.kv.append(change)
         done = message.done
-        if done is not None and message.wait and made:
-            made[0].waiters.append(lambda execution: done(Outcome(executions=(execution,))))
+        awaited = made[0] if made else self._going_on(existing)
+        if done is not None and message.wait and awaited is not None:
+            awaited.waiters.append(lambda execution: done(Outcome(executions=(execution,))))
         elif done is not None:
             self._held.working.after.append(
                 lambda: done(Outcome(executions=(*map(_as_created, made), *existing)))
             )
         for live in made:
             self._held.guarded(live, message, partial(self.begin, live))
+
+    def _going_on(self, existing: Sequence[Execution]) -> Live | None:
+        """The execution of an earlier start, if it has not ended."""
+        live = self._held.get(existing[0].id) if existing else None
+        return None if live is None or live.state.terminal else live
 
     def _known_start(self, start: Start) -> Execution | None:
         if start.idempotency_key is None:
@@ -137,9 +143,14 @@ class Handlers:
         known = now_made or self._store.execution_of_key(start.idempotency_key)
         if known is None:
             return None
-        if known in self._held.lives:
-            return self._held.lives[known].execution()
-        return self._store.load([known]).get(known)
+        held = self._held.lives.get(known)
+        found = held.execution() if held is not None else self._store.load([known]).get(known)
+        if found is not None and found.facts.get(ASKED) != start.facts.get(ASKED):
+            raise Refused(
+                f"Idempotency-Key '{start.idempotency_key}' was used to start execution {known} "
+                "with another request; give this one a key of its own"
+            )
+        return found
 
     def _create(self, start: Start) -> Live:
         loaded, execution = self._starts.prepare(start, start.id or self.new_id())

@@ -11,6 +11,9 @@ from penstock_runner.engine.events import Event
 from penstock_runner.engine.state import Execution, RunKey, TriggerOrigin
 from penstock_runner.executor.store import Write
 
+# The fact of an execution that tells what was asked with the key of its start.
+ASKED = "asked"
+
 
 class Refused(Exception):
     """The executor cannot do what was asked; `status` is the HTTP status that says it best."""
@@ -30,7 +33,8 @@ class Start:
     be known beforehand. `replay_of` is the execution that this one does again, from the task run
     `replay_from` on when one is named. With a `failure` the execution is made only to say why it
     could not run: it is FAILED at once, without task runs. With `correlate` it heads a family of
-    executions, and bears the label that says so.
+    executions, and bears the label that says so. A start whose key was used gets the execution of
+    that time; it is refused when `facts` say that something else is asked.
     """
 
     namespace: str

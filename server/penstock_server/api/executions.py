@@ -7,20 +7,22 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from penstock_runner.tasks.places import execution_prefix
 from penstock_server.api import parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.library import Library, flow_to_json
-from penstock_server.api.problems import illegal_argument, not_found
+from penstock_server.api.problems import not_found
+from penstock_server.api.repeats import idempotency_key, mark
 from penstock_server.api.routing import get, post
-from penstock_server.api.starts import Starts, labels_of
+from penstock_server.api.starts import Prepared, Starts, labels_of
+from penstock_server.core.client import CoreRefused
 from penstock_server.core.shapes import Json, execution_to_json, iso
 from penstock_server.store import queries
 
 WAIT_SECONDS = 3600.0
 START_SECONDS = 30.0
-MAX_KEY = 200
 
 
 class ExecutionRoutes:
@@ -36,29 +38,50 @@ class ExecutionRoutes:
     def create(self, namespace: str, flow_id: str) -> Response:
         """Start one execution of a flow's latest revision, or of the one named."""
         args = request.args
-        known, flow = self._library.startable(
-            namespace, flow_id, parameters.whole(args, "revision")
-        )
+        revision = parameters.whole(args, "revision")
+        known, flow = self._library.startable(namespace, flow_id, revision)
+        key = idempotency_key(request)
         wait = parameters.flag(args, "wait", default=False)
         labels = labels_of(args)
         scheduled = parameters.instant(args, "scheduleDate")
+        date = None if scheduled is None else iso(scheduled)
+        about = (flow.namespace, flow.id, revision, sorted(labels), date)
+        asked = None if key is None else mark(request, *about)
         prepared = self._starts.prepare(flow, request)
-        answer: Json = self._context.client.call(
-            "execution.start",
+        answer: Json = self._start(
+            prepared,
             timeout=WAIT_SECONDS if wait else START_SECONDS,
             namespace=flow.namespace,
             flow_id=flow.id,
             revision=known.record.stored.revision,
             inputs=prepared.values,
             labels=[list(pair) for pair in labels],
-            schedule_date=None if scheduled is None else iso(scheduled),
-            idempotency_key=_idempotency_key(),
+            schedule_date=date,
+            idempotency_key=key,
+            asked=asked,
             wait=wait,
-            id=prepared.execution_id,
             origin="api",
             by=actor(self._context),
         )
         return started(self._context, answer["execution"])
+
+    def _start(self, prepared: Prepared, **start: Any) -> Json:
+        """Ask core for the execution; uploads of one that is not made do not stay."""
+        made: str | None = None
+        try:
+            answer: Json = self._context.client.call(
+                "execution.start", id=prepared.execution_id, **start
+            )
+            made = answer["execution"]["id"]
+        except CoreRefused:
+            made = ""
+            raise
+        finally:
+            uploaded = prepared.execution_id
+            if uploaded is not None and made is not None and made != uploaded:
+                prefix = execution_prefix(start["namespace"], start["flow_id"], uploaded)
+                self._context.storage.delete_below(prefix)
+        return answer
 
     @post("/<namespace>/<flow_id>/validate")
     def validate(self, namespace: str, flow_id: str) -> Response:
@@ -185,10 +208,3 @@ def _page(context: WebContext, wanted: queries.ExecutionFilter, paging: queries.
     with context.database.read() as connection:
         executions, total = queries.executions_page(connection, wanted, paging)
     return paged([execution_to_json(execution, now) for execution in executions], total)
-
-
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= MAX_KEY:
-        raise illegal_argument(f"Idempotency-Key has 1 to {MAX_KEY} characters")
-    return key
