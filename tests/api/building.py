@@ -46,6 +46,9 @@ class HandClock:
     def now(self) -> datetime:
         return self.at
 
+    def forward(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WebSettings:
@@ -301,6 +304,9 @@ class PromptCore:
 
     def git_hint(self, **_: Any) -> dict[str, Any]:
         return {"queued": True}
+
+    def git_rejected(self, **_: Any) -> None:
+        return
 
     def git_sync(self, *, wait: bool, **_: Any) -> dict[str, Any]:
         return {"phase": "Succeeded"} if wait else {"queued": True}

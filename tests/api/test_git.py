@@ -14,15 +14,16 @@ from tests.api.building import NOON, Web, build
 from penstock_server.api.context import GitHook
 from penstock_server.store import schema
 
+URL = "https://git.example.org/acme/flows.git"
 PUSH = {"ref": "refs/heads/main", "before": "0" * 40, "after": "a" * 40}
 
 
 @pytest.fixture
 def hooked(tmp_path: Path) -> Iterator[Web]:
-    web = build(tmp_path, git_hooks={"flows": GitHook(secrets=("s3cret",))})
+    web = build(tmp_path, git_hooks={"flows": GitHook(secrets=("s3cret",), url=URL)})
     row = {
         "id": "flows",
-        "url": "https://git.example.org/flows.git",
+        "url": URL,
         "ref_kind": "branch",
         "ref": "main",
         "path": "",
@@ -74,17 +75,65 @@ def test_a_signed_push_is_queued(hooked: Web) -> None:
     assert (name, arguments["source"], arguments["forge"]) == ("git.hint", "flows", "github")
 
 
+def test_a_push_of_the_branch_that_head_meant_last_is_queued(hooked: Web) -> None:
+    with hooked.database.begin() as tx:
+        tx.connection.execute(
+            schema.git_sources.update().values(ref="HEAD", observed_ref="refs/heads/main")
+        )
+    assert "queued" in deliver(hooked, "webhooks/flows", PUSH)[1]
+    other = {**PUSH, "ref": "refs/heads/other"}
+    assert "ignored" in deliver(hooked, "webhooks/flows", other, X_GitHub_Delivery="d2")[1]
+
+
+def test_a_push_of_another_repository_with_the_same_secret_is_ignored(hooked: Web) -> None:
+    own = {**PUSH, "repository": {"clone_url": "https://git.example.org/acme/flows"}}
+    other = {**PUSH, "repository": {"clone_url": "https://git.example.org/acme/other"}}
+    status, body = deliver(hooked, "webhook", other)
+    assert (status, "no source reads" in body["ignored"]) == (202, True)
+    assert hooked.core.calls == []
+    assert deliver(hooked, "webhook", own)[1] == {"delivery": "d1", "queued": True}
+
+
+def test_bad_signatures_are_told_to_core_three_times_and_then_once_a_minute(hooked: Web) -> None:
+    for _ in range(10):
+        deliver(hooked, "webhooks/flows", PUSH, secret="wrong")
+        deliver(hooked, "webhooks/unknown", PUSH)
+        deliver(hooked, "webhook", PUSH, secret="wrong")
+    assert hooked.core.calls == [("git.rejected", {"source": "flows", "count": 1})] * 3
+    hooked.clock.forward(minutes=1)
+    deliver(hooked, "webhooks/flows", PUSH, secret="wrong")
+    assert hooked.core.calls[3:] == [("git.rejected", {"source": "flows", "count": 8})]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_of_27_mib_is_refused_however_it_is_sent(hooked: Web, chunked: bool) -> None:
+    size = 27 * 1024 * 1024
+    length = {} if chunked else {"CONTENT_LENGTH": str(size)}
+    answer = hooked.client.post(
+        "/api/v1/git/webhooks/flows",
+        input_stream=io.BytesIO(b"x" * size),
+        headers={"Transfer-Encoding": "chunked"} if chunked else {},
+        environ_overrides={"wsgi.input_terminated": True, **length},
+    )
+    assert answer.status_code == 413
+
+
 def test_the_source_is_found_by_its_signature(hooked: Web) -> None:
     assert deliver(hooked, "webhook", PUSH)[0] == 202
     assert deliver(hooked, "webhook", PUSH, secret="other")[0] == 401
 
 
-def test_a_push_elsewhere_and_a_ping_ask_nothing_of_core(hooked: Web) -> None:
+def test_a_push_elsewhere_asks_nothing_of_core(hooked: Web) -> None:
     status, body = deliver(hooked, "webhooks/flows", {**PUSH, "ref": "refs/heads/other"})
     assert status == 202
     assert "refs/heads/other was pushed" in body["ignored"]
-    assert deliver(hooked, "webhooks/flows", {}, X_GitHub_Event="ping") == (200, {"pong": True})
     assert hooked.core.calls == []
+
+
+def test_a_ping_is_answered_and_told(hooked: Web) -> None:
+    assert deliver(hooked, "webhooks/flows", {}, X_GitHub_Event="ping") == (200, {"pong": True})
+    [(name, arguments)] = hooked.core.calls
+    assert (name, arguments["ping"], arguments["delivery_id"]) == ("git.hint", True, "d1")
 
 
 def test_a_delivery_that_came_before_is_a_duplicate(hooked: Web) -> None:

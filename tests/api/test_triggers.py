@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import hmac
+from datetime import timedelta
 
 import pytest
 from tests.api.building import NOON, Web
@@ -48,6 +50,16 @@ def test_a_disabled_flow_or_trigger_does_not_answer(web: Web) -> None:
 BODY_DIGEST = hmac.digest(b"s3cret", b"body", "sha256").hex()
 
 
+def standard(secret: bytes) -> dict[str, str]:
+    moment = str(int(NOON.timestamp()))
+    digest = hmac.digest(secret, f"m1.{moment}.body".encode(), "sha256")
+    return {
+        "webhook-id": "m1",
+        "webhook-timestamp": moment,
+        "webhook-signature": "v1," + base64.b64encode(digest).decode(),
+    }
+
+
 @pytest.mark.parametrize(
     ("wanted", "headers"),
     [
@@ -56,23 +68,47 @@ BODY_DIGEST = hmac.digest(b"s3cret", b"body", "sha256").hex()
         ({"forge": "gitea"}, {"X-Gitea-Signature": BODY_DIGEST}),
         ({"forge": "forgejo"}, {"X-Forgejo-Signature": BODY_DIGEST}),
         ({"forge": "bitbucket"}, {"X-Hub-Signature": f"sha256={BODY_DIGEST}"}),
+        ({"forge": "generic"}, {"X-Signature-256": f"sha256={BODY_DIGEST}"}),
         ({}, {"X-Signature-256": BODY_DIGEST}),
+        ({}, standard(b"s3cret")),
         ({}, {"X-Signature-256": f"sha256={BODY_DIGEST}"}),
         ({"header": "X-Mine", "prefix": "v="}, {"X-Mine": f"v={BODY_DIGEST}"}),
+        ({"forge": "github", "header": "X-Mine"}, {"X-Mine": BODY_DIGEST}),
+        (
+            {"header": "X-Mine", "algorithm": "sha512", "encoding": "base64"},
+            {"X-Mine": base64.b64encode(hmac.digest(b"s3cret", b"body", "sha512")).decode()},
+        ),
     ],
 )
 def test_a_signature_that_is_asked_for_is_checked(
     wanted: dict[str, str], headers: dict[str, str]
 ) -> None:
-    assert signed(wanted, "s3cret", b"body", headers, NOON)
-    assert not signed(wanted, "wrong", b"body", headers, NOON)
-    assert not signed(wanted, "s3cret", b"body", {}, NOON)
+    assert signed(wanted, ["new", "s3cret"], b"body", headers, NOON)
+    assert not signed(wanted, ["wrong", ""], b"body", headers, NOON)
+    assert not signed(wanted, ["new", "s3cret"], b"body", {}, NOON)
     if wanted.get("forge") != "gitlab":
-        assert not signed(wanted, "s3cret", b"other", headers, NOON)
+        assert not signed(wanted, ["new", "s3cret"], b"other", headers, NOON)
+
+
+def test_a_call_that_was_signed_long_ago_proves_nothing() -> None:
+    late = NOON + timedelta(minutes=6)
+    assert not signed({}, ["s3cret"], b"body", standard(b"s3cret"), late)
+
+
+def test_a_flow_with_a_signature_is_started_by_any_of_its_secrets_and_by_nobody_else(
+    web: Web,
+) -> None:
+    web.save(hook("    signature: {forge: github, secret: [new, '{{ flow.id }}-old']}\n"))
+    right = {"X-Hub-Signature-256": "sha256=" + hmac.digest(b"greet-old", b"{}", "sha256").hex()}
+    wrong = {"X-Hub-Signature-256": "sha256=" + hmac.digest(b"other", b"{}", "sha256").hex()}
+    assert web.client.post(PATH, data=b"{}", headers=wrong).status_code == 401
+    assert web.client.post(PATH, data=b"{}").status_code == 401
+    assert [name for name, _ in web.core.calls] == ["flow.save"]
+    assert web.client.post(PATH, data=b"{}", headers=right).status_code == 200
 
 
 def test_an_algorithm_that_is_not_known_proves_nothing() -> None:
-    assert not signed({"algorithm": "md5"}, "s", b"body", {"X-Signature-256": "x"}, NOON)
+    assert not signed({"algorithm": "md5"}, ["s"], b"body", {"X-Signature-256": "x"}, NOON)
 
 
 def test_triggers_are_listed_with_their_definition(web: Web) -> None:

@@ -248,21 +248,6 @@ def test_only_what_is_asked_for_is_polled_and_failures_wait_longer(
     assert 48 <= after.total_seconds() <= 72
 
 
-def test_webhooks_look_at_once_and_are_merged_within_two_seconds(
-    repository: Repository, world: World
-) -> None:
-    repository.commit({"a.yml": flow("a")})
-    for _ in range(5):
-        world.service.hint("main")
-    assert len(world.asked) == 1
-    world.answer()
-    world.service.hint("main")
-    world.service.tick(world.clock.forward(seconds=1))
-    assert world.asked == []
-    world.service.tick(world.clock.forward(seconds=1))
-    assert len(world.asked) == 1
-
-
 def test_a_missing_secret_is_named(tmp_path: Path, repository: Repository) -> None:
     world = World(tmp_path, url=f"file://{repository.path}", auth={"tokenSecret": "GIT_TOKEN"})
     world.service.look("main", trigger="manual")

@@ -97,6 +97,7 @@ class GitHook:
     secrets: Sequence[str]
     forge: str = "auto"
     allow_sha1: bool = False
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

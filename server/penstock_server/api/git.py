@@ -1,9 +1,8 @@
-"""Git sources: their status, looking now, what runs did, webhooks of forges, pushed deploys."""
+"""Git sources: their status, looking now, what runs did, pushed deploys."""
 
 from __future__ import annotations
 
 import io
-import secrets
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -18,21 +17,12 @@ from pydantic.alias_generators import to_camel
 from penstock_server.api import deploys, parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
-from penstock_server.api.context import GitHook, WebContext
+from penstock_server.api.context import WebContext
 from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.routing import get, post
 from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import queries
-from penstock_server.sync.webhooks import (
-    LARGEST_BODY,
-    Ignored,
-    Ping,
-    Push,
-    Rejected,
-    ignored_reason,
-    read_push,
-)
 
 SYNC_SECONDS = 300.0
 HIDDEN = frozenset({"config", "config_digest"})
@@ -40,16 +30,12 @@ MAX_FILES = 20_000
 MAX_UNPACKED = 64 * 1024 * 1024
 COLOURS = {"Synced": "#2a7a3f", "Failed": "#a33", "Blocked": "#a33", "Syncing": "#2a5a9a"}
 
-Verdict = Push | Ping | Ignored | Rejected
-
 
 class GitRoutes:
     """The routes below `/git`."""
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
-        # An unknown source is verified too, against a secret nobody has: it takes as long.
-        self._nobody = GitHook(secrets=(secrets.token_hex(32),))
 
     @get("/sources")
     def sources(self) -> Response:
@@ -119,22 +105,6 @@ class GitRoutes:
         )
         return json_answer(answer, HTTPStatus.ACCEPTED)
 
-    @post("/webhooks/<source_id>")
-    def webhook(self, source_id: str) -> Response:
-        """A forge says that something was pushed."""
-        hook = self._context.git_hooks.get(source_id, self._nobody)
-        return self._heard(source_id, self._verdict(hook, _raw_body()))
-
-    @post("/webhook")
-    def any_webhook(self) -> Response:
-        """The same, for whichever sources the signature fits."""
-        raw = _raw_body()
-        hooks = self._context.git_hooks or {"": self._nobody}
-        verdicts = {name: self._verdict(hook, raw) for name, hook in hooks.items()}
-        fitting = {n: v for n, v in verdicts.items() if not isinstance(v, Rejected)}
-        answers = [self._heard(name, verdict) for name, verdict in fitting.items()]
-        return answers[0] if answers else self._heard("", next(iter(verdicts.values())))
-
     @post("/apply")
     def apply(self) -> Response:
         """Deploy the files of a request as a commit of a source: all of them, or none."""
@@ -166,51 +136,6 @@ class GitRoutes:
         if row is None:
             raise not_found(f"there is no Git source '{source_id}'")
         return row
-
-    def _verdict(self, hook: GitHook, raw: bytes) -> Verdict:
-        return read_push(
-            dict(request.headers.items()),
-            raw,
-            hook.secrets,
-            hook.forge,
-            now=self._context.clock.now(),
-            allow_sha1=hook.allow_sha1,
-        )
-
-    def _heard(self, source_id: str, verdict: Verdict) -> Response:
-        match verdict:
-            case Rejected():
-                raise Problem(verdict.status, f"{verdict.code}: {verdict.reason}")
-            case Ping():
-                return json_answer({"pong": True})
-            case Ignored():
-                return _accepted(verdict.delivery_id, ignored=verdict.reason)
-            case Push():
-                return self._pushed(source_id, verdict)
-
-    def _pushed(self, source_id: str, push: Push) -> Response:
-        with self._context.database.read() as connection:
-            row = queries.source(connection, source_id)
-            seen = bool(push.delivery_id) and queries.delivery_seen(
-                connection, source_id, push.delivery_id
-            )
-        if seen:
-            return _accepted(push.delivery_id, duplicate=True)
-        if row is not None:
-            reason = ignored_reason(push, row["ref_kind"], row["ref"], None)
-            if reason is not None:
-                return _accepted(push.delivery_id, ignored=reason)
-        answer = self._context.client.call(
-            "git.hint",
-            source=source_id,
-            delivery_id=push.delivery_id or None,
-            forge=push.forge,
-            event=push.event,
-            verdict="queued",
-        )
-        if isinstance(answer, dict) and answer.get("duplicate"):
-            return _accepted(push.delivery_id, duplicate=True)
-        return _accepted(push.delivery_id, queued=True)
 
 
 def blueprint(context: WebContext) -> Blueprint:
@@ -305,14 +230,3 @@ def _options() -> Json:
     if not isinstance(body, dict):
         raise Problem(422, "options are a JSON object", reason="Invalid json mapping")
     return body
-
-
-def _accepted(delivery_id: str, **more: Any) -> Response:
-    return json_answer({"delivery": delivery_id, **more}, HTTPStatus.ACCEPTED)
-
-
-def _raw_body() -> bytes:
-    """The body as it came; a larger one than any forge sends is not read."""
-    if (request.content_length or 0) > LARGEST_BODY:
-        raise Problem(413, "the body is larger than 26 MiB")
-    return request.get_data(cache=False, parse_form_data=False)

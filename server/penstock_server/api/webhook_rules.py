@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,40 +20,60 @@ from penstock_runner.tasks.registry import Registry, UnknownType
 from penstock_server.api.context import Expressions
 from penstock_server.api.problems import conflict
 from penstock_server.sync.signatures import Stale, any_equal
+from penstock_server.sync.webhooks import FORGE_NAMES as FORGES
 from penstock_server.sync.webhooks import genuine
 
 log = logging.getLogger(__name__)
 
 ALGORITHMS = frozenset({"sha1", "sha256", "sha512"})
-FORGES = frozenset({"github", "gitlab", "gitea", "forgejo", "bitbucket"})
+OWN = frozenset({"header", "algorithm", "prefix", "encoding"})
 SEVERAL = "MultipleCondition"
 
 
 def signed(
     wanted: Mapping[str, Any],
-    secret: str,
+    secrets: Sequence[str],
     raw: bytes,
     headers: Mapping[str, str],
     now: datetime,
 ) -> bool:
-    """Whether a call bears the signature that a trigger asks for, over the bytes as they came."""
+    """Whether a call bears the signature that a trigger asks for, over the bytes as they came.
+
+    Any of the secrets will do, so that one can be changed for another. A caller of no forge signs
+    by the scheme of Standard Webhooks, or in the header that the trigger describes.
+    """
     given = {name.lower(): value for name, value in headers.items()}
-    forge = str(wanted.get("forge") or "")
-    if forge in FORGES and not wanted.get("header"):
-        try:
-            return genuine(forge, given, raw, [secret], now, allow_sha1=False)
-        except Stale:
-            return False
+    usable = [secret for secret in secrets if secret]
+    if not usable:
+        return False
+    described = any(wanted.get(name) is not None for name in OWN)
+    forge = wanted.get("forge") or ("generic" if "webhook-signature" in given else None)
+    if described or forge is None:
+        return _own(wanted, usable, raw, given)
+    try:
+        return forge in FORGES and genuine(forge, given, raw, usable, now, allow_sha1=False)
+    except Stale:
+        return False
+
+
+def _own(
+    wanted: Mapping[str, Any], secrets: Sequence[str], raw: bytes, given: Mapping[str, str]
+) -> bool:
+    """A signature in a header that the trigger describes."""
     algorithm = str(wanted.get("algorithm") or "sha256")
     if algorithm not in ALGORITHMS:
         return False
-    digest = hmac.digest(secret.encode(), raw, algorithm)
-    encoded = base64.b64encode(digest).decode()
-    expected = encoded if wanted.get("encoding") == "base64" else digest.hex()
+    # A sender may say the algorithm before the digest, or not.
+    prefix = wanted.get("prefix")
+    prefixes = ["", f"{algorithm}="] if prefix is None else [str(prefix)]
+    expected: list[str] = []
+    for secret in secrets:
+        digest = hmac.digest(secret.encode(), raw, algorithm)
+        base64_wanted = wanted.get("encoding") == "base64"
+        encoded = base64.b64encode(digest).decode() if base64_wanted else digest.hex()
+        expected += [one + encoded for one in prefixes]
     header = str(wanted.get("header") or "X-Signature-256").lower()
-    # A generic sender may say the algorithm, or not.
-    prefixes = [str(wanted["prefix"])] if wanted.get("prefix") else ["", f"{algorithm}="]
-    return any_equal(given.get(header, ""), [one + expected for one in prefixes])
+    return any_equal(given.get(header, ""), expected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,14 +106,14 @@ class WebhookRoutes:
         wanted = trigger.properties.get("signature")
         if wanted is None:
             return
-        secret = self._rendered(flow, wanted.get("secret")) if isinstance(wanted, dict) else None
-        now = self._context.clock.now()
-        headers = dict(request.headers.items())
-        if (
-            not secret
-            or not isinstance(wanted, dict)
-            or not signed(wanted, secret, raw, headers, now)
-        ):
+        proven = False
+        if isinstance(wanted, dict):
+            given = wanted.get("secret")
+            written = given if isinstance(given, list | tuple) else [given]
+            secrets = [self._rendered(flow, one) or "" for one in written]
+            now = self._context.clock.now()
+            proven = signed(wanted, secrets, raw, dict(request.headers.items()), now)
+        if not proven:
             raise Problem(401, "the signature of this call is missing or wrong")
 
     def _headers(self) -> dict[str, list[str]]:
@@ -158,5 +158,14 @@ def _outputs(trigger: Trigger, execution: Json) -> Response:
 
 def _raw_body() -> bytes:
     if (request.content_length or 0) > MAX_BODY:
-        raise Problem(413, f"a webhook's body has at most {MAX_BODY // 1024 // 1024} MiB")
-    return request.get_data(cache=False, parse_form_data=False)
+        raise _too_large()
+    # One byte more than is allowed tells a body that is too large.
+    request.max_content_length = MAX_BODY + 1
+    raw = request.get_data(cache=False, parse_form_data=False)
+    if len(raw) > MAX_BODY:
+        raise _too_large()
+    return raw
+
+
+def _too_large() -> Problem:
+    return Problem(413, f"a webhook's body has at most {MAX_BODY // 1024 // 1024} MiB")

@@ -109,7 +109,10 @@ def _git_hooks(told: Told) -> dict[str, GitHook]:
             log.warning("git source %s: a webhook secret is not in the environment", source.id)
         if known:
             hooks[source.id] = GitHook(
-                secrets=known, forge=source.webhook.forge, allow_sha1=source.webhook.allow_sha1
+                secrets=known,
+                forge=source.webhook.forge,
+                allow_sha1=source.webhook.allow_sha1,
+                url=source.shown_url,
             )
     return hooks
 

@@ -42,7 +42,11 @@ class Around:
 
 @dataclass(slots=True, kw_only=True)
 class HeldSource:
-    """A source with what is under way. `read_digest` is how it was read when last looked at."""
+    """A source with what is under way.
+
+    `read_digest` is how it was read when last looked at; `named` are commits that webhooks have
+    named, `rejections` when deliveries with bad signatures came.
+    """
 
     settings: SourceSettings
     state: SourceState
@@ -53,6 +57,8 @@ class HeldSource:
     following: Look | None = None
     hinted_at: datetime | None = None
     applying: bool = False
+    named: list[str] = field(default_factory=list)
+    rejections: list[datetime] = field(default_factory=list)
 
     @property
     def busy(self) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -57,20 +56,19 @@ class Looks:
 
     def hint(self, source: HeldSource, delivery_id: str | None, now: datetime) -> None:
         """A verified webhook: look now; more of them within two seconds make one look."""
-        source.state = replace(source.state, webhook_at=now)
         wanted = Look(trigger="webhook", delivery_id=delivery_id)
         merged = source.hinted_at is not None and now - source.hinted_at < MERGED
         if source.busy or merged:
             source.following = source.following or wanted
-            source.hinted_at = source.hinted_at or now
         else:
-            source.hinted_at = now
             self.start(source, wanted, now)
 
     def start(self, source: HeldSource, look: Look, now: datetime) -> None:
         """Ask the git process."""
         source.looking = look
         source.following = None
+        if look.trigger == "webhook":
+            source.hinted_at = now
         source.deadline = now + source.settings.timeout + _GRACE
         digest = self._records.digest(source.settings)
         state = source.state

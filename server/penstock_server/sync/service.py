@@ -15,6 +15,8 @@ from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
 from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
+from penstock_server.sync.hearing import Delivery, Hearing
+from penstock_server.sync.hearing import Told as Heard
 from penstock_server.sync.held import Around, Database, HeldSource
 from penstock_server.sync.looks import Looks
 from penstock_server.sync.push_starts import PushStarts
@@ -69,6 +71,7 @@ class SyncService:
         records = Records(around, version)
         self._looks = Looks(records, settings, send, secrets)
         self._reconciler = Reconciler(around, records, self._looks)
+        self._hearing = Hearing(around, records, self._looks)
         self._sources = records.load(settings)
 
     # What core's loop calls
@@ -92,6 +95,7 @@ class SyncService:
         look, source.looking = source.looking, None
         source.deadline = None
         now = self._clock.now()
+        self._hearing.looked(source, look, message)
         match message["type"]:
             case "seen":
                 self._looks.seen(source, look, message, now)
@@ -137,9 +141,13 @@ class SyncService:
         )
         self._looks.want(self._source(source_id), wanted, self._clock.now())
 
-    def hint(self, source_id: str, delivery_id: str | None = None) -> None:
+    def heard(self, delivery: Delivery, told: Heard) -> None:
         """A verified webhook: look now; more of them within two seconds make one look."""
-        self._looks.hint(self._source(source_id), delivery_id, self._clock.now())
+        self._hearing.push(self._source(delivery.source_id), delivery, told)
+
+    def rejected(self, source_id: str, count: int) -> None:
+        """Deliveries with bad signatures came for a source."""
+        self._hearing.rejected(self._source(source_id), count)
 
     def apply_files(self, deploy: Deploy, told: Told) -> None:
         """Apply what a CI job sends; raises `DeployRefused` for a source that is fetched."""

@@ -118,6 +118,19 @@ def unreachable(
     )
 
 
+def troubled(
+    state: SourceState, *, kind: str, code: str, message: str, now: datetime
+) -> SourceState:
+    """One more condition, which says nothing of commits: `fine_again` takes it away."""
+    new = _condition(kind, code, message, now)
+    return replace(state, conditions=_with(state.conditions, frozenset(), new))
+
+
+def fine_again(state: SourceState, kind: str) -> SourceState:
+    """The condition holds no longer."""
+    return replace(state, conditions=_without(state.conditions, frozenset({kind})))
+
+
 def refused(
     state: SourceState, commit: str, *, kind: str, code: str, message: str, now: datetime
 ) -> SourceState:

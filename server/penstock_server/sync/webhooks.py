@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qs
 
-import orjson
-
+from penstock_runner.git.names import Patterns
+from penstock_server.sync.payloads import NOTHING, payload_of, said
 from penstock_server.sync.signatures import Headers, Stale, any_equal, prefixed, standard
 
 LARGEST_BODY = 26 * 1024 * 1024
-_PUSHES = frozenset({"push", "push hook", "tag push hook", "repo:push", "repo:refs_changed"})
+TAGS = "refs/tags/"
+_PUSHES = frozenset(
+    {"push", "create", "delete", "push hook", "tag push hook", "repo:push", "repo:refs_changed"}
+)
 _PINGS = frozenset({"ping", "diagnostics:ping"})
-_REF_EVENTS = frozenset({"create", "delete"})
-_NOTHING = "0" * 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """Something was pushed; `ref` is the full name when the payload says one."""
+    """Something was pushed; `ref` is the full name when the payload says one.
+
+    `addresses` are those of the repository, as its forge spells them.
+    """
 
     forge: str
     event: str
@@ -33,11 +35,12 @@ class Push:
     ref: str | None = None
     before: str | None = None
     after: str | None = None
+    addresses: tuple[str, ...] = ()
 
     @property
     def deleted(self) -> bool:
         """Whether the ref is gone."""
-        return self.after == _NOTHING
+        return self.after == NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,8 @@ _FORGES = (
     _Forge(name="generic", event_header="", delivery_headers=("webhook-id", "x-delivery-id")),
 )
 
+FORGE_NAMES = frozenset(one.name for one in _FORGES)
+
 
 def read_push(
     headers: Mapping[str, str],
@@ -127,9 +132,11 @@ def ignored_reason(push: Push, ref_kind: str, ref: str, observed_ref: str | None
     if push.ref is None or ref_kind == "commit":
         return "the source follows one commit" if ref_kind == "commit" else None
     if ref_kind == "tag":
-        if push.ref.startswith("refs/tags/"):
+        if not push.ref.startswith(TAGS):
+            return f"the source follows tags, and {push.ref} was pushed"
+        if Patterns([ref]).match(push.ref.removeprefix(TAGS)):
             return None
-        return "the source follows tags, and a branch was pushed"
+        return f"the source follows tags like {ref}, and {push.ref} was pushed"
     followed = observed_ref if ref == "HEAD" else f"refs/heads/{ref.removeprefix('refs/heads/')}"
     if followed is None or followed == push.ref:
         return None
@@ -178,11 +185,10 @@ def _read(forge: _Forge, headers: Headers, body: bytes) -> Push | Ping | Ignored
     delivery = next((headers[name] for name in forge.delivery_headers if headers.get(name)), "")
     delivery = delivery[:100]
     event = headers.get(forge.event_header, "push") if forge.event_header else "push"
+    event = event[:50]
     kind = event.lower()
     if kind in _PINGS:
         return Ping(forge=forge.name, delivery_id=delivery)
-    if kind in _REF_EVENTS:
-        return Push(forge=forge.name, event=event, delivery_id=delivery)
     if kind not in _PUSHES:
         return Ignored(
             forge=forge.name,
@@ -190,49 +196,18 @@ def _read(forge: _Forge, headers: Headers, body: bytes) -> Push | Ping | Ignored
             delivery_id=delivery,
             reason=f"event {event!r} changes no branch",
         )
-    payload = _payload(headers, body)
+    # A generic sender need say nothing at all.
+    bare = forge.name == "generic" and not body.strip()
+    payload = {} if bare else payload_of(headers, body)
     if payload is None:
-        return Rejected(status=415, code="BAD_BODY", reason="the body is not JSON")
-    ref, before, after = _said(forge.name, payload)
+        return Rejected(status=415, code="BAD_BODY", reason="the body is no JSON object")
+    told = said(event, payload)
     return Push(
-        forge=forge.name, event=event, delivery_id=delivery, ref=ref, before=before, after=after
+        forge=forge.name,
+        event=event,
+        delivery_id=delivery,
+        ref=told.ref,
+        before=told.before,
+        after=told.after,
+        addresses=told.addresses,
     )
-
-
-def _payload(headers: Headers, body: bytes) -> Mapping[str, Any] | None:
-    text: bytes | str = body
-    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        text = parse_qs(body.decode("utf-8", "replace")).get("payload", [""])[0]
-    try:
-        payload = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return payload if isinstance(payload, Mapping) else None
-
-
-def _said(forge: str, payload: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
-    """Ref, commit before and commit after. Bitbucket lists changes: only a single one is taken."""
-    if forge != "bitbucket":
-        return _text(payload, "ref"), _text(payload, "before"), _text(payload, "after")
-    changes = payload.get("changes")
-    if isinstance(changes, list) and len(changes) == 1 and isinstance(changes[0], Mapping):
-        one = changes[0]
-        ref = one.get("ref")
-        name = _text(ref, "id") if isinstance(ref, Mapping) else None
-        return name, _text(one, "fromHash"), _text(one, "toHash")
-    pushed = payload.get("push")
-    listed = pushed.get("changes") if isinstance(pushed, Mapping) else None
-    if isinstance(listed, list) and len(listed) == 1 and isinstance(listed[0], Mapping):
-        new = listed[0].get("new")
-        if isinstance(new, Mapping):
-            stem = "refs/tags/" if new.get("type") == "tag" else "refs/heads/"
-            name = _text(new, "name")
-            target = new.get("target")
-            after = _text(target, "hash") if isinstance(target, Mapping) else None
-            return (stem + name if name else None), None, after
-    return None, None, None
-
-
-def _text(data: Mapping[str, Any], name: str) -> str | None:
-    value = data.get(name)
-    return value[:300] if isinstance(value, str) else None

@@ -8,14 +8,35 @@ from typing import Any
 from penstock_runner.flow.report import record
 from penstock_server.core.room import Answer, Operation, Room
 from penstock_server.sync.deploys import Deploy, DeployRefused
+from penstock_server.sync.hearing import Delivery
 
 Arguments = Mapping[str, Any]
 
 
 def hint(room: Room, a: Arguments, answer: Answer) -> None:
     """A verified webhook: look at the source soon. A delivery seen before changes nothing."""
-    room.sync.hint(a["source"], a.get("delivery_id"))
-    answer.ok({"queued": True})
+    delivery = Delivery(
+        source_id=a["source"],
+        forge=a["forge"],
+        event=a["event"],
+        delivery_id=a.get("delivery_id"),
+        after=a.get("after"),
+        ping=bool(a.get("ping")),
+    )
+
+    def told(result: dict[str, Any] | Exception) -> None:
+        if isinstance(result, Exception):
+            answer.fail(result)
+        else:
+            answer.ok(result)
+
+    room.sync.heard(delivery, told)
+
+
+def rejected(room: Room, a: Arguments, answer: Answer) -> None:
+    """Deliveries came with a signature that is missing or wrong."""
+    room.sync.rejected(a["source"], int(a["count"]))
+    answer.ok()
 
 
 def sync(room: Room, a: Arguments, answer: Answer) -> None:
@@ -65,5 +86,6 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     "git.apply": apply,
     "git.hint": hint,
+    "git.rejected": rejected,
     "git.sync": sync,
 }
