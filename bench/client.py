@@ -37,8 +37,15 @@ class Api:
     def call(self, method: str, path: str, body: str | None = None, kind: str = "") -> Any:
         """The answer as JSON; anything but a 2xx raises `Wrong`."""
         headers = {"Content-Type": kind} if kind else {}
-        self._connection.request(method, path, body, headers)
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
+        except http.client.RemoteDisconnected:
+            # The service lets go of a connection that is silent for long; a read may be repeated.
+            if method != "GET":
+                raise
+            self._connection.request(method, path, body, headers)
+            answer = self._connection.getresponse()
         text = answer.read()
         if not 200 <= answer.status < 300:
             raise Wrong(f"{method} {path}: {answer.status} {text[:300]!r}")

@@ -18,7 +18,7 @@ def main() -> None:
         start_clean()
     # Looking for plugins of pydantic reads the metadata of everything that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # noqa: TID251 - for pydantic
-    # What imports leave behind is kept: looking for garbage in it every 700 objects is a tenth of a start.
+    # What imports leave behind stays: looking for garbage in it is a tenth of a start.
     gc.set_threshold(50_000, 10, 10)
     from penstock_server.cli.verbs import penstock
 
