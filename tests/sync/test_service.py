@@ -120,8 +120,8 @@ def test_a_bad_commit_is_not_tried_again_but_the_next_one_is(
 ) -> None:
     repository.commit({"a.yml": "id: a\nnamespace: team\ntasks: 5\n"})
     assert world.sync()["phase"] == "failed"
-    assert world.sync()["phase"] == "noop"
-    assert world.sync(force=True)["phase"] == "failed"
+    assert world.sync("poll")["phase"] == "noop"
+    assert world.sync()["phase"] == "failed"
     repository.commit({"a.yml": flow("a")})
     assert world.sync()["phase"] == "succeeded"
     assert world.service.status("main")["status"] == "Synced"
@@ -151,7 +151,7 @@ def test_deleting_everything_needs_a_person(repository: Repository, world: World
     assert len(world.heads()) == 3
     assert world.service.status("main")["conditions"][0]["type"] == "PruneBlocked"
 
-    confirmed = world.sync(confirm=result["plan_digest"])
+    confirmed = world.sync(confirm=result["digest"])
     assert confirmed["phase"] == "succeeded"
     assert world.heads() == {}
 

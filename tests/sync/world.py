@@ -130,10 +130,10 @@ class World:
         self.service.receive(answer)
         return str(answer["type"])
 
-    def sync(self, **options: Any) -> dict[str, Any]:
+    def sync(self, trigger: str = "manual", **options: Any) -> dict[str, Any]:
         """Look now, to the end; what those who wait are told."""
         results: list[dict[str, Any]] = []
-        self.service.look("main", trigger="manual", wait=results.append, **options)
+        self.service.look("main", trigger=trigger, wait=results.append, **options)
         self.answer()
         [result] = results
         return result

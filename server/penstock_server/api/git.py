@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from html import escape
-from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -73,37 +72,6 @@ class GitRoutes:
             raise not_found(f"there is no run '{run_id}'")
         items = [row_to_json(item) for item in found.items]
         return json_answer({**row_to_json(found.values), "items": items})
-
-    @post("/sources/<source_id>/sync")
-    def sync(self, source_id: str) -> Response:
-        """Look now and apply what is found; with `wait` the answer is the finished run."""
-        self._row(source_id)
-        body = _options()
-        wait = body.get("wait") is True
-        answer = self._context.client.call(
-            "git.sync",
-            timeout=SYNC_SECONDS,
-            source=source_id,
-            wait=wait,
-            dry_run=body.get("dryRun") is True,
-            confirm=body.get("confirm"),
-            actor=actor(self._context),
-        )
-        return json_answer(answer, HTTPStatus.OK if wait else HTTPStatus.ACCEPTED)
-
-    @post("/sources/<source_id>/refresh")
-    def refresh(self, source_id: str) -> Response:
-        """Look now, apply nothing."""
-        self._row(source_id)
-        answer = self._context.client.call(
-            "git.sync",
-            timeout=SYNC_SECONDS,
-            source=source_id,
-            wait=False,
-            dry_run=True,
-            actor=actor(self._context),
-        )
-        return json_answer(answer, HTTPStatus.ACCEPTED)
 
     @post("/apply")
     def apply(self) -> Response:
@@ -221,12 +189,3 @@ def _deployed() -> tuple[Json, dict[str, str]]:
         raise illegal_argument("give files as a map from path to text, or the part archive")
     _check_size(len(files), sum(len(text) for text in files.values()))
     return body, files
-
-
-def _options() -> Json:
-    if not request.get_data(cache=True):
-        return {}
-    body = json_of(request)
-    if not isinstance(body, dict):
-        raise Problem(422, "options are a JSON object", reason="Invalid json mapping")
-    return body

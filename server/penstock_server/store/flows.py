@@ -51,6 +51,7 @@ __all__ = [
     "set_override",
     "sources",
     "stored",
+    "texts",
 ]
 
 _CHUNK = 200
@@ -229,6 +230,22 @@ def sources(
     return _sources(connection, list_heads(connection, namespace=namespace, managed_by=managed_by))
 
 
+def texts(
+    connection: Connection, wanted: Collection[tuple[str, str, int]]
+) -> dict[tuple[str, str, int], str]:
+    """The texts of these revisions (namespace, id, number)."""
+    r = flow_revisions.c
+    names = list(dict.fromkeys(wanted))
+    found: dict[tuple[str, str, int], str] = {}
+    for start in range(0, len(names), _CHUNK):
+        chosen = select(r.namespace, r.id, r.revision, r.source).where(
+            tuple_(r.namespace, r.id, r.revision).in_(names[start : start + _CHUNK])
+        )
+        for row in connection.execute(chosen):
+            found[row.namespace, row.id, row.revision] = row.source
+    return found
+
+
 def stored(
     connection: Connection, namespace: str, flow_id: str, number: int | None
 ) -> StoredFlow | None:
@@ -300,14 +317,5 @@ def _insert_revisions(connection: Connection, values: list[dict[str, Any]]) -> N
 
 
 def _sources(connection: Connection, found: Sequence[Head]) -> dict[tuple[str, str], str]:
-    r = flow_revisions.c
-    texts: dict[tuple[str, str], str] = {}
-    for start in range(0, len(found), _CHUNK):
-        keys = [(h.namespace, h.id, h.revision) for h in found[start : start + _CHUNK]]
-        for row in connection.execute(
-            select(r.namespace, r.id, r.source).where(
-                tuple_(r.namespace, r.id, r.revision).in_(keys)
-            )
-        ):
-            texts[row.namespace, row.id] = row.source
-    return texts
+    names = [(head_.namespace, head_.id, head_.revision) for head_ in found]
+    return {name[:2]: source for name, source in texts(connection, names).items()}

@@ -140,6 +140,22 @@ def commit(connection: Connection, source_id: str, sha: str) -> GitCommit | None
     return None if row is None else GitCommit(**{**row, "parents": tuple(row["parents"] or ())})
 
 
+def commits_beginning(
+    connection: Connection, source_id: str, beginning: str, *, limit: int = 5
+) -> list[str]:
+    """The remembered commits whose id begins so."""
+    chosen = (
+        select(git_commits.c.sha)
+        .where(
+            git_commits.c.source_id == source_id,
+            git_commits.c.sha.startswith(beginning, autoescape=True),
+        )
+        .order_by(git_commits.c.sha)
+        .limit(limit)
+    )
+    return list(connection.scalars(chosen))
+
+
 def put_manifest(connection: Connection, manifest: Manifest, *, keep: int = 50) -> None:
     """Remember what an applied commit held, and of older ones the last `keep`."""
     text = base64.b64encode(zlib.compress(orjson.dumps(list(manifest.entries)))).decode()

@@ -21,7 +21,7 @@ from penstock_server.sync.desired import (
     manifest_of,
 )
 from penstock_server.sync.plan import SAVED, Action, Item, Key, SyncPlan
-from penstock_server.sync.rows import commit_of
+from penstock_server.sync.rows import commit_of, sync_item
 from penstock_server.sync.settings import SourceSettings
 
 
@@ -95,21 +95,8 @@ class Application:
                 entries=entries_of(self.new_manifest),
             ),
         )
-        syncs.add_items(tx.connection, self.run_id, [self._item(one) for one in self.plan.changes])
-
-    def _item(self, item: Item) -> syncs.SyncItem:
-        one = item.desired
-        return syncs.SyncItem(
-            kind="flow",
-            namespace=item.namespace,
-            name=item.id,
-            path=one.path if one is not None else None,
-            blob=one.blob if one is not None else None,
-            action=item.action.value,
-            from_revision=item.live.revision if item.live is not None else None,
-            to_revision=self.revisions.get(item.key) if item.action in SAVED else None,
-            commit_sha=self.commit["sha"],
-        )
+        items = [sync_item(one, self.commit["sha"], self.revisions) for one in self.plan.changes]
+        syncs.add_items(tx.connection, self.run_id, items)
 
     def _save(self, tx: Any, flow: FlowText) -> flows.Save:
         one = flow.desired

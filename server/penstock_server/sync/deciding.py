@@ -24,7 +24,7 @@ def decide(
     mine = flows.list_heads(connection, managed_by=settings.id)
     known = {(head.namespace, head.id) for head in mine}
     other = flows.heads(connection, [one.key for one in desired if one.key not in known])
-    live = [_live(head) for head in (*mine, *other.values()) if not head.deleted]
+    live = [_live(head) for head in (*mine, *other.values())]
     options = Options(
         source=settings.id,
         prune=settings.prune,
@@ -47,4 +47,5 @@ def _live(head: flows.Head) -> Live:
         revision=head.revision,
         digest=head.digest,
         managed_by=head.managed_by,
+        deleted=head.deleted,
     )

@@ -16,15 +16,18 @@ from penstock_runner.executor.messages import Outcome
 from penstock_runner.flow.faults import Fault
 from penstock_server.store import flows, sources, syncs
 from penstock_server.sync.applying import Application
+from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import decide
 from penstock_server.sync.desired import Manifest, contents_of, manifest_from
 from penstock_server.sync.held import Around
-from penstock_server.sync.plan import SAVED, SyncPlan
+from penstock_server.sync.plan import SyncPlan
+from penstock_server.sync.planning import changes_anything, item_data
 from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
-from penstock_server.sync.rows import Look, Run, source_row, state_of
+from penstock_server.sync.rows import Run, source_row, state_of
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SourceState, applied, seen
+from penstock_server.sync.verdicts import plan_changed, to_confirm
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +85,7 @@ class Deploys:
                 reconfigured=False,
                 confirmed=deploy.confirm,
             )
-        _guard(decided)
+        _guard(decided, deploy.confirm)
         run = Run(
             id=self._around.starter.new_id(),
             source_id=deploy.source,
@@ -170,13 +173,15 @@ class Deploys:
         self._around.starter.transact(writes=[write], done=done)
 
 
-def _guard(decided: SyncPlan) -> None:
+def _guard(decided: SyncPlan, confirmed: str | None) -> None:
     if decided.faults:
         owned = any(fault.code == "OWNED_BY_OTHER" for fault in decided.faults)
         raise DeployRefused(str(decided.faults[0].message), 409 if owned else 422, decided.faults)
+    changed = plan_changed(decided, confirmed)
+    if changed is not None:
+        raise DeployRefused(changed)
     if decided.refusals:
-        told = "; ".join(decided.refusals)
-        raise DeployRefused(f"{told}. Confirm plan {decided.digest} to do it.")
+        raise DeployRefused(to_confirm(decided))
 
 
 def _result(
@@ -184,24 +189,15 @@ def _result(
 ) -> dict[str, Any]:
     """What the deployer is told."""
     items = [
-        {
-            "action": item.action.value,
-            "namespace": item.namespace,
-            "id": item.id,
-            "path": item.desired.path if item.desired is not None else None,
-            "fromRevision": item.live.revision if item.live is not None else None,
-            "toRevision": revisions.get(item.key) if item.action in SAVED else None,
-            "drifted": item.drifted,
-        }
+        {**item_data(item), "toRevision": revisions.get(item.key, item.next_revision)}
         for item in decided.changes
     ]
-    written = sum(decided.counts.get(name, 0) for name in ("added", "adopted", "updated", "pruned"))
     return {
         "source": run.source_id,
         "run": run.id,
         "commit": run.sha,
         "dryRun": dry_run,
-        "changed": written > 0,
+        "changed": changes_anything(decided),
         "counts": dict(decided.counts),
         "digest": decided.digest,
         "items": items,

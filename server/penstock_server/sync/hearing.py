@@ -14,10 +14,10 @@ from typing import Any
 
 from penstock_runner.executor.messages import Outcome
 from penstock_server.store import syncs
+from penstock_server.sync.asked import Look
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.looks import Looks
 from penstock_server.sync.records import Records
-from penstock_server.sync.rows import Look
 from penstock_server.sync.state import fine_again, troubled
 
 log = logging.getLogger(__name__)

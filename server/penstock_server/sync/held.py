@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
 from penstock_server.sync.applying import TriggerRows
+from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
 from penstock_server.sync.polling import MERGED
 from penstock_server.sync.push_starts import PushStarts
-from penstock_server.sync.rows import Look
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SourceState
 
@@ -54,7 +54,7 @@ class HeldSource:
     read_digest: str = ""
     looking: Look | None = None
     deadline: datetime | None = None
-    following: Look | None = None
+    following: list[Look] = field(default_factory=list)
     hinted_at: datetime | None = None
     applying: bool = False
     named: list[str] = field(default_factory=list)
@@ -72,8 +72,8 @@ class HeldSource:
             return self.deadline
         if self.applying:
             return None
-        if self.following is not None:
-            hinted = self.hinted_at if self.following.trigger == "webhook" else None
+        if self.following:
+            hinted = self.hinted_at if self.following[0].trigger == "webhook" else None
             return hinted + MERGED if hinted is not None else AT_ONCE
         if not self.settings.enabled or self.state.pinned_commit is not None:
             return None

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from penstock_server.sync.asked import Look
 from penstock_server.sync.held import HeldSource
 from penstock_server.sync.polling import MERGED
 from penstock_server.sync.records import Records
 from penstock_server.sync.requests import MissingSecret, Secrets, look_request
-from penstock_server.sync.rows import Look
 from penstock_server.sync.settings import GitSettings
 from penstock_server.sync.state import seen, unreachable
 
@@ -44,13 +44,17 @@ class Looks:
         if source.looking is not None:
             self._lost(source, now)
         else:
-            self.start(source, source.following or Look(), now)
+            self.start(source, source.following.pop(0) if source.following else Look(), now)
 
     def want(self, source: HeldSource, wanted: Look, now: datetime) -> None:
         """Look now, or when the present look is over; looks that wait are put together."""
-        wanted = wanted.after(source.following) if source.following is not None else wanted
+        for place, before in enumerate(source.following):
+            if wanted.joins(before):
+                del source.following[place]
+                wanted = wanted.after(before)
+                break
         if source.busy:
-            source.following = wanted
+            source.following.append(wanted)
         else:
             self.start(source, wanted, now)
 
@@ -59,14 +63,14 @@ class Looks:
         wanted = Look(trigger="webhook", delivery_id=delivery_id)
         merged = source.hinted_at is not None and now - source.hinted_at < MERGED
         if source.busy or merged:
-            source.following = source.following or wanted
+            if not any(wanted.joins(before) for before in source.following):
+                source.following.append(wanted)
         else:
             self.start(source, wanted, now)
 
     def start(self, source: HeldSource, look: Look, now: datetime) -> None:
         """Ask the git process."""
         source.looking = look
-        source.following = None
         if look.trigger == "webhook":
             source.hinted_at = now
         source.deadline = now + source.settings.timeout + _GRACE
@@ -79,15 +83,25 @@ class Looks:
                 source.manifest,
                 secrets=self._secrets,
                 file_roots=self._settings.file_roots,
-                observed=state.observed_commit if source.read_digest == digest else None,
+                observed=_settled(source, look) if source.read_digest == digest else None,
                 reread=state.config_digest != digest,
-                force=look.force,
+                look=look,
             )
         except MissingSecret as missing:
             source.looking = None
             self.failed(source, look, {"code": "GIT_AUTH", "message": str(missing)}, now)
         else:
             self._send(request)
+
+    def failed_to_plan(self, source: HeldSource, look: Look, message: Message) -> None:
+        """A commit that somebody wants to know of cannot be read; the source is as it was."""
+        result = {
+            "phase": "failed",
+            "code": message["code"],
+            "message": message["message"],
+            "source": source.settings.id,
+        }
+        look.answer(result)
 
     def seen(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """The remote has nothing new."""
@@ -102,6 +116,9 @@ class Looks:
 
     def failed(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """The remote could not be read."""
+        if look.aim == "plan" or look.commit is not None:
+            self.failed_to_plan(source, look, message)
+            return
         code, text = message["code"], message["message"]
         source.state = unreachable(
             source.state,
@@ -120,3 +137,12 @@ class Looks:
         look, source.looking = source.looking or Look(), None
         message = "the git process did not answer in time; the look is tried again"
         self.failed(source, look, {"code": "GIT_TIMEOUT", "message": message}, now)
+
+
+def _settled(source: HeldSource, look: Look) -> str | None:
+    """The commit with which there is nothing left to do."""
+    state = source.state
+    if state.observed_commit == state.failed_commit and look.retry:
+        return None
+    done = state.observed_commit in (state.applied_commit, state.failed_commit)
+    return state.observed_commit if done or not source.settings.auto else None

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from penstock_runner.flow.faults import Fault
 
 Key = tuple[str, str]
+DIGEST_LENGTH = 16  # short enough to be copied by hand; the same everywhere
 
 
 class Action(StrEnum):
@@ -58,13 +59,14 @@ class Desired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """A flow as stored."""
+    """A flow as stored; a deleted one says only how its revisions are numbered."""
 
     namespace: str
     id: str
     revision: int
     digest: str
     managed_by: str | None = None
+    deleted: bool = False
 
     @property
     def key(self) -> Key:
@@ -102,7 +104,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """What happens to one flow, and why."""
+    """What happens to one flow, and why; `next_revision` is the one it gets, if it gets one."""
 
     action: Action
     namespace: str
@@ -112,6 +114,7 @@ class Item:
     drifted: bool = False
     same_text: bool = False
     moved_to: Key | None = None
+    next_revision: int | None = None
 
     @property
     def key(self) -> Key:
@@ -155,8 +158,9 @@ def plan(
     `live` are the flows of the source and all others that have a key of `desired`.
     """
     wanted, faults = _by_key(desired)
-    stored = {one.key: one for one in live}
-    items = [_present(one, stored.get(key), base.get(key), options) for key, one in wanted.items()]
+    known = {one.key: one for one in live}
+    stored = {key: one for key, one in known.items() if not one.deleted}
+    items = [_present(one, known.get(key), base.get(key), options) for key, one in wanted.items()]
     gone = [one for key, one in stored.items() if key not in wanted]
     items += [_absent(one, base.get(one.key), options) for one in gone if _mine(one, options)]
     items = _moved(items)
@@ -192,9 +196,12 @@ def _by_key(desired: Iterable[Desired]) -> tuple[dict[Key, Desired], list[Fault]
     return found, faults
 
 
-def _present(one: Desired, live: Live | None, base: Base | None, options: Options) -> Item:
+def _present(one: Desired, known: Live | None, base: Base | None, options: Options) -> Item:
+    live = known if known is not None and not known.deleted else None
+
     def item(action: Action, *, drifted: bool = False) -> Item:
         same = live is not None and live.digest == one.digest
+        saved = action in SAVED and not same
         return Item(
             action=action,
             namespace=one.namespace,
@@ -203,6 +210,7 @@ def _present(one: Desired, live: Live | None, base: Base | None, options: Option
             live=live,
             drifted=drifted,
             same_text=same,
+            next_revision=1 + (known.revision if known is not None else 0) if saved else None,
         )
 
     if live is None:
@@ -226,7 +234,11 @@ def _absent(live: Live, base: Base | None, options: Options) -> Item:
         action = Action.PROTECTED
     else:
         action = Action.PRUNED
-    return Item(action=action, namespace=live.namespace, id=live.id, live=live)
+    # A deletion is a revision, too.
+    following = live.revision + 1 if action is Action.PRUNED else None
+    return Item(
+        action=action, namespace=live.namespace, id=live.id, live=live, next_revision=following
+    )
 
 
 def _mine(live: Live, options: Options) -> bool:
@@ -244,13 +256,7 @@ def _moved(items: list[Item]) -> list[Item]:
     for item in added:
         by_id.setdefault(item.id, []).append(item)
     return [
-        Item(
-            action=item.action,
-            namespace=item.namespace,
-            id=item.id,
-            live=item.live,
-            moved_to=by_id[item.id][0].key,
-        )
+        replace(item, moved_to=by_id[item.id][0].key)
         if item.action is Action.PRUNED and len(by_id.get(item.id, ())) == 1
         else item
         for item in items
@@ -297,12 +303,17 @@ def _guards(
 
 
 def _digest(items: Sequence[Item]) -> str:
-    text = "\n".join(
-        f"{item.action} {item.namespace} {item.id} {item.desired.digest if item.desired else ''}"
+    """What a person confirms: every change, from which text and to which."""
+    lines = (
+        " ".join((item.action, item.namespace, item.id, _text(item.live), _text(item.desired)))
         for item in items
         if item.action is not Action.UNCHANGED
     )
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def _text(one: Desired | Live | None) -> str:
+    return one.digest if one is not None else "-"
 
 
 def _counts(items: Iterable[Item]) -> dict[str, int]:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from penstock_runner.executor.messages import Outcome, Start
-from penstock_runner.flow.faults import Fault
 from penstock_server.store import flows, sources, syncs
 from penstock_server.sync.applying import Application
+from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import decide
 from penstock_server.sync.desired import Contents, contents_of
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.looks import Looks, Message
 from penstock_server.sync.plan import SyncPlan
+from penstock_server.sync.planning import plan_data
 from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.records import Records
-from penstock_server.sync.rows import Look, Run, commit_of, source_row
+from penstock_server.sync.rows import Run, commit_of, source_row, sync_item
 from penstock_server.sync.state import applied, refused, seen, unreachable
+from penstock_server.sync.verdicts import Verdict, verdict_on
 
 log = logging.getLogger(__name__)
 
@@ -34,38 +35,69 @@ class Reconciler:
         self._looks = looks
 
     def found(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
-        """A commit was fetched and read: decide, then apply it or refuse it."""
+        """A commit was fetched and read: decide, then apply it or say why not."""
         settings, sha = source.settings, message["commit"]["sha"]
+        if look.aim == "plan":
+            self._show(source, look, message, now)
+            return
         digest = self._records.digest(settings)
         again = source.state.failed_commit == sha and source.read_digest == digest
         source.read_digest = digest
-        source.state = seen(source.state, settings, sha, message["ref"], now)
-        if not look.force and (again or not settings.auto):
+        if look.commit is None:
+            source.state = seen(source.state, settings, sha, message["ref"], now)
+        if look.aim == "refresh" or self._left_alone(source, look, again=again):
             self._looks.nothing_to_do(source, look, sha)
             return
+        contents, decided, verdict = self._judged(source, look, message)
+        run = self._run(source, look, message, now)
+        if verdict is not None:
+            self._end(source, run, decided, verdict)
+        else:
+            self._apply(source, run, contents, decided)
+
+    def _left_alone(self, source: HeldSource, look: Look, *, again: bool) -> bool:
+        """Whether nothing is done with the commit unless somebody asks for it."""
+        return not (look.force or look.retry) and (again or not source.settings.auto)
+
+    def _show(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
+        """A dry run: it leaves its run behind, and nothing else."""
+        contents, decided, verdict = self._judged(source, look, message)
+        run = self._run(source, look, message, now)
+        told = plan_data(run, decided, contents, verdict)
+        row = run.row(
+            told["phase"], now, decided, verdict.errors if verdict else (), told["message"]
+        )
+
+        def write(tx: Any) -> None:
+            syncs.put_run(tx.connection, row)
+
+        def done(outcome: Outcome) -> None:
+            failed = {"phase": "failed", "code": "NOT_SAVED", "message": str(outcome.error)}
+            look.answer(told if outcome.error is None else {**told, **failed})
+
+        self._around.starter.transact(writes=[write], done=done)
+
+    def _judged(
+        self, source: HeldSource, look: Look, message: Message
+    ) -> tuple[Contents, SyncPlan, Verdict | None]:
         contents = contents_of(message["files"], message["notes"], source.manifest, flows.digest)
         decided = self._decide(source, look, contents)
-        run = Run(
+        rewritten = bool(message["rewritten"]) and look.commit is None
+        return (
+            contents,
+            decided,
+            verdict_on(source.settings, look, contents, decided, rewritten=rewritten),
+        )
+
+    def _run(self, source: HeldSource, look: Look, message: Message, now: datetime) -> Run:
+        return Run(
             id=self._around.starter.new_id(),
-            source_id=settings.id,
+            source_id=source.settings.id,
             look=look,
             message=message,
             before=source.state.applied_commit,
             started=now,
         )
-        if contents.errors and settings.on_invalid == "FAIL":
-            self._invalid(source, run, decided, contents.errors)
-        elif decided.faults:
-            self._invalid(source, run, decided, decided.faults)
-        elif decided.refusals:
-            reasons = "; ".join(decided.refusals)
-            told = f"{reasons}. Confirm plan {decided.digest[:12]} to do it."
-            self._end(source, run, decided, ("PruneBlocked", "PRUNE_BLOCKED", told))
-        elif message["rewritten"] and settings.force_push == "refuse" and not look.force:
-            told = "the history was rewritten, and `forcePush: refuse` waits for a person"
-            self._end(source, run, decided, ("HistoryRewritten", "HISTORY_REWRITTEN", told))
-        else:
-            self._apply(source, run, contents, decided)
 
     def _decide(self, source: HeldSource, look: Look, contents: Contents) -> SyncPlan:
         before = source.state.config_digest.partition(":")[0]
@@ -80,38 +112,30 @@ class Reconciler:
                 confirmed=look.confirmed,
             )
 
-    def _invalid(
-        self, source: HeldSource, run: Run, decided: SyncPlan, errors: Sequence[Fault]
-    ) -> None:
-        first = errors[0]
-        kind = "OwnershipConflict" if first.code == "OWNED_BY_OTHER" else "InvalidFiles"
-        told = f"{len(errors)} errors; the first: {first}"
-        self._end(source, run, decided, (kind, first.code, told), errors)
-
-    def _end(
-        self,
-        source: HeldSource,
-        run: Run,
-        decided: SyncPlan,
-        why: tuple[str, str, str],
-        errors: Sequence[Fault] = (),
-    ) -> None:
+    def _end(self, source: HeldSource, run: Run, decided: SyncPlan, verdict: Verdict) -> None:
         """The commit is not applied; the last good one keeps running."""
-        kind, code, message = why
-        now = self._around.clock.now()
-        phase = "failed" if errors else "refused"
-        source.state = refused(
-            source.state, run.sha, kind=kind, code=code, message=message, now=now
-        )
-        row = run.row(phase, now, decided, errors, message)
+        now, message = self._around.clock.now(), verdict.message
+        phase = verdict.phase
+        if run.look.commit is None:
+            source.state = refused(
+                source.state,
+                run.sha,
+                kind=verdict.kind,
+                code=verdict.code,
+                message=message,
+                now=now,
+            )
+        row = run.row(phase, now, decided, verdict.errors, message)
         commit = commit_of(source.settings.id, run.message["commit"])
+        items = [sync_item(item, run.sha) for item in decided.changes]
 
         def write(tx: Any) -> None:
             syncs.put_run(tx.connection, row)
+            syncs.add_items(tx.connection, run.id, items)
             sources.add_commits(tx.connection, [commit])
 
         log.warning("git.%s source=%s commit=%s %s", phase, source.settings.id, run.sha, message)
-        result = run.result(phase, decided, errors, message)
+        result = {**run.result(phase, decided, verdict.errors, message), "code": verdict.code}
         self._records.save(source, [write], lambda: run.look.answer(result))
 
     def _apply(self, source: HeldSource, run: Run, contents: Contents, decided: SyncPlan) -> None:

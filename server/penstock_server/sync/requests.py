@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SourceState
@@ -30,7 +31,7 @@ def look_request(
     file_roots: Iterable[Path],
     observed: str | None,
     reread: bool,
-    force: bool,
+    look: Look,
 ) -> dict[str, Any]:
     """The message for one look. `reread` has every file read again, whatever was applied."""
     described = settings.model_dump(
@@ -38,8 +39,8 @@ def look_request(
     )
     described |= {
         "path": settings.folder,
-        "ref_kind": settings.ref_kind,
-        "ref": settings.ref_name,
+        "ref_kind": settings.ref_kind if look.commit is None else "commit",
+        "ref": look.commit or settings.ref_name,
         "mapping": settings.mapping.model_dump(mode="json", by_alias=True),
         "timeout": settings.timeout.total_seconds(),
         "allow_http": settings.allow_http,
@@ -52,10 +53,10 @@ def look_request(
     return {
         "type": "look",
         "source": described,
-        "observed": observed,
+        "observed": observed if look.aim != "plan" else None,
         "applied": state.applied_commit,
         "known": known,
-        "force": force,
+        "force": look.force or look.aim == "plan",
     }
 
 

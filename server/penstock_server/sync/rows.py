@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from penstock_runner.flow.faults import Fault
 from penstock_server.store.sources import GitCommit, GitSource
-from penstock_server.store.syncs import SyncRun
-from penstock_server.sync.plan import SyncPlan
+from penstock_server.store.syncs import SyncItem, SyncRun
+from penstock_server.sync.asked import Look
+from penstock_server.sync.plan import SAVED, Item, Key, SyncPlan
 from penstock_server.sync.reading import fault_data
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import Condition, SourceState, status_of
 
 ERRORS_KEPT = 200
-Wait = Callable[[dict[str, Any]], None]
-
-
-@dataclass(slots=True, kw_only=True)
-class Look:
-    """Why a look was asked for, and who waits for its end."""
-
-    trigger: str = "poll"
-    actor: str | None = None
-    delivery_id: str | None = None
-    confirmed: str | None = None
-    force: bool = False
-    waits: list[Wait] = field(default_factory=list)
-
-    def after(self, before: Look) -> Look:
-        """The look, also for those who wait for the one before it."""
-        return replace(
-            self,
-            force=self.force or before.force,
-            confirmed=self.confirmed or before.confirmed,
-            waits=[*before.waits, *self.waits],
-        )
-
-    def answer(self, result: dict[str, Any]) -> None:
-        """Tell everybody who waits."""
-        for wait in self.waits:
-            wait(result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +54,7 @@ class Run:
             counts={**decided.counts, "errors": len(errors)},
             errors=told if errors or message else None,
             delivery_id=self.look.delivery_id,
+            dry_run=self.look.aim == "plan",
             plan_digest=decided.digest,
             history_rewritten=bool(self.message["rewritten"]),
         )
@@ -95,7 +70,7 @@ class Run:
             "commit": self.sha,
             "message": message,
             "counts": dict(decided.counts),
-            "plan_digest": decided.digest,
+            "digest": decided.digest,
             "errors": [fault_data(fault) for fault in errors[:ERRORS_KEPT]],
         }
 
@@ -170,6 +145,23 @@ def commit_of(source_id: str, data: Mapping[str, Any]) -> GitCommit:
         committer_time=datetime.fromisoformat(data["committer_time"]),
         subject=data["subject"],
         message=data["message"],
+    )
+
+
+def sync_item(item: Item, sha: str, revisions: Mapping[Key, int] | None = None) -> SyncItem:
+    """A line of a plan as a row; without `revisions` it was not carried out."""
+    one = item.desired
+    saved = revisions is not None and item.action in SAVED
+    return SyncItem(
+        kind="flow",
+        namespace=item.namespace,
+        name=item.id,
+        path=one.path if one is not None else None,
+        blob=one.blob if one is not None else None,
+        action=item.action.value,
+        from_revision=item.live.revision if item.live is not None else None,
+        to_revision=revisions.get(item.key) if saved and revisions is not None else None,
+        commit_sha=sha,
     )
 
 

@@ -14,16 +14,18 @@ from typing import Any
 from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
 from penstock_server.sync.applying import TriggerRows
+from penstock_server.sync.asked import Look, Wait
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
 from penstock_server.sync.hearing import Delivery, Hearing
 from penstock_server.sync.hearing import Told as Heard
 from penstock_server.sync.held import Around, Database, HeldSource
 from penstock_server.sync.looks import Looks
+from penstock_server.sync.naming import commit_named
 from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.reconciling import Reconciler
 from penstock_server.sync.records import Records
 from penstock_server.sync.requests import Secrets
-from penstock_server.sync.rows import Look, Wait, condition_data
+from penstock_server.sync.rows import condition_data
 from penstock_server.sync.settings import GitSettings
 from penstock_server.sync.state import status_of
 
@@ -58,6 +60,7 @@ class SyncService:
         version: str = "",
     ) -> None:
         self._clock = clock
+        self._database = database
         self._push_starts = PushStarts(starter, database.read)
         around = Around(
             database=database,
@@ -120,26 +123,33 @@ class SyncService:
         source_id: str,
         *,
         trigger: str,
-        actor: str | None = None,
-        delivery_id: str | None = None,
-        force: bool = False,
+        commit: str | None = None,
         confirm: str | None = None,
         wait: Wait | None = None,
+        **more: Any,
     ) -> None:
         """Look at a source now; `wait` is told how it ended.
 
-        `force` tries a commit again that was refused; `confirm` is the digest of a plan that a
-        person lets through the guards.
+        `commit` is as a person names it, `confirm` the digest of a plan that a person lets through
+        the guards; what else can be said of a look is in `asked`.
         """
+        source = self._source(source_id)
         wanted = Look(
             trigger=trigger,
-            actor=actor,
-            delivery_id=delivery_id,
-            force=force or confirm is not None,
+            commit=self._named(source, commit),
             confirmed=confirm,
+            # A person who asks means it.
+            retry=trigger == "manual",
             waits=[wait] if wait is not None else [],
+            **more,
         )
-        self._looks.want(self._source(source_id), wanted, self._clock.now())
+        self._looks.want(source, wanted, self._clock.now())
+
+    def _named(self, source: HeldSource, commit: str | None) -> str | None:
+        if commit is None:
+            return None
+        with self._database.read() as connection:
+            return commit_named(connection, source.settings.id, source.state.applied_commit, commit)
 
     def heard(self, delivery: Delivery, told: Heard) -> None:
         """A verified webhook: look now; more of them within two seconds make one look."""

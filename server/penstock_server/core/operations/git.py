@@ -40,18 +40,16 @@ def rejected(room: Room, a: Arguments, answer: Answer) -> None:
 
 
 def sync(room: Room, a: Arguments, answer: Answer) -> None:
-    """Look at the source now; with `wait` the answer is the finished run."""
-    if a.get("dry_run"):
-        answer.refuse(
-            "a look that applies nothing is not built yet; `penstock validate` checks files", 501
-        )
-        return
+    """Look at the source now, for what `aim` says; with `wait` the answer is the finished run."""
     waits = answer.ok if a.get("wait") else None
     room.sync.look(
         a["source"],
         trigger="manual",
         actor=a.get("actor"),
+        aim=a.get("aim", "apply"),
+        commit=a.get("commit"),
         confirm=a.get("confirm"),
+        accept_rewrite=bool(a.get("accept_rewrite")),
         wait=waits,
     )
     if waits is None:

@@ -1,0 +1,114 @@
+"""What people do to Git sources: look, plan, sync; and what a run has changed."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from penstock_server.api import differences, routing
+from penstock_server.api.actors import actor
+from penstock_server.api.answers import json_answer
+from penstock_server.api.context import WebContext
+from penstock_server.api.problems import Problem, not_found
+from penstock_server.api.routing import get, post
+from penstock_server.api.sources import json_of
+from penstock_server.core.shapes import Json
+from penstock_server.store import queries, syncs
+
+SYNC_SECONDS = 300.0
+
+
+class GitControl:
+    """The routes below `/git` that ask something of a source."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    @post("/sources/<source_id>/sync")
+    def sync(self, source_id: str) -> Response:
+        """Look now and apply what is found; with `wait` the answer is the finished run."""
+        body = self._body(source_id)
+        if body.get("dryRun") is True:
+            return self._plan(source_id, body)
+        return self._ask("git.sync", source_id, body, aim="apply")
+
+    @post("/sources/<source_id>/refresh")
+    def refresh(self, source_id: str) -> Response:
+        """Look now, apply nothing."""
+        return self._ask("git.sync", source_id, self._body(source_id), aim="refresh")
+
+    @post("/sources/<source_id>/plan")
+    def plan(self, source_id: str) -> Response:
+        """What a sync would do now, with differences; nothing is applied."""
+        return self._plan(source_id, self._body(source_id))
+
+    @get("/sources/<source_id>/plan")
+    def plan_of(self, source_id: str) -> Response:
+        """The same for those who like to GET; `?commit=` names one."""
+        return self._plan(source_id, {**self._body(source_id), **request.args.to_dict()})
+
+    @get("/runs/<run_id>/diff")
+    def difference(self, run_id: str) -> Response:
+        """What a run has changed, as a unified difference."""
+        with self._context.database.read() as connection:
+            if syncs.run(connection, run_id) is None:
+                raise not_found(f"there is no run '{run_id}'")
+            text = "".join(differences.of_run(connection, syncs.items(connection, run_id)))
+        return Response(text, mimetype="text/x-diff")
+
+    def _plan(self, source_id: str, body: Json) -> Response:
+        answer = self._call("git.sync", source_id, body, aim="plan", wait=True)
+        if "items" not in answer:
+            return json_answer(answer)
+        with self._context.database.read() as connection:
+            return json_answer(differences.with_differences(connection, answer))
+
+    def _ask(self, operation: str, source_id: str, body: Json, **more: Any) -> Response:
+        wait = body.get("wait") is True
+        answer = self._call(operation, source_id, body, wait=wait, **more)
+        return json_answer(answer, HTTPStatus.OK if wait else HTTPStatus.ACCEPTED)
+
+    def _call(self, operation: str, source_id: str, body: Json, **more: Any) -> Json:
+        answer: Json = self._context.client.call(
+            operation,
+            timeout=SYNC_SECONDS,
+            source=source_id,
+            commit=_text(body, "commit"),
+            confirm=_text(body, "confirm"),
+            accept_rewrite=body.get("acceptRewrite") is True,
+            actor=actor(self._context),
+            **more,
+        )
+        return answer
+
+    def _body(self, source_id: str) -> Json:
+        """The options of the request; an unknown source and one that is not fetched are refused."""
+        with self._context.database.read() as connection:
+            row = queries.source(connection, source_id)
+        if row is None:
+            raise not_found(f"there is no Git source '{source_id}'")
+        if row["origin"] == "api":
+            raise Problem(
+                409,
+                f"source '{source_id}' is deployed to, not fetched: `penstock deploy` changes it",
+            )
+        if not request.get_data(cache=True):
+            return {}
+        body = json_of(request)
+        if not isinstance(body, dict):
+            raise Problem(422, "options are a JSON object", reason="Invalid json mapping")
+        return body
+
+
+def _text(body: Json, name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Problem(422, f"'{name}' is a text", reason="Invalid json mapping")
+    return value or None
+
+
+def blueprint(context: WebContext) -> Blueprint:
+    """The routes below `/git`."""
+    return routing.blueprint("git_control", "/git", GitControl(context))

@@ -1,0 +1,52 @@
+"""What is asked of a source: by whom, for which commit, and what is to be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Wait = Callable[[dict[str, Any]], None]
+Aim = Literal["apply", "plan", "refresh"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Look:
+    """One look, and who waits for its end.
+
+    `aim` says what becomes of the commit: it is applied, only planned, or only noticed. `commit`
+    names one instead of what the ref points to. `retry` tries a commit again that was refused,
+    `force` also one that is applied. `confirmed` is the digest of a plan that a person lets through
+    the guards, and `accept_rewrite` says that the same person knows of a rewritten history.
+    """
+
+    trigger: str = "poll"
+    actor: str | None = None
+    delivery_id: str | None = None
+    aim: Aim = "apply"
+    commit: str | None = None
+    confirmed: str | None = None
+    accept_rewrite: bool = False
+    retry: bool = False
+    force: bool = False
+    waits: list[Wait] = field(default_factory=list)
+
+    def joins(self, before: Look) -> bool:
+        """Whether one look can do for both."""
+        return all(one.aim == "apply" and one.commit is None for one in (self, before))
+
+    def after(self, before: Look) -> Look:
+        """The look that does for both."""
+        return replace(
+            self,
+            retry=self.retry or before.retry,
+            force=self.force or before.force,
+            confirmed=self.confirmed or before.confirmed,
+            accept_rewrite=self.accept_rewrite or before.accept_rewrite,
+            waits=[*before.waits, *self.waits],
+        )
+
+    def answer(self, result: dict[str, Any]) -> None:
+        """Tell everybody who waits."""
+        for wait in self.waits:
+            wait(result)
