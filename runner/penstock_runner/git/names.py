@@ -72,6 +72,8 @@ class Ignored:
                 continue
             keep = rule.startswith("!")
             rule = rule[1:] if keep else rule
+            # `\#` and `\!` begin a name with such a character.
+            rule = rule[1:] if rule.startswith(("\\#", "\\!")) else rule
             folder = rule.endswith("/")
             rule = rule.rstrip("/")
             anchored = "/" in rule

@@ -207,17 +207,26 @@ class BareStore:
 
         `.penstockignore` and `.kestraignore` in the folder leave out more. Raises `FolderMissing`.
         """
+        whole = self.tree(commit, folder)
+        return self.selected(whole, include=Patterns(include), exclude=Patterns(exclude))
+
+    def tree(self, commit: str, folder: str = "") -> Listing:
+        """Everything below a folder of a commit; raises `FolderMissing`."""
         tree = tree_at(self._objects, self._commit(commit).tree, folder)
         if tree is None:
             raise FolderMissing(folder, commit)
-        listing = list_tree(self._objects, tree)
-        wanted, unwanted = Patterns(include), Patterns(exclude)
+        return list_tree(self._objects, tree)
+
+    def selected(
+        self, listing: Listing, *, exclude: Patterns, include: Patterns | None = None
+    ) -> Listing:
+        """What patterns and ignore files leave of a listing; bad names are always told."""
         ignored = self._ignored(listing)
 
         def kept(path: str) -> bool:
             return (
-                (not wanted or wanted.match(path))
-                and not unwanted.match(path)
+                (not include or include.match(path))
+                and not exclude.match(path)
                 and not any(rules.match(path) for rules in ignored)
             )
 
@@ -244,10 +253,7 @@ class BareStore:
 
     def write_tree(self, commit: str, target: Path, folder: str = "") -> int:
         """Write a copy of a folder of a commit below `target`, by the rules of `checkout`."""
-        tree = tree_at(self._objects, self._commit(commit).tree, folder)
-        if tree is None:
-            raise FolderMissing(folder, commit)
-        return write_files(list_tree(self._objects, tree), self.read, target)
+        return write_files(self.tree(commit, folder), self.read, target)
 
     @property
     def crowded(self) -> bool:

@@ -16,7 +16,6 @@ from penstock_runner.flow.report import in_order, record
 from penstock_server.api.problems import illegal_argument, invalid_entity
 from penstock_server.core.shapes import Json, iso
 from penstock_server.sync.reading import Reader, fault_from
-from penstock_server.sync.settings import Mapping as NamespaceMapping
 
 SOURCE_ID = re.compile(r"[a-z0-9-]{1,63}")
 LONGEST_PATH = 1024
@@ -48,7 +47,8 @@ def read(
     source = _word(body, "source") or "ci"
     if SOURCE_ID.fullmatch(source) is None:
         raise illegal_argument("source is up to 63 of a-z, 0-9 and '-'")
-    reader = Reader(catalogue=catalogue, mapping=_mapping(_word(body, "namespace")))
+    namespace = _namespace(_word(body, "namespace"))
+    reader = Reader(catalogue=catalogue, namespace=namespace, include=files.get)
     commit = _commit(body, files, actor, now)
     read_files = [
         {**reader.file(_path(path), _blob(text), text), "commit": commit["sha"]}
@@ -81,12 +81,10 @@ def _summary(blocked: list[Fault]) -> str:
     return f"{blocked[0]}{more}; nothing was deployed"
 
 
-def _mapping(namespace: str) -> NamespaceMapping | None:
-    if not namespace:
-        return None
-    if NAMESPACE.fullmatch(namespace) is None:
+def _namespace(namespace: str) -> str | None:
+    if namespace and NAMESPACE.fullmatch(namespace) is None:
         raise illegal_argument("namespace is no name of a namespace")
-    return NamespaceMapping(mode="rewrite", target=namespace, children=False)
+    return namespace or None
 
 
 def _commit(body: Mapping[str, Any], files: Mapping[str, str], actor: str, now: datetime) -> Json:

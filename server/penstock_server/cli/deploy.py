@@ -27,6 +27,7 @@ from penstock_server.cli.connection import (
 from penstock_server.cli.exits import CHANGES, FAILED, FINE, REFUSED, USAGE, Stop
 from penstock_server.cli.flow_files import flow_files
 from penstock_server.cli.origins import Origin, origin_of
+from penstock_server.cli.screen import examples
 
 API = "/api/v1/main/git/apply"
 SIGNS = {
@@ -66,9 +67,9 @@ def seconds(_context: click.Context, _option: click.Parameter, value: str) -> fl
 
 
 @click.command(
-    epilog=(
-        "Examples:  penstock deploy flows --server https://penstock.example.org --prune   "
-        "penstock deploy flows --dry-run --exit-code"
+    epilog=examples(
+        "penstock deploy flows --server https://penstock.example.org --prune",
+        "penstock deploy flows --dry-run --exit-code",
     )
 )
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -183,12 +184,8 @@ def check_files(files: Mapping[str, str | Fault], namespace: str | None) -> list
     """All faults, found as the service would find them."""
     from penstock_runner.tasks.registry import Registry
     from penstock_server.sync.reading import Reader, fault_from
-    from penstock_server.sync.settings import Mapping as NamespaceMapping
 
-    mapping = None
-    if namespace:
-        mapping = NamespaceMapping(mode="rewrite", target=namespace, children=False)
-    reader = Reader(catalogue=Registry(), mapping=mapping)
+    reader = Reader(catalogue=Registry(), namespace=namespace or None, include=files.get)
     read = [reader.file(path, "", text) for path, text in files.items()]
     return [fault_from(fault) for file in read for fault in file["faults"]]
 

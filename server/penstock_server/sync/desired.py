@@ -66,7 +66,8 @@ def contents_of(
     blobs: dict[str, str] = {}
     for file in files:
         path, blob = file["path"], file["blob"]
-        blobs[path] = blob
+        # A blob that cannot match: what includes others is read again with each commit.
+        blobs[path] = "" if file.get("includes") else blob
         if file["known"]:
             before = manifest.get(path, {}).get("items", ())
             flows += [_as_before(item, path, blob, file["commit"]) for item in before]

@@ -15,25 +15,24 @@ from typing import Any
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.git.exceptions import DAMAGE
 from penstock_runner.git.history import CommitInfo, cut
-from penstock_runner.git.names import Patterns
 from penstock_runner.git.remote import Credentials, Remote, Rules, remote_of
 from penstock_runner.git.store import BareStore, FolderMissing, Wanted
 from penstock_runner.git.store import look as ask
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TOO_BIG, GitTrouble, message_for
-from penstock_server.sync.reading import Reader, fault_data, file_of
-from penstock_server.sync.settings import Mapping as NamespaceMapping
+from penstock_runner.tasks.storage import Storage
+from penstock_server.sync.gathering import gather
 
 MOST_CHANGED = 1000
 Message = dict[str, Any]
-# Files of a namespace (not flows) and tests live here.
-NOT_FLOWS = ("_files/**", "**/_files/**", "files/**")
 
 
-def look(request: Mapping[str, Any], store: Path, catalogue: Catalogue) -> Message:
-    """Answer a request: `seen`, `found` or `failed`."""
+def look(
+    request: Mapping[str, Any], store: Path, catalogue: Catalogue, storage: Storage | None = None
+) -> Message:
+    """Answer a request: `seen`, `found` or `failed`; files of namespaces go to the storage."""
     source = request["source"]
     try:
-        return _look(request, store, catalogue)
+        return _look(request, store, catalogue, storage)
     except GitTrouble as trouble:
         return failed(source["id"], trouble)
     except FolderMissing as missing:
@@ -77,7 +76,9 @@ def remote_for(source: Mapping[str, Any]) -> Remote:
     )
 
 
-def _look(request: Mapping[str, Any], path: Path, catalogue: Catalogue) -> Message:
+def _look(
+    request: Mapping[str, Any], path: Path, catalogue: Catalogue, storage: Storage | None
+) -> Message:
     source = request["source"]
     remote = remote_for(source)
     wanted = Wanted(kind=source["ref_kind"], name=source["ref"])
@@ -86,7 +87,7 @@ def _look(request: Mapping[str, Any], path: Path, catalogue: Catalogue) -> Messa
         return {"type": "seen", "source": source["id"], "commit": seen.commit, "ref": seen.ref}
     exact = Wanted(kind="commit", name=seen.commit)
     try:
-        return _found(request, path, catalogue, _Target(remote, exact, seen.ref))
+        return _found(request, path, catalogue, _Target(remote, exact, seen.ref, storage))
     except GitTrouble as trouble:
         if trouble.code != GIT_CORRUPT:
             raise
@@ -95,7 +96,7 @@ def _look(request: Mapping[str, Any], path: Path, catalogue: Catalogue) -> Messa
     # Whatever is wrong with the local copy, a fresh one is cheap.
     shutil.rmtree(path, ignore_errors=True)
     try:
-        return _found(request, path, catalogue, _Target(remote, exact, seen.ref))
+        return _found(request, path, catalogue, _Target(remote, exact, seen.ref, storage))
     except DAMAGE as damage:
         message = message_for(GIT_CORRUPT, remote.url, type(damage).__name__)
         raise GitTrouble(GIT_CORRUPT, message) from damage
@@ -106,6 +107,7 @@ class _Target:
     remote: Remote
     wanted: Wanted
     ref: str
+    storage: Storage | None
 
 
 def _found(
@@ -125,7 +127,9 @@ def _found(
         base = applied if applied and store.has(applied) else None
         since = store.commits_between(base, commit)
         touched = store.last_touched(since, folder) if base and not since.rewritten else {}
-        files, notes = _files(request, store, commit, catalogue, touched)
+        gathered = gather(
+            request, store, commit, catalogue=catalogue, touched=touched, storage=target.storage
+        )
         changed = store.changed_paths(base, commit)
         return {
             "type": "found",
@@ -136,53 +140,10 @@ def _found(
             "rewritten": since.rewritten,
             "changed": list(changed[:MOST_CHANGED]),
             "changed_count": len(changed),
-            "files": files,
-            "notes": notes,
+            "files": gathered.files,
+            "notes": gathered.notes,
+            "reconfigured": gathered.reconfigured,
         }
-
-
-def _files(
-    request: Mapping[str, Any],
-    store: BareStore,
-    commit: str,
-    catalogue: Catalogue,
-    touched: Mapping[str, str],
-) -> tuple[list[Message], list[Message]]:
-    source = request["source"]
-    folder = source.get("path") or ""
-    known = request.get("known") or {}
-    limits = source["limits"]
-    listing = store.files(
-        commit,
-        folder,
-        include=source.get("include") or (),
-        exclude=source.get("exclude") or (),
-    )
-    elsewhere = Patterns(NOT_FLOWS)
-    entries = [entry for entry in listing.entries if not elsewhere.match(entry.path)]
-    if len(entries) > limits["files"]:
-        raise GitTrouble(
-            GIT_TOO_BIG,
-            f"{len(entries)} flow files are more than `limits.files` ({limits['files']}) allows",
-        )
-    reader = Reader(
-        catalogue=catalogue,
-        folder=folder,
-        mapping=NamespaceMapping.model_validate(source.get("mapping") or {}),
-        namespaces=source.get("namespaces") or ("*",),
-    )
-    files: list[Message] = []
-    for entry in entries:
-        shown = f"{folder}/{entry.path}" if folder else entry.path
-        if known.get(shown) == entry.blob:
-            file = file_of(shown, entry.blob, known=True)
-        else:
-            file = reader.file(entry.path, entry.blob, store.read_text(entry, limits["file_bytes"]))
-        file["commit"] = touched.get(entry.path, commit)
-        files.append(file)
-    prefix = f"{folder}/" if folder else ""
-    notes = [{**fault_data(fault), "path": prefix + fault.path} for fault in listing.faults]
-    return files, notes
 
 
 def commit_data(info: CommitInfo) -> Message:

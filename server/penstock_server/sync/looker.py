@@ -25,6 +25,7 @@ from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.git.store import tidy
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TIMEOUT, GIT_TOO_BIG, GitTrouble
 from penstock_runner.jobs.frames import Channel, ChannelClosed
+from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.look import Message, failed, look
 
 _GRACE_SECONDS = 2.0
@@ -37,6 +38,7 @@ class LookerSettings:
 
     home: Path
     catalogue: Callable[[], Catalogue]
+    storage: Storage | None = None
     at_once: int = 4
     per_host: int = 2
 
@@ -175,7 +177,7 @@ class Looker:
                 child.channel.close()
             limit_resources(message["source"]["limits"])
             store = self._settings.home / "git" / message["source"]["id"]
-            answer = look(message, store, self._catalogue)
+            answer = look(message, store, self._catalogue, self._settings.storage)
             channel = Channel(connection, limit=1 << 30)
             channel.send(answer)
             connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature

@@ -1,7 +1,7 @@
-"""Which namespace a flow of a file gets, and how the text says so.
+"""Which namespace a flow of a file gets.
 
 By default it is what the file says. A mapping may take it from the folders instead, or replace it;
-then the text that is stored says the same, with every other character (and comment) as it was.
+`rewriting` then puts it into the text.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock_runner.flow.yaml import Document
 from penstock_server.sync.settings import Mapping
+
+FLOWS = "flows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """The namespace for a document: None leaves it as written. `problem` says why there is none."""
+    """The namespace for a document: None leaves it as written.
+
+    `problem` says why there is none, `ignored` why the file is not read at all.
+    """
 
     namespace: str | None = None
     problem: str | None = None
+    ignored: str | None = None
 
 
 def namespace_for(mapping: Mapping, path: str, declared: str | None) -> Placed:
@@ -31,25 +36,35 @@ def namespace_for(mapping: Mapping, path: str, declared: str | None) -> Placed:
         case "directory":
             return _directory(mapping, folders, declared)
         case "rewrite":
-            below = folders if mapping.children else []
-            return Placed(namespace=".".join([mapping.target or "", *below]))
+            if folders and not mapping.children:
+                return Placed(ignored="is in a folder, and `children: false` reads none")
+            return Placed(namespace=".".join([mapping.target or "", *folders]))
         case "folders":
-            return Placed(namespace=folders[0]) if folders else Placed(problem=_NO_FOLDER)
+            return _folders(folders)
         case "prefix":
             return Placed(namespace=_prefixed(declared, mapping.from_ or "", mapping.to or ""))
 
 
-_NO_FOLDER = "the file is in no folder that could name its namespace"
+def rewrites(mapping: Mapping) -> bool:
+    """Whether flows get other namespaces than they declare, so that references must follow."""
+    return mapping.mode in ("rewrite", "prefix")
 
 
 def _directory(mapping: Mapping, folders: Sequence[str], declared: str | None) -> Placed:
     parts = [*([mapping.prefix] if mapping.prefix else []), *folders]
     if not parts:
-        return Placed(problem=_NO_FOLDER)
+        return Placed(problem="the file is in no folder that could name its namespace")
     namespace = ".".join(parts)
     if declared is not None and declared != namespace:
         return Placed(problem=f"the file says {declared!r}, its folders say {namespace!r}")
     return Placed(namespace=namespace)
+
+
+def _folders(folders: Sequence[str]) -> Placed:
+    """`company.team/flows/x.yaml`: the name of the folder is the namespace, dots and all."""
+    if len(folders) > 1 and folders[1] == FLOWS:
+        return Placed(namespace=folders[0])
+    return Placed(ignored=f"is not below <namespace>/{FLOWS}/")
 
 
 def _prefixed(declared: str | None, old: str, new: str) -> str | None:
@@ -62,20 +77,3 @@ def _prefixed(declared: str | None, old: str, new: str) -> str | None:
 def allowed(namespace: str, patterns: Sequence[str]) -> bool:
     """Whether a source may write to a namespace."""
     return any(fnmatch.fnmatchcase(namespace, pattern) for pattern in patterns)
-
-
-def renamed(document: Document, text: str, namespace: str) -> tuple[str, int]:
-    """The text of a document with its namespace set, and how many lines were put in above it."""
-    node = document.node
-    pairs = getattr(node, "value", None)
-    if node is None or not isinstance(pairs, list) or not pairs:
-        return text, 0
-    for key, value in pairs:
-        if key.value == "namespace":
-            start, end = value.start_mark.index, value.end_mark.index
-            return text[:start] + namespace + text[end:], 0
-    first = pairs[0][0].start_mark
-    if getattr(node, "flow_style", False):
-        return text[: first.index] + f"namespace: {namespace}, " + text[first.index :], 0
-    indent = " " * first.column
-    return text[: first.index] + f"namespace: {namespace}\n{indent}" + text[first.index :], 1

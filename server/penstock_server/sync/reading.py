@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
@@ -16,14 +17,20 @@ from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import Parsed, parse_documents
 from penstock_runner.flow.yaml import Document, load_documents
 from penstock_runner.tasks.validation import all_faults
-from penstock_server.sync.namespaces import allowed, namespace_for, renamed
+from penstock_server.sync.includes import Read, expand
+from penstock_server.sync.namespaces import Placed, allowed, namespace_for
+from penstock_server.sync.rewriting import Renames, rewritten
 from penstock_server.sync.settings import Mapping as NamespaceMapping
 
 File = dict[str, Any]
 
 
 class Reader:
-    """Reads flow files by the rules of one source."""
+    """Reads flow files by the rules of one source.
+
+    `namespace` puts all flows into one, whatever the mapping says; `renames` are where the flows of
+    the set go, `include` reads other files of the source, `labels` are put on every flow.
+    """
 
     def __init__(
         self,
@@ -32,26 +39,48 @@ class Reader:
         folder: str = "",
         mapping: NamespaceMapping | None = None,
         namespaces: Sequence[str] = ("*",),
+        namespace: str | None = None,
+        renames: Renames | None = None,
+        include: Read = lambda _path: None,
+        labels: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._catalogue = catalogue
         self._folder = folder
         self._mapping = mapping or NamespaceMapping()
         self._namespaces = namespaces
+        self._namespace = namespace
+        self._renames = renames
+        self._include = include
+        self._labels = labels
 
     def file(self, path: str, blob: str, text: str | Fault) -> File:
         """One file as plain data; `path` is relative to the folder of the source."""
-        shown = f"{self._folder}/{path}" if self._folder else path
+        shown = self._shown(path)
         if isinstance(text, Fault):
             return file_of(shown, blob, faults=[replace(text, path=shown)])
+        expanded = expand(text, path, self._include)
+        if expanded.faults:
+            placed = [replace(fault, path=self._shown(fault.path)) for fault in expanded.faults]
+            return file_of(shown, blob, faults=placed)
         items: list[dict[str, Any]] = []
         faults: list[Fault] = []
-        documents = parse_documents(text, shown)
+        documents = parse_documents(expanded.text, shown)
         for number, parsed in enumerate(documents, 1):
             found, wrong = self._document(parsed, path)
-            faults += wrong
+            faults += [expanded.at_origin(fault, self._shown) for fault in wrong]
             if found is not None:
-                items.append(item_of(found, pointer=f"#{number}" if len(documents) > 1 else ""))
-        return file_of(shown, blob, items=items, faults=faults)
+                pointer = f"#{number}" if len(documents) > 1 else ""
+                items.append(item_of(found, pointer=pointer, labels=self._labels))
+        included = [self._shown(one) for one in expanded.included]
+        return file_of(shown, blob, items=items, faults=faults, includes=included)
+
+    def _shown(self, path: str) -> str:
+        return f"{self._folder}/{path}" if self._folder else path
+
+    def _place(self, path: str, declared: str | None) -> Placed:
+        if self._namespace is not None:
+            return Placed(namespace=self._namespace)
+        return namespace_for(self._mapping, path, declared)
 
     def _document(self, parsed: Parsed, path: str) -> tuple[Flow | None, list[Fault]]:
         document = parsed.document
@@ -60,16 +89,17 @@ class Reader:
         other = not_a_flow(document)
         if other is not None:
             return None, [other]
-        data = document.data if isinstance(document.data, Mapping) else {}
-        said = data.get("namespace")
-        declared = said if isinstance(said, str) else None
-        placed = namespace_for(self._mapping, path, declared)
+        declared = _declared(document)
+        placed = self._place(path, declared)
         if placed.problem is not None:
             return None, [document.fault("NAMESPACE_MISMATCH", placed.problem, "/namespace")]
+        if placed.ignored is not None:
+            return None, [_note("FILE_IGNORED", placed.ignored, document.path)]
+        told: tuple[Fault, ...] = ()
         inserted = 0
-        if placed.namespace is not None and placed.namespace != declared:
-            parsed, inserted = _renamed(document, placed.namespace)
-        faults = list(all_faults(parsed, self._catalogue))
+        if self._renames is not None or placed.namespace not in (None, declared):
+            parsed, inserted, told = self._renamed(document, placed.namespace or declared or "")
+        faults = [*told, *all_faults(parsed, self._catalogue)]
         if parsed.document is not document:
             faults = [_lifted(fault, document, inserted) for fault in faults]
         flow = parsed.effective
@@ -79,13 +109,34 @@ class Reader:
         broken = any(fault.severity is Severity.ERROR for fault in faults)
         return None if broken else flow, faults
 
+    def _renamed(self, document: Document, namespace: str) -> tuple[Parsed, int, tuple[Fault, ...]]:
+        """The document read again with another namespace, and the number of lines put in."""
+        [alone] = [
+            one for one in load_documents(document.source, document.path) if one.data is not None
+        ][:1]
+        new = rewritten(alone, namespace, self._renames)
+        [parsed] = parse_documents(new.text, document.path)[:1]
+        notes = tuple(replace(one, line=one.line + new.inserted) for one in new.notes)
+        return parsed, new.inserted, notes
 
-def _renamed(document: Document, namespace: str) -> tuple[Parsed, int]:
-    """The document read again with another namespace, and the number of lines put in."""
-    [alone] = [one for one in load_documents(document.source) if one.data is not None][:1]
-    text, inserted = renamed(alone, document.source, namespace)
-    [parsed] = parse_documents(text, document.path)[:1]
-    return parsed, inserted
+
+def add_names(renames: Renames, mapping: NamespaceMapping, path: str, text: str | Fault) -> None:
+    """Remember where the flows of a file go, so that others can be told."""
+    if isinstance(text, Fault):
+        return
+    for document in load_documents(text, path):
+        data = document.data
+        declared = _declared(document)
+        if declared is None or not isinstance(data, Mapping) or not isinstance(data.get("id"), str):
+            continue
+        placed = namespace_for(mapping, path, declared)
+        if placed.problem is None and placed.ignored is None:
+            renames.add((declared, data["id"]), placed.namespace or declared)
+
+
+def _declared(document: Document) -> str | None:
+    said = document.data.get("namespace") if isinstance(document.data, Mapping) else None
+    return said if isinstance(said, str) else None
 
 
 def _lifted(fault: Fault, document: Document, inserted: int) -> Fault:
@@ -107,10 +158,10 @@ def not_a_flow(document: Document) -> Fault | None:
     """Why a document is no flow: nothing of one is a note, some of one a mistake."""
     data, path = document.data, document.path
     keys = set(data) if isinstance(data, Mapping) else set()
+    if {"testCases", "flowId"} <= keys and "tasks" not in keys:
+        return _note("TEST_SKIPPED", "is a test suite", path)
     if {"id", "tasks"} <= keys or {"id", "namespace"} <= keys:
         return None
-    if {"testCases", "flowId"} <= keys:
-        return _note("TEST_SKIPPED", "is a test suite", path)
     if not keys & {"id", "tasks"} or not isinstance(data, Mapping):
         return _note("NO_FLOW", "has no 'id' and 'tasks' and is no flow", path)
     missing = "tasks" if "id" in keys else "id"
@@ -133,11 +184,13 @@ def file_of(
     *,
     items: Iterable[dict[str, Any]] = (),
     faults: Iterable[Fault] = (),
+    includes: Sequence[str] = (),
     known: bool = False,
 ) -> File:
     """A file as plain data; a known one has not changed since it was applied."""
     return {
         "path": path,
+        "includes": list(includes),
         "blob": blob,
         "known": known,
         "items": list(items),
@@ -145,7 +198,9 @@ def file_of(
     }
 
 
-def item_of(flow: Flow, pointer: str) -> dict[str, Any]:
+def item_of(
+    flow: Flow, pointer: str, labels: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """What core must know of a flow to store and schedule it without reading its text."""
     return {
         "namespace": flow.namespace,
@@ -153,7 +208,7 @@ def item_of(flow: Flow, pointer: str) -> dict[str, Any]:
         "pointer": pointer,
         "disabled": flow.disabled,
         "description": flow.description,
-        "labels": dict(flow.labels),
+        "labels": {**labels, **flow.labels},
         "triggers": [trigger.model_dump(mode="json") for trigger in flow.triggers],
         "text": flow.source,
     }

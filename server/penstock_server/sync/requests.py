@@ -35,7 +35,9 @@ def look_request(
 ) -> dict[str, Any]:
     """The message for one look. `reread` has every file read again, whatever was applied."""
     described = settings.model_dump(
-        mode="json", include={"id", "url", "include", "exclude", "namespaces", "limits", "proxy"}
+        mode="json",
+        include={"id", "url", "include", "exclude", "namespaces", "limits", "proxy"}
+        | {"files", "symlinks", "labels"},
     )
     described |= {
         "path": settings.folder,

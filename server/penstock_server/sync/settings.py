@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from pydantic.alias_generators import to_camel
 
 from penstock_runner.git.remote import stripped
+from penstock_server.sync.file_rules import FileLayout, FileRules
 
 SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
 Seconds = Annotated[timedelta, Field(ge=timedelta(seconds=1))]
@@ -111,6 +112,8 @@ class SourceSettings(Settings):
     exclude: tuple[str, ...] = ()
     mapping: Mapping = Mapping()
     namespaces: tuple[str, ...] = ("*",)
+    files: FileRules = FileLayout()
+    symlinks: Literal["skip", "inside"] = "skip"
     interval: Annotated[timedelta, Field(ge=timedelta(seconds=10))] = timedelta(seconds=60)
     jitter: float = Field(default=0.2, ge=0, le=1)
     timeout: Seconds = timedelta(seconds=60)
@@ -165,7 +168,17 @@ class SourceSettings(Settings):
         parts: list[object] = [self.url, self.ref_kind, self.ref_name, self.folder]
         parts += [self.include, self.exclude, self.mapping.model_dump(), self.namespaces]
         parts.append(self.limits.file_bytes)
-        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+        # Left out while they are not set: the digest of a source that never used them stays.
+        if self.files != FileLayout() or self.symlinks != "skip":
+            parts += [self.files, self.symlinks]
+        return hashlib.sha256(orjson.dumps(parts, default=_plain)).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know: the rules for files."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError
 
 
 class GitSettings(Settings):
