@@ -69,6 +69,7 @@ def test_a_flow_runs_with_inputs_and_secrets_and_says_its_outputs(tmp_path: Path
         (("-i", "a=many"), 1, "a"),
         (("-i", "nonsense"), 2, "KEY=VALUE"),
         (("-i", "a=1", "-i", "rows=@none.csv"), 2, "none.csv"),
+        (("-i", "a=1", "-i", "row=2"), 2, "has no input row: did you mean 'rows'?"),
     ],
 )
 def test_inputs_that_do_not_fit_are_named(

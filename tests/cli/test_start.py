@@ -66,7 +66,9 @@ def test_help_of_the_whole_imports_no_verb() -> None:
 def test_every_verb_explains_itself_with_examples(verb: list[str]) -> None:
     told = penstock(*verb, "--help")
     assert told.code == 0
-    assert "Examples:" in told.out
+    shown = told.out.partition("Examples:\n")[2].splitlines()
+    assert shown
+    assert all(line.startswith("    penstock ") for line in shown), shown
     assert f"Usage: penstock {' '.join(verb)}" in told.out
 
 

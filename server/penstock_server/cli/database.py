@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from penstock_server.cli.exits import FAILED, REFUSED, UNREACHABLE, USAGE, Stop
+from penstock_server.cli.screen import examples
 from penstock_server.config import BadSettings, Settings, read_env_file, read_settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@click.group(epilog="Examples:  penstock db backup penstock-backup.db   penstock db upgrade")
+@click.group(epilog=examples("penstock db backup penstock-backup.db", "penstock db upgrade"))
 def command() -> None:
     """Upgrade or back up the store."""
 
@@ -42,7 +43,7 @@ def store_options(function: Function) -> Function:
     return function
 
 
-@command.command(epilog="Examples:  penstock db upgrade   penstock db upgrade --home /srv/penstock")
+@command.command(epilog=examples("penstock db upgrade --home /srv/penstock"))
 @store_options
 def upgrade(home: Path | None, database_url: str | None, env_file: Path | None) -> None:
     """Bring the store's tables up to date, as every start of the service does.
@@ -67,7 +68,7 @@ def upgrade(home: Path | None, database_url: str | None, env_file: Path | None) 
         click.echo(f"store {database.shown} is {came}: now {migrations.current(database)}")
 
 
-@command.command(epilog="Examples:  penstock db backup backups/penstock-1.db --home /srv/penstock")
+@command.command(epilog=examples("penstock db backup backups/penstock-1.db --home /srv/penstock"))
 @click.argument("path", type=click.Path(path_type=Path))
 @store_options
 def backup(path: Path, home: Path | None, database_url: str | None, env_file: Path | None) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from penstock_server.cli.exits import FAILED, FINE, INTERRUPTED, USAGE, Stop
+from penstock_server.cli.screen import examples
 from penstock_server.config import BadSettings, Told, read_env_file, read_settings
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class Wanted:
 
 
 @click.command(
-    epilog=(
-        "Examples:  penstock run hello.yml   "
-        "penstock run load.yml -i day=2024-01-01 -i file=@rows.csv --env-file .env_encoded"
+    epilog=examples(
+        "penstock run hello.yml",
+        "penstock run load.yml -i day=2024-01-01 -i file=@rows.csv --env-file .env_encoded",
     )
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -127,10 +128,13 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
     from penstock_runner.executor.messages import Refused, Start
     from penstock_runner.jobs.settings import RunnerSettings, pick_environment
     from penstock_runner.local import LocalRun, Watch
+    from penstock_server.app.containers import docker_access
     from penstock_server.cli.progress import Progress, result_of
     from penstock_server.clock import SystemClock
 
-    flows = _flows(wanted.file)
+    flow, text = _parsed(wanted.file)
+    _known_inputs(flow, wanted.inputs)
+    flows = [_stored(flow, text), *(_beside(wanted.file) if ASKS_FOR_FLOWS.search(text) else [])]
     progress = Progress(quiet=wanted.form == "json")
     local = LocalRun(
         flows,
@@ -144,6 +148,7 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
             envs=told.envs,
             environment=pick_environment(environment),
             task_runner=wanted.runner,  # type: ignore[arg-type]
+            docker=docker_access(told.settings, environment, private=(folder,)),
         ),
         watch=Watch(lines=progress.lines, changed=progress.changed),
     )
@@ -170,8 +175,8 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
     return codes.get(execution.state.value, FAILED)
 
 
-def _flows(file: Path) -> list[StoredFlow]:
-    """The flow of the file; after it those beside it, when it may ask for others."""
+def _parsed(file: Path) -> tuple[Flow, str]:
+    """The flow of the file with its text; its faults are told."""
     from penstock_runner.flow.faults import Fault, Severity
     from penstock_runner.flow.parse import parse_flow
     from penstock_runner.flow.yaml import decode
@@ -191,8 +196,18 @@ def _flows(file: Path) -> list[StoredFlow]:
             click.echo(str(fault), err=True)
     if parsed.flow is None or any(f.severity is Severity.ERROR for f in faults):
         raise Stop(f"{file} is no valid flow, and is not run", FAILED)
-    others = _beside(file) if ASKS_FOR_FLOWS.search(text) else []
-    return [_stored(parsed.flow, text), *others]
+    return parsed.flow, text
+
+
+def _known_inputs(flow: Flow, given: Mapping[str, str]) -> None:
+    """A misspelt input would be left out, and its default run in its place: it is refused."""
+    from penstock_runner.flow.suggestions import did_you_mean
+
+    known = [one.id for one in flow.inputs]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"it has {', '.join(known) or 'none'}"
+            raise click.UsageError(f"the flow {flow.id} has no input {name}: {hint}")
 
 
 def _beside(file: Path) -> list[StoredFlow]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from penstock_server.cli.exits import USAGE, Stop
+from penstock_server.cli.screen import examples
 
 
 @click.command(
-    epilog="Examples:  penstock schema > flow.schema.json   penstock schema -o flow.json"
+    epilog=examples("penstock schema > flow.schema.json", "penstock schema -o flow.json")
 )
 @click.option(
     "-o",

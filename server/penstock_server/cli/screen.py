@@ -19,6 +19,16 @@ COLOURS: Mapping[str, str] = {
 }
 
 
+def examples(*lines: str) -> str:
+    """Commands for the end of a help text, each on a line of its own."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: 1 error, 2 errors."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, colour: int) -> str:
     """Aligned columns; the words of column `colour` are painted like states."""
     printed = [[_printable(cell) for cell in row] for row in rows]

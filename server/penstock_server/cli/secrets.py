@@ -13,21 +13,22 @@ from pathlib import Path
 import click
 
 from penstock_server.cli.exits import FAILED, USAGE, Stop
+from penstock_server.cli.screen import counted, examples
 from penstock_server.config import BadSettings, read_env_file
 
 PREFIX = "SECRET_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-@click.group(epilog="Examples:  penstock secrets encode .env -o .env_encoded")
+@click.group(epilog=examples("penstock secrets encode .env -o .env_encoded"))
 def command() -> None:
     """Encode secrets for the server's environment."""
 
 
 @command.command(
-    epilog=(
-        "Examples:  penstock secrets encode .env -o .env_encoded   "
-        "penstock secrets encode --file GCP_KEY=service-account.json -o .env_encoded"
+    epilog=examples(
+        "penstock secrets encode .env -o .env_encoded",
+        "penstock secrets encode --file GCP_KEY=service-account.json -o .env_encoded",
     )
 )
 @click.argument("env_file", required=False, type=click.Path(path_type=Path))
@@ -66,10 +67,8 @@ def encode(env_file: Path | None, files: Sequence[str], output: Path | None) -> 
     if env_file is not None and output.exists() and output.samefile(env_file):
         raise Stop(f"{output} is the file with the raw values: name another with -o", USAGE)
     _write_private(output, text)
-    click.echo(
-        f"{len(found)} secrets in {output}; start with: penstock server --env-file {output}",
-        err=True,
-    )
+    number = counted(len(found), "secret")
+    click.echo(f"{number} in {output}; start with: penstock server --env-file {output}", err=True)
 
 
 def _values(env_file: Path | None, files: Sequence[str]) -> list[tuple[str, bytes]]:

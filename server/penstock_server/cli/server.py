@@ -11,11 +11,15 @@ import click
 
 from penstock_server.cli.clean import handed_over
 from penstock_server.cli.exits import UNREACHABLE, USAGE, Stop
+from penstock_server.cli.screen import examples
 from penstock_server.config import BadSettings, Told, read_env_file, read_settings
 
 
 @click.command(
-    epilog="Examples:  penstock server   penstock server --port 9000 --home /var/lib/penstock"
+    epilog=examples(
+        "penstock server --examples",
+        "penstock server --port 9000 --home /var/lib/penstock --env-file .env_encoded",
+    )
 )
 @click.option("--host", help="Address to listen on (PENSTOCK_HOST, 127.0.0.1).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port (PENSTOCK_PORT, 8080).")
@@ -98,7 +102,7 @@ def _next_steps(told: Told) -> list[str]:
     steps: list[str] = []
     if told.settings.examples:
         home = told.settings.home
-        steps.append(f"Push flows to it:   git clone {home}/examples.git && cd examples")
+        steps.append(f"Push flows to it:   git clone {home}/examples.git my-flows && cd my-flows")
         steps.append("Then edit a flow, git commit, git push: it is live in two seconds.")
     if sources:
         steps.append(f"Git sources: {', '.join(sources)}")

@@ -13,12 +13,13 @@ import click
 
 from penstock_server.cli.exits import FAILED, FINE, USAGE, Stop
 from penstock_server.cli.flow_files import flow_files
+from penstock_server.cli.screen import counted, examples
 
 
 @click.command(
-    epilog=(
-        "Examples:  penstock validate flows/   "
-        "penstock validate a.yml b.yml --strict --format github"
+    epilog=examples(
+        "penstock validate flows/",
+        "penstock validate a.yml b.yml --strict --format github",
     )
 )
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
@@ -97,7 +98,7 @@ class Counts:
     def __str__(self) -> str:
         return (
             f"{self.files} flow files, {self.valid} valid;"
-            f" {self.errors} errors, {self.warnings} warnings"
+            f" {counted(self.errors, 'error')}, {counted(self.warnings, 'warning')}"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from penstock_server.cli.exits import INTERRUPTED
+from penstock_server.cli.screen import examples
 
 VERBS: Mapping[str, tuple[str, str]] = {
     "server": ("server", "Run the service: Git sync, scheduler, runner, API and page."),
@@ -57,9 +58,11 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=(
-        "Examples:  penstock server --examples   penstock run hello.yml -i name=Ada   "
-        "penstock validate flows/"
+    epilog=examples(
+        "penstock server --examples",
+        "penstock run hello.yml -i name=Ada",
+        "penstock validate flows/",
+        "penstock VERB --help",
     ),
 )
 @click.version_option(package_name="penstock", message="penstock %(version)s")
