@@ -9,12 +9,12 @@ from tests.actions.composite import heredocs
 from penstock_runner.git.history import CommitInfo
 from penstock_runner.git.provenance import Provenance, provenance
 from penstock_runner.git.seed import seed_bare
-from penstock_server.cli import github
+from penstock_server.cli import backfill, github
 from penstock_server.cli.connection import checked_url
 from penstock_server.cli.exits import Stop
 from penstock_server.cli.following import Event, events
 from penstock_server.cli.origins import origin_of
-from penstock_server.cli.screen import duration, table
+from penstock_server.cli.screen import counted, duration, table
 
 HEAD = CommitInfo(
     sha="a" * 40,
@@ -36,6 +36,17 @@ CHECKOUT = Provenance(root=Path("/x"), commit=HEAD, ref="refs/heads/main", url="
 )
 def test_durations_are_said_as_people_do(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_day_that_ends_a_backfill_is_run_to_its_end() -> None:
+    assert backfill.instant("--start", "2026-11-02") == "2026-11-02T00:00:00Z"
+    assert backfill.instant("--end", "2026-11-06", backfill.LAST) == "2026-11-06T23:59:59Z"
+    timed = backfill.instant("--end", "2026-11-06T08:00+02:00", backfill.LAST)
+    assert timed == "2026-11-06T06:00:00Z"
+
+
+def test_one_is_not_many() -> None:
+    assert [counted(n, "error") for n in (0, 1, 2)] == ["0 errors", "1 error", "2 errors"]
 
 
 def test_a_table_is_aligned_and_moves_no_cursor() -> None:

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 import click
 
 from penstock_server.cli.connection import connected, connection_options
 from penstock_server.cli.exits import FAILED, USAGE, Stop
-from penstock_server.cli.screen import moment
+from penstock_server.cli.screen import examples, moment
 
 API = "/api/v1/main"
+LAST = time(23, 59, 59)
 
 
 @click.command(
-    epilog="Examples:  penstock backfill company.team.report daily --start 2026-01-01 "
-    "--end 2026-01-31   --labels reason=late-data --inputs full=true"
+    epilog=examples(
+        "penstock backfill company.team.report daily --start 2026-01-01 --end 2026-01-31",
+        "penstock backfill company.team.report daily --start 2026-01-01T06:00 --inputs full=true",
+    )
 )
 @click.argument("flow", metavar="NAMESPACE.FLOW")
 @click.argument("trigger", metavar="TRIGGER")
 @click.option("--start", required=True, metavar="DATE", help="The first date, in UTC if not said.")
-@click.option("--end", metavar="DATE", help="The last date; now when left out.")
+@click.option(
+    "--end",
+    metavar="DATE",
+    help="The last date, all of it without a time; now when left out.",
+)
 @click.option("--labels", multiple=True, metavar="KEY=VALUE", help="Put on each execution.")
 @click.option("--inputs", multiple=True, metavar="NAME=VALUE", help="Given to each execution.")
 @connection_options
@@ -48,8 +55,8 @@ def command(
     if not dot:
         raise Stop(f"{flow!r} names no flow: write NAMESPACE.FLOW", USAGE)
     backfill = {
-        "start": _instant("--start", start),
-        "end": _instant("--end", end) if end else None,
+        "start": instant("--start", start),
+        "end": instant("--end", end, LAST) if end else None,
         "labels": [{"key": key, "value": value} for key, value in _pairs("--labels", labels)],
         "inputs": dict(_pairs("--inputs", inputs)),
     }
@@ -74,9 +81,12 @@ def _told(flow: str, trigger: str, state: dict[str, Any]) -> str:
     return f"{flow} {trigger}: runs from {dates}, next {moment(begun['currentDate'])} (UTC)"
 
 
-def _instant(option: str, text: str) -> str:
+def instant(option: str, text: str, of_day: time = time.min) -> str:
+    """An instant; a day without a time is its first one, or the one that is given."""
     try:
         found = datetime.fromisoformat(text)
+        if len(text) <= len("2026-01-31"):
+            found = datetime.combine(found, of_day)
     except ValueError:
         raise Stop(f"{option} {text!r} is no date: write it as 2026-01-31T12:00", USAGE) from None
     aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
