@@ -13,6 +13,7 @@ from penstock_runner.engine.truth import truthy
 from penstock_runner.executor.children import WANTED
 from penstock_runner.executor.flows import NOT_FOUND, Flows, LoadedFlow
 from penstock_runner.executor.inline import InlineServices, Surroundings
+from penstock_runner.executor.links import link
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
 from penstock_runner.executor.values import Values
@@ -178,10 +179,7 @@ class Starts:
         self, parent: Live, command: c.StartSubflow, child: Execution, at: datetime
     ) -> None:
         """Say in the parent's log which execution was made."""
-        message = (
-            f'Created new execution [[link execution="{child.id}" '
-            f'flowId="{child.flow_id}" namespace="{child.namespace}"]]'
-        )
+        message = f"Created new execution {link(child.id, child.flow_id, child.namespace)}"
         parent.log(at, Level.INFO, message, key=command.key, attempt=command.attempt)
 
 

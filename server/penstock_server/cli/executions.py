@@ -9,9 +9,11 @@ from urllib.parse import quote
 
 import click
 
+from penstock_runner.engine.state import State
+from penstock_runner.executor.links import in_words
 from penstock_server.cli.connection import Connection, connected, connection_options
 from penstock_server.cli.exits import FAILED, REFUSED, Stop
-from penstock_server.cli.screen import COLOURS, duration, moment, table
+from penstock_server.cli.screen import COLOURS, duration, examples, moment, table
 
 API = "/api/v1/main"
 LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]
@@ -31,16 +33,23 @@ format_option = click.option(
 
 
 @click.group(
-    epilog="Examples:  penstock executions list --state FAILED   penstock executions logs -f ID"
+    epilog=examples("penstock executions list --state FAILED", "penstock executions logs -f ID")
 )
 def command() -> None:
     """List, show, follow and kill executions of a running service."""
 
 
-@command.command("list", epilog="Examples:  penstock executions list --namespace company.team -n 5")
+@command.command("list", epilog=examples("penstock executions list --namespace company.team -n 5"))
 @click.option("--namespace", metavar="NAMESPACE", help="Only of this namespace and those below.")
 @click.option("--flow", metavar="ID", help="Only of this flow.")
-@click.option("--state", "states", multiple=True, metavar="STATE", help="Only in these states.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in State], case_sensitive=False),
+    metavar="STATE",
+    help="Only in this state, such as FAILED; may be given several times.",
+)
 @click.option(
     "-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many."
 )
@@ -64,7 +73,7 @@ def list_(
     if flow:
         params["flowId"] = flow
     if states:
-        params["state"] = [state.upper() for state in states]
+        params["state"] = list(states)
     found = connected(**where).get(f"{API}/executions/search", params)
     if form == "json":
         click.echo(json.dumps(found, indent=2))
@@ -79,7 +88,7 @@ def list_(
         click.echo(f"{found['total']} in all; -n shows more", err=True)
 
 
-@command.command(epilog="Examples:  penstock executions show 5zKdQ0k2jD8V3e   --format json")
+@command.command(epilog=examples("penstock executions show 5zKdQ0k2jD8V3e --format json"))
 @click.argument("execution_id", metavar="ID")
 @format_option
 @connection_options
@@ -95,7 +104,7 @@ def show(execution_id: str, form: str, **where: Any) -> None:
         click.echo("\n".join(_described(execution)))
 
 
-@command.command(epilog="Examples:  penstock executions logs -f 5zKdQ0k2jD8V3e --level WARN")
+@command.command(epilog=examples("penstock executions logs -f 5zKdQ0k2jD8V3e --level WARN"))
 @click.argument("execution_id", metavar="ID")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the execution ends.")
 @click.option("--level", type=click.Choice(LEVELS, case_sensitive=False), help="This and above.")
@@ -130,7 +139,7 @@ def logs(
         _print(line, form)
 
 
-@command.command(epilog="Examples:  penstock executions kill 5zKdQ0k2jD8V3e")
+@command.command(epilog=examples("penstock executions kill 5zKdQ0k2jD8V3e"))
 @click.argument("execution_ids", metavar="ID...", nargs=-1, required=True)
 @connection_options
 def kill(execution_ids: Sequence[str], **where: Any) -> None:
@@ -181,7 +190,7 @@ def _print(line: Mapping[str, Any], form: str) -> None:
         return
     level = click.style(f"{line['level']:5}", fg=COLOURS.get(line["level"]))
     who = click.style(line.get("taskId") or "flow", fg="cyan")
-    click.echo(f"{moment(line['timestamp'])} {level} {who}  {line['message']}")
+    click.echo(f"{moment(line['timestamp'])} {level} {who}  {in_words(line['message'])}")
 
 
 def _row(execution: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from penstock_runner.executor.links import in_words
 from penstock_server.cli.screen import COLOURS, duration
 
 
@@ -23,7 +24,9 @@ class Progress:
         for row in rows:
             level = click.style(f"{row.level:5}", fg=COLOURS.get(row.level))
             who = click.style(row.task_id or "flow", fg="cyan")
-            click.echo(f"{row.at:%H:%M:%S.%f} {level} {who}  {row.message}", err=self._quiet)
+            click.echo(
+                f"{row.at:%H:%M:%S.%f} {level} {who}  {in_words(row.message)}", err=self._quiet
+            )
 
     def changed(self, execution: Any) -> None:
         """Task runs that have begun or ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +11,13 @@ from markupsafe import Markup
 
 from penstock_runner.engine.state import Execution, RunKey, TaskRun
 from penstock_runner.executor.context import taskrun_id
+from penstock_runner.executor.links import LINK
 from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
-from penstock_server.web import ansi, formats, spans
+from penstock_server.web import ansi, formats, pages, spans
 
 WITHOUT_TASK = "execution"
+_LINK = re.compile(LINK.pattern.replace('"', "&#34;"))
 ALL_OPEN = 12
 MARKED = frozenset({"ERROR", "WARN"})
 
@@ -149,9 +152,22 @@ def line(row: LogRow, start: datetime, wanted: str = "") -> Line:
         at=since_start(row.at, start),
         stamp=f"{row.at.isoformat(sep=' ', timespec='milliseconds')[:23]} UTC",
         level=Level(row.level).value,
-        html=ansi.html(row.message, wanted),
+        html=_linked(ansi.html(row.message, wanted)),
         attempt=row.attempt or 1,
     )
+
+
+def _linked(message: Markup) -> Markup:
+    """The message with its links to executions; all that a link is made of is safe as it stands."""
+    if "[[link " not in message:
+        return message
+    return Markup(_LINK.sub(_anchor, message))  # noqa: S704 - the text is escaped already
+
+
+def _anchor(found: re.Match[str]) -> str:
+    execution_id, flow_id, namespace = found.groups()
+    href = pages.execution_link(namespace, flow_id, execution_id)
+    return f'<a href="{href}">{namespace}.{flow_id} {execution_id[-6:]}</a>'
 
 
 def path(runs: Mapping[RunKey, TaskRun], run: TaskRun) -> list[str]:
