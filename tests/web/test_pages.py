@@ -11,6 +11,8 @@ from tests.api.building import NOON, Web, password
 from tests.web.building import ASK, GREET, HOSTILE, attempt, execution, pages, run, steps
 
 from penstock_runner.engine.state import State, TriggerOrigin
+from penstock_runner.executor.links import link
+from penstock_runner.executor.store import Batch, LogRow
 from penstock_runner.tasks.api import KvEntry
 from penstock_server.core.client import CoreRefused
 from penstock_server.store import flows, runners, sources, syncs
@@ -192,6 +194,48 @@ def test_home_names_the_flow_that_fails_with_its_message(web: Web) -> None:
     assert f"{place(failed)}/restart" in page
     web.core.put(execution(states=(State.CREATED, State.SUCCESS)))
     assert "All well." in shown(web, "/")
+
+
+def test_home_tells_the_cause_and_not_what_the_errors_branch_said_of_it(web: Web) -> None:
+    web.save(GREET)
+    failed = execution(
+        run("copy", State.CREATED, State.RUNNING, State.FAILED),
+        run("tell", State.CREATED, State.RUNNING, State.SUCCESS, order=1),
+        states=(State.CREATED, State.FAILED),
+    )
+    web.core.put(failed)
+    logged(web, failed.id, ("copy", "the disk is full"), *[("tell", "copy failed, sorry")] * 6)
+    for page in (shown(web, "/"), shown(web, place(failed))):
+        assert "the disk is full" in page
+        assert "sorry" not in page
+
+
+def test_a_started_subflow_is_a_link_in_the_log(web: Web) -> None:
+    web.save(GREET)
+    one = execution(run("call", State.CREATED, State.SUCCESS), states=(State.SUCCESS,))
+    web.core.put(one)
+    logged(web, one.id, ("call", f"Created new execution {link('5zKd', 'child', 'team')}"))
+    page = shown(web, f"{place(one)}/logs")
+    assert '<a href="/executions/team/child/5zKd">team.child 5zKd</a>' in page
+    assert "[[link" not in page
+
+
+def logged(web: Web, execution_id: str, *lines: tuple[str, str]) -> None:
+    """Store error lines of tasks: task and message."""
+    batch = Batch()
+    for n, (task_id, message) in enumerate(lines, 1):
+        row = LogRow(
+            execution_id=execution_id,
+            n=n,
+            at=NOON,
+            level="ERROR",
+            message=message,
+            namespace="team",
+            flow_id="greet",
+            task_id=task_id,
+        )
+        batch.logs.append(row)
+    web.core.store.write(batch)
 
 
 def test_a_late_schedule_needs_attention(web: Web) -> None:

@@ -15,6 +15,7 @@ from penstock_server.store.queries.home import Bucket, ErrorLine
 from penstock_server.web import (
     ansi,
     filters,
+    flows,
     formats,
     forms,
     home,
@@ -254,6 +255,28 @@ def test_sources_are_coloured_and_safe() -> None:
     assert line.startswith('  <span class="k">key:</span>')
     assert "<script" not in line
     assert '<span class="c"># why</span>' in line
+
+
+def test_words_of_a_script_are_no_keys_and_an_apostrophe_begins_no_text() -> None:
+    [line] = sources.lines("      for row in rows:  # the day's orders and Python's own")
+    assert 'class="k"' not in line
+    [line] = sources.lines("  the day's orders and Python's own")
+    assert 'class="s"' not in line
+    [item] = sources.lines("  - {id: x, type: y}")
+    assert item.count('class="k"') == 2
+
+
+def test_a_description_is_cut_between_words_and_not_at_a_line() -> None:
+    told = flows.beginning("Takes the orders,\nand more.\n\nSecond.")
+    assert told == "Takes the orders, and more."
+    assert flows.beginning("word " * 100).endswith("word …")
+    assert flows.beginning(None) == ""
+
+
+def test_a_day_to_come_is_near_or_named() -> None:
+    assert formats.day(NOON + timedelta(hours=3), NOON) == "in 3 h"
+    later = NOON + timedelta(days=2)
+    assert formats.day(later, NOON) == f"{later.day} {later:%b}"
 
 
 def test_a_difference_has_numbers_of_both_sides() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,7 +64,7 @@ def flow_row(
     return FlowRow(
         namespace=stored.namespace,
         id=stored.id,
-        description=_first_line(flow.description if flow is not None else None),
+        description=beginning(flow.description if flow is not None else None),
         sparks=strips.sparks(recents, now),
         state=recents[0].state if recents else None,
         last=recents[0].created_at if recents else None,
@@ -178,5 +179,6 @@ def _told(newest: Recent, now: datetime) -> str:
     return f"{word}, {formats.moment(newest.ended_at, now)}"
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0][:200]
+def beginning(text: str | None) -> str:
+    """The first paragraph of a description, cut between words."""
+    return textwrap.shorten((text or "").strip().partition("\n\n")[0], 120, placeholder=" …")

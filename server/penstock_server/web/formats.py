@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 MINUTE = 60
 HOUR = 3600
@@ -64,6 +64,11 @@ def date(at: datetime, now: datetime) -> str:
     at = at.astimezone(UTC)
     year = f" {at.year}" if at.year != now.year else ""
     return f"{at.day} {at:%b}{year} {at:%H:%M}"
+
+
+def day(at: datetime, now: datetime) -> str:
+    """The day of a moment to come; how far it is when that is less than a day."""
+    return moment(at, now) if at - now < timedelta(days=1) else f"{at.day} {at:%b}"
 
 
 def clock(at: datetime) -> str:

@@ -82,6 +82,7 @@ def install(app: Flask, routes: Blueprint) -> None:
     environment.filters["icon"] = states.icon
     environment.filters["moment"] = _moment
     environment.filters["date"] = _date
+    environment.filters["day"] = _day
     environment.globals.update(LINKS)
     digests = {path.name: _digest(path) for path in STATIC.iterdir() if path.is_file()}
     environment.globals["static"] = lambda name: f"/static/{name}?v={digests.get(name, '')}"
@@ -148,6 +149,11 @@ def _digest(path: Path) -> str:
 @pass_context
 def _moment(context: Context, at: datetime) -> str:
     return formats.moment(at, context["now"])
+
+
+@pass_context
+def _day(context: Context, at: datetime) -> str:
+    return formats.day(at, context["now"])
 
 
 @pass_context

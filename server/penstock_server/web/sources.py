@@ -14,8 +14,10 @@ TOKENS = re.compile(
     r"(?P<c>(?:^|(?<=\s))#.*$)"
     r"|(?P<e>\{\{.*?\}\}|\{%.*?%\})"
     r"|(?P<k>(?:(?<=^)|(?<=[\s{,-]))[\w.$-]+:(?=\s|$))"
-    r"|(?P<s>\"[^\"{}]*\"|'[^'{}]*')"
+    r"|(?P<s>\"[^\"{}]*\"|(?<!\w)'[^'{}]*'(?!\w))"
 )
+# A word with a colon in the middle of a line is a script's, not a key.
+_KEY_FOLLOWS = re.compile(r"(?:^[\s-]*|[{,]\s*)\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ def coloured(line: str) -> Markup:
     parts: list[Markup] = []
     start = 0
     for found in TOKENS.finditer(line):
+        if found.lastgroup == "k" and not _KEY_FOLLOWS.search(line, 0, found.start()):
+            continue
         parts.append(escape(line[start : found.start()]))
         parts.append(Markup('<span class="{}">{}</span>').format(found.lastgroup, found[0]))
         start = found.end()

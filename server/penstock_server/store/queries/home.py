@@ -112,20 +112,37 @@ def flows_that_failed(connection: Connection, since: datetime, limit: int) -> li
     return [(row.namespace, row.flow_id) for row in connection.execute(query)]
 
 
+_OF_FAILED = (
+    " AND task_id IN (SELECT task_id FROM task_runs"
+    " WHERE execution_id = :e{0} AND state = 'FAILED')"
+)
 _ERRORS = (
     "SELECT * FROM (SELECT execution_id, n, message, task_id, attempt FROM logs"
-    " WHERE execution_id = :e{0} AND level = :level ORDER BY n DESC LIMIT :size) AS r{0}"
+    " WHERE execution_id = :e{0} AND level = :level<more> ORDER BY n DESC LIMIT :size) AS r{0}"
 )
 
 
 def last_errors(
     connection: Connection, ids: Collection[str], size: int = 5
 ) -> dict[str, list[ErrorLine]]:
-    """The last error lines of each of these executions, in their order."""
+    """The last error lines of each of these executions, in their order.
+
+    What failed tasks said comes before all else: an `errors` branch writes lines of this level
+    too, later than the cause, and only an execution without such lines is told by others.
+    """
+    found = _error_lines(connection, ids, size, of=_OF_FAILED)
+    rest = [one for one in ids if one not in found]
+    return {**found, **_error_lines(connection, rest, size)}
+
+
+def _error_lines(
+    connection: Connection, ids: Collection[str], size: int, *, of: str = ""
+) -> dict[str, list[ErrorLine]]:
     if not ids:
         return {}
     every = list(ids)
-    sql = " UNION ALL ".join(_ERRORS.format(n) for n in range(len(every)))
+    one = _ERRORS.replace("<more>", of)
+    sql = " UNION ALL ".join(one.format(n) for n in range(len(every)))
     query = text(sql).columns(
         execution_id=String, n=Integer, message=Text, task_id=String, attempt=Integer
     )
