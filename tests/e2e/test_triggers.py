@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +165,42 @@ def test_a_runner_asks_and_a_flow_starts_when_the_answer_fits(service: Service) 
     path = "/api/v1/main/triggers/team.triggers/poll"
     state = wait_for(lambda: service.get(path).json()["results"][0], lambda one: one["disabled"])
     assert "executionId" not in state
+
+
+ARRIVALS = """
+id: arrivals
+namespace: team.triggers
+tasks:
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEach
+    values: "{{{{ trigger.files }}}}"
+    tasks:
+      - id: say
+        type: io.kestra.plugin.core.log.Log
+        message: "{{{{ read(json(taskrun.value).uri) }}}}"
+triggers:
+  - id: watch
+    type: io.kestra.plugin.fs.local.Trigger
+    from: {folder}
+    regExp: ".*[.]csv"
+    action: MOVE
+    moveDirectory: {folder}/done
+    interval: PT1S
+"""
+
+
+def test_a_file_that_arrives_starts_a_flow_and_is_moved_away(
+    service: Service, tmp_path: Path
+) -> None:
+    service.put_flow(ARRIVALS.format(folder=tmp_path))
+    for number in (1, 2):
+        (tmp_path / "other.txt").write_text("not this one")
+        (tmp_path / "unfinished").write_text(f"text {number}")
+        (tmp_path / "unfinished").rename(tmp_path / f"{number}.csv")
+        found = some(service, "arrivals", number)
+        lines = service.get(f"/api/v1/main/logs/{found[-1]['id']}").json()
+        assert f"text {number}" in [line["message"] for line in lines]
+        moved = partial((tmp_path / "done" / f"{number}.csv").exists)
+        wait_for(moved, bool)
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["done", "other.txt"]
+    assert len(executions(service, "arrivals")) == 2

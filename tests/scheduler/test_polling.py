@@ -9,13 +9,32 @@ from typing import Any
 
 import pytest
 from tests.scheduler.service import Service, at
+from tests.tasks.context import Context, Templates
 
 from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.jobs.protocol import Report
+from penstock_runner.tasks.binding import bind
+from penstock_runner.tasks.polling import interval_of, must_be_told
+from penstock_runner.tasks.registry import Registry
 from penstock_server.scheduler.rows import Name
 
 NAME: Name = ("team", "a", "ask")
 FOUND = {"uri": "u", "code": 200, "headers": {}, "body": "text"}
+
+
+FILES = {
+    "files": [{"uri": "kestra:///a.csv", "localPath": "/in/a.csv", "version": "1"}],
+    "count": 1,
+}
+
+
+def arrivals(more: str = "", task: str = "core.log.Log, message: hi") -> str:
+    return (
+        "id: a\nnamespace: team\n"
+        f"tasks:\n  - {{id: t, type: io.kestra.plugin.{task}}}\n"
+        "triggers:\n  - id: ask\n    type: io.kestra.plugin.fs.local.Trigger\n"
+        f"    from: /in\n    action: DELETE\n    interval: PT30S\n{more}"
+    )
 
 
 def flow(more: str = "", task: str = "core.log.Log, message: hi") -> str:
@@ -129,3 +148,102 @@ def test_a_question_that_is_lost_with_its_runner_is_asked_again(asked: Asked) ->
     assert len(asked.jobs) == 2
     asked.answer()
     assert len(asked.service.executions("a")) == 1
+
+
+def word(job: dict[str, Any]) -> Any:
+    return job["task"]["word"]
+
+
+def test_a_runner_is_told_that_its_finding_was_taken_once_the_execution_exists(
+    asked: Asked,
+) -> None:
+    asked.service.save(arrivals(task="core.flow.Pause"))
+    asked.service.tick()
+    assert word(asked.jobs[0]) is None
+    asked.answer(FILES)
+    [execution] = asked.service.executions("a")
+    asked.service.tick()
+    assert word(asked.jobs[1]) == {"is": "taken", "found": FILES}
+    assert asked.jobs[1]["execution_id"] == execution.id == asked.jobs[0]["execution_id"]
+    asked.answer(None)
+    assert asked.service.state("a", "ask").body is None
+    asked.service.tick(at("12:10"))
+    assert len(asked.jobs) == 2
+
+
+def test_what_was_found_is_not_asked_for_again_before_its_end_was_told(asked: Asked) -> None:
+    asked.service.save(arrivals())
+    asked.service.tick()
+    asked.answer(FILES)
+    asked.service.tick()
+    asked.answer(state="FAILED")
+    for minute in (1, 2):
+        asked.service.tick(at(f"12:0{minute}"))
+        assert word(asked.jobs[-1]) == {"is": "taken", "found": FILES}
+        asked.answer(state="FAILED")
+    asked.service.tick(at("12:03"))
+    asked.answer(None)
+    asked.service.tick(at("12:04"))
+    assert word(asked.jobs[-1]) is None
+    assert len(asked.service.executions("a")) == 1
+
+
+def test_what_a_service_that_died_has_not_told_is_told_after_its_start(asked: Asked) -> None:
+    asked.service.save(arrivals(task="core.flow.Pause"))
+    asked.service.tick()
+    asked.answer(FILES)
+    asked.service.start()
+    asked.join()
+    asked.service.tick()
+    assert word(asked.jobs[-1]) == {"is": "taken", "found": FILES}
+    asked.answer(None)
+    asked.service.tick(at("12:05"))
+    assert len(asked.jobs) == 2
+    assert len(asked.service.executions("a")) == 1
+
+
+def test_an_answer_that_comes_after_a_crash_is_asked_for_again(asked: Asked) -> None:
+    asked.service.save(arrivals())
+    asked.service.tick()
+    asked.service.start()
+    asked.join()
+    assert not asked.answer(FILES)
+    asked.service.tick(at("12:01"))
+    assert word(asked.jobs[-1]) is None
+    asked.answer(FILES)
+    assert len(asked.service.executions("a")) == 1
+
+
+def test_files_of_an_execution_that_does_not_start_are_dropped(asked: Asked) -> None:
+    weekend = "{type: io.kestra.plugin.core.condition.Weekend, date: '2026-03-02'}"
+    asked.service.save(arrivals(f"    conditions: [{weekend}]\n"))
+    asked.service.tick()
+    asked.answer(FILES)
+    assert asked.service.executions("a") == []
+    assert word(asked.jobs[-1]) == {"is": "dropped", "found": FILES}
+    asked.answer(None)
+    asked.service.tick(at("12:00:30"))
+    assert word(asked.jobs[-1]) is None
+
+
+def test_a_restart_takes_a_question_back(asked: Asked) -> None:
+    asked.service.save(arrivals())
+    asked.service.tick()
+    assert asked.service.change(asked.service.changes.restart, NAME) is None
+    assert asked.jobs[-1]["type"] == "cancel"
+    del asked.jobs[-1]
+    assert not asked.answer(FILES)
+    asked.service.tick(at("12:00:30"))
+    assert len(asked.jobs) == 2
+
+
+def test_a_trigger_of_another_package_is_found_and_asked(tmp_path: Path) -> None:
+    registry = Registry(["penstock_runner.tasks", "tests.scheduler.other_tasks"])
+    assert registry.is_polling("acme.Ticks")
+    assert not registry.is_polling("io.kestra.plugin.core.trigger.Schedule")
+    cls = registry.load("acme.Ticks")
+    assert interval_of(cls, None) == timedelta(minutes=5)
+    assert not must_be_told(cls)
+    context: Any = Context(tmp_path)
+    assert bind(cls, {"least": 1}, Templates({})).run(context) == {"found": {"ticks": 3}}
+    assert bind(cls, {"least": 9}, Templates({})).run(context) == {"found": None}

@@ -11,7 +11,7 @@ from typing import Any
 from penstock_runner.engine.state import State
 from penstock_runner.expressions.errors import KeyExpired, UndefinedVariable
 from penstock_runner.flow.model import Level
-from penstock_runner.tasks.api import KvEntry, ProcessEnd, ProcessSpec, Result
+from penstock_runner.tasks.api import KvEntry, ProcessEnd, ProcessSpec, Result, TaskFailed
 from penstock_runner.tasks.binding import bind
 from penstock_runner.tasks.keyvalues import KeyExists, check_key, expired, make_entry
 from penstock_runner.tasks.registry import Registry
@@ -140,6 +140,11 @@ class Context:
 
     def now(self) -> datetime:
         return self.moment
+
+    def local_path(self, text: str) -> Path:
+        if not Path(text).is_absolute():
+            raise TaskFailed(f"{text!r} is no absolute path")
+        return Path(text).resolve()
 
     def render(self, value: object, more: Mapping[str, object] | None = None) -> Any:
         templates = Templates({**self.variables, **(more or {})})

@@ -13,6 +13,7 @@ from penstock_runner.jobs import files, running, utterances
 from penstock_runner.jobs.calls import RemoteKeyValues
 from penstock_runner.jobs.checkout import check_out
 from penstock_runner.jobs.environment import Earlier, job_environment
+from penstock_runner.jobs.local_paths import NotAllowed, local_path
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.output import JobOutput
@@ -186,6 +187,13 @@ class JobContext:
     def now(self) -> datetime:
         """The current instant."""
         return self._parts.now()
+
+    def local_path(self, text: str) -> Path:
+        """A path of this machine that flows may use."""
+        try:
+            return local_path(text, self._parts.settings)
+        except NotAllowed as error:
+            raise TaskFailed(str(error)) from None
 
     def render(self, value: object, more: Mapping[str, object] | None = None) -> Any:
         """Render text, maps and lists through, with extra variables."""

@@ -50,6 +50,7 @@ class RunnerSettings:
     storage: Path
     slots: int = field(default_factory=lambda: default_slots(os.cpu_count()))
     labels: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     envs: Mapping[str, object] = field(default_factory=dict)
     globals: Mapping[str, object] = field(default_factory=dict)

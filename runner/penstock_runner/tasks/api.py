@@ -222,6 +222,10 @@ class RunContext(Protocol):
 
     def now(self) -> datetime: ...
 
+    def local_path(self, text: str) -> Path:
+        """A path of this machine that flows may use, real; raises `TaskFailed` for others."""
+        ...
+
     def render(self, value: object, more: Mapping[str, object] | None = None) -> Any:
         """Render text, maps and lists through, with extra variables."""
         ...

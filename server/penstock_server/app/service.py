@@ -227,6 +227,7 @@ def runner_settings(told: Told, port: int) -> RunnerSettings:
         storage=Path(settings.storage_root),
         slots=settings.runner.slots or default_slots(os.cpu_count()),
         labels=settings.runner.labels,
+        folders=settings.runner.folders,
         secrets=told.secrets,
         envs=told.envs,
         globals=settings.globals,

@@ -30,6 +30,7 @@ class RunnerSection(Section):
     labels: tuple[str, ...] = ()
     workspaces: Path | None = None
     default: Literal["auto", "process", "docker"] = "auto"
+    folders: tuple[str, ...] = ()
     pass_env: tuple[str, ...] = ()
     user: str | None = None
 
