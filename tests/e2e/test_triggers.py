@@ -133,6 +133,57 @@ def test_a_backfill_runs_the_dates_that_are_past(service: Service) -> None:
     assert "backfill" not in state
 
 
+WAITING = """
+id: waiting
+namespace: team.triggers
+tasks:
+  - {id: wait, type: io.kestra.plugin.core.flow.Pause}
+triggers:
+  - {id: daily, type: io.kestra.plugin.core.trigger.Schedule, cron: "0 6 * * *"}
+"""
+
+
+def test_a_backfill_is_followed_paused_resumed_and_cancelled(service: Service) -> None:
+    service.put_flow(WAITING)
+    name = ("backfill", "team.triggers.waiting", "daily")
+
+    def say(*words: str) -> tuple[int, str]:
+        told = penstock(*name, *words, PENSTOCK_SERVER=service.url)
+        return told.code, told.out + told.err
+
+    assert say("--status") == (0, "team.triggers.waiting daily: no backfill is under way\n")
+    assert say("--pause")[0] == 1
+    assert say("--start", "2026-01-01", "--end", "2026-01-10")[0] == 0
+    at_second = wait_for(lambda: say("--status")[1], lambda text: "at 2026-01-02" in text)
+    assert at_second.endswith("at 2026-01-02 06:00:00 of 2026-01-10 23:59:59 (UTC), 12 %\n")
+    assert say("--pause") == (0, "team.triggers.waiting daily: paused\n")
+    code, text = say("--follow")
+    assert (code, "paused at 2026-01-02" in text) == (5, True)
+    assert "goes on, next 2026-01-02" in say("--resume")[1]
+    assert say("--start", "2026-03-01")[0] == 5
+    assert "cancelled, next " in say("--cancel")[1]
+    assert say("--status") == (0, "team.triggers.waiting daily: no backfill is under way\n")
+
+
+def test_a_backfill_that_is_followed_ends_with_its_last_date(service: Service) -> None:
+    service.put_flow(DAILY.replace("daily", "again"))
+    told = penstock(
+        "backfill", "team.triggers.again", "again", "--start", "2026-01-01", "--end",
+        "2026-01-05", "-f", PENSTOCK_SERVER=service.url,
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    assert "the backfill is over, next " in told.err
+    assert len(executions(service, "again")) == 5
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--start", "2026-01-01", "--pause"], ["--pause", "--inputs", "a=b"]]
+)
+def test_a_backfill_is_begun_or_changed_but_not_both(service: Service, words: list[str]) -> None:
+    name = ("backfill", "team.triggers.daily", "daily")
+    assert penstock(*name, *words, PENSTOCK_SERVER=service.url).code == 2
+
+
 def test_a_backfill_of_nothing_says_so(service: Service) -> None:
     told = penstock(
         "backfill", "team.triggers.daily", "nothing", "--start", "2026-01-01",
