@@ -13,6 +13,14 @@ from penstock_runner.flow.parse import parse_flow
 
 LOG = "io.kestra.plugin.core.log.Log"
 
+INPUTS = """
+inputs:
+  - {id: count, type: INT}
+  - {id: max-rows, type: INT}
+  - {id: a.b, type: INT}
+  - {name: old, type: INT}
+"""
+
 
 def flow(tasks: str, more: str = "") -> str:
     return f"id: one\nnamespace: team\n{dedent(more)}\ntasks:\n{dedent(tasks)}"
@@ -127,6 +135,27 @@ def test_variables_are_judged_softly_as_they_may_never_be_rendered() -> None:
     assert (fault.code, fault.severity) == ("EXPRESSION_SYNTAX", Severity.WARNING)
 
 
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ('"{{ inputs.cout }}"', "did you mean 'count'?"),
+        ('"{{ inputs.cout + 1 }}"', "did you mean 'count'?"),
+        ('"{{ inputs.max-rows }}"', "written inputs['max-rows']"),
+        ("\"{{ inputs['nobody'] ?? 1 }}\"", None),
+    ],
+)
+def test_an_input_that_is_not_declared_is_a_warning(message: str, hint: str | None) -> None:
+    fault = only(logging(message, INPUTS))
+    assert (fault.code, fault.severity) == ("UNKNOWN_INPUT", Severity.WARNING)
+    assert (fault.hint or "").endswith(hint or "")
+    assert told(logging(message)) == []
+
+
+def test_declared_inputs_are_left_alone() -> None:
+    message = "\"{{ inputs.count }} {{ inputs.a.b }} {{ inputs['max-rows'] }} {{ inputs.old }}\""
+    assert told(logging(message, INPUTS)) == []
+
+
 def test_outputs_of_other_executions_are_not_looked_for_in_this_flow() -> None:
     text = flow(
         """\
@@ -227,7 +256,7 @@ def test_plain_paths_are_told_alike_with_and_without_the_parser() -> None:
         assert short is not None
         assert long is not None
         assert short.found == long.found
-        assert [use.task for use in short.outputs] == [use.task for use in long.outputs]
+        assert [use.name for use in short.uses] == [use.name for use in long.uses]
 
 
 def test_a_template_too_long_to_parse_is_noted() -> None:

@@ -1,8 +1,8 @@
 """The expressions of a flow, judged before anything runs.
 
 `check_expressions` finds templates that cannot be parsed, functions, filters and tests that do
-not exist, and outputs of tasks that the flow does not have, each at its place in the file. What
-depends on values shows only when it is rendered.
+not exist, and inputs and outputs of tasks that the flow does not have, each at its place in the
+file. What depends on values shows only when it is rendered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from penstock_runner.expressions.errors import position
-from penstock_runner.expressions.findings import Finding, Findings, OutputUse, examine
+from penstock_runner.expressions.findings import Finding, Findings, Use, examine
 from penstock_runner.flow.document import Document, placed, pointer_of
 from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity
 from penstock_runner.flow.parse import Parsed, flow_name
@@ -60,6 +60,7 @@ class _Checker:
         self._parsed = 0
         self._tasks: frozenset[str] | None = None
         self._any_outputs = False
+        self._inputs: frozenset[str] | None = None
 
     def faults(self) -> Iterator[Fault]:
         count = 0
@@ -86,18 +87,37 @@ class _Checker:
     def _findings(self, told: Findings, text: _Text) -> Iterator[Finding]:
         yield from told.found
         if text.own_outputs:
-            for use in told.outputs:
-                if (wrong := self._unknown_output(use)) is not None:
+            for use in told.uses:
+                unknown = self._unknown_output if use.root == "outputs" else self._unknown_input
+                if (wrong := unknown(use)) is not None:
                     yield wrong
 
-    def _unknown_output(self, use: OutputUse) -> Finding | None:
+    def _unknown_input(self, use: Use) -> Finding | None:
+        """The doubt about an input that is not declared, in a flow that declares some."""
+        if self._inputs is None:
+            self._inputs = _input_ids(self._data)
+        if not self._inputs or use.name in self._inputs:
+            return None
+        whole = use.hyphenated
+        while whole and whole not in self._inputs:
+            whole = whole.rpartition("-")[0]
+        message = f"this flow has no input '{use.name}'"
+        hint = did_you_mean(use.name[:60], self._inputs)
+        if whole:
+            message = f"'inputs.{whole}' is a subtraction: the input is '{whole}'"
+            hint = f"a name with a hyphen is written inputs['{whole}']"
+        return Finding(
+            code="UNKNOWN_INPUT", message=message, offset=use.offset, hint=hint, doubt=True
+        )
+
+    def _unknown_output(self, use: Use) -> Finding | None:
         """The doubt about outputs of a task that is nowhere in the flow."""
         if self._tasks is None:
             named, self._any_outputs = _task_ids(self._data)
             self._tasks = frozenset(named)
-        if self._any_outputs or use.task in self._tasks:
+        if self._any_outputs or use.name in self._tasks:
             return None
-        task, hint = use.task, did_you_mean(use.task[:60], self._tasks)
+        task, hint = use.name, did_you_mean(use.name[:60], self._tasks)
         whole = use.hyphenated
         while whole and whole not in self._tasks:
             whole = whole.rpartition("-")[0]
@@ -180,6 +200,20 @@ def _below(
 
 def _has_marks(text: str) -> bool:
     return "{" in text and ("{{" in text or "{%" in text or "{#" in text)
+
+
+def _input_ids(data: Mapping[str, object]) -> frozenset[str]:
+    """The names behind `inputs.`: of a dotted id the whole, and its first part.
+
+    `name` is the old spelling of an input's id.
+    """
+    declared = data.get("inputs")
+    ids = [
+        str(one.get("id") or one.get("name"))
+        for one in (declared if isinstance(declared, list) else ())
+        if isinstance(one, Mapping)
+    ]
+    return frozenset((*ids, *(one.partition(".")[0] for one in ids)))
 
 
 def _task_ids(data: Mapping[str, object]) -> tuple[set[str], bool]:

@@ -1,4 +1,4 @@
-"""What one template tells before it is rendered: what is wrong in it, and which outputs it reads.
+"""What one template tells before it is rendered: what is wrong in it, and which names it reads.
 
 Most templates print plain paths such as `{{ inputs.name }}`. These are read by a pattern, so that
 a file of them is checked without loading the parser.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ MOST = 20
 """Findings kept of one template."""
 LONGEST = 64 * 1024
 """Longer templates are not parsed here, unless they print plain paths only."""
+USED = frozenset(("outputs", "inputs"))
+"""Variables whose names stand in the flow."""
 _NAME = r"[A-Za-z_]\w*"
 _STEP = rf"\.{_NAME}|\[\d{{1,18}}\]|\['[^'\\\n]*'\]"
 _PLAIN = re.compile(
@@ -52,10 +54,11 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputUse:
-    """A task whose outputs are read; `hyphenated` is how far the name goes on behind a hyphen."""
+class Use:
+    """A task or an input that is read; `hyphenated` is how far the name goes on behind a hyphen."""
 
-    task: str
+    root: str
+    name: str
     offset: int
     hyphenated: str = ""
 
@@ -65,7 +68,7 @@ class Findings:
     """What one template tells."""
 
     found: tuple[Finding, ...] = ()
-    outputs: tuple[OutputUse, ...] = ()
+    uses: tuple[Use, ...] = ()
 
 
 def examine(source: str) -> Findings | None:
@@ -85,12 +88,12 @@ def _plain(source: str) -> Findings | None:
     if any(match["root"] in _NOT_ROOTS for match in paths):
         return None
     found = [w for m in paths if (w := _wrong_root(m["root"], m.start("root"))) is not None]
-    outputs = tuple(
-        OutputUse(task=match["first"].strip(".[]'"), offset=match.start("first"))
+    uses = tuple(
+        Use(root=match["root"], name=match["first"].strip(".[]'"), offset=match.start("first"))
         for match in paths
-        if match["root"] == "outputs" and not match["first"][1:2].isdecimal()
+        if match["root"] in USED and not match["first"][1:2].isdecimal()
     )
-    return Findings(found=tuple(found[:MOST]), outputs=outputs)
+    return Findings(found=tuple(found[:MOST]), uses=uses)
 
 
 def _wrong_root(name: str, offset: int) -> Finding | None:
@@ -118,22 +121,13 @@ def _parsed(source: str) -> Findings:
         return Findings(found=(_syntax(error, offset, source),))
     try:
         found = sorted(_of_tree(tree), key=lambda one: one.offset)[:MOST]
-        outputs = list(_outputs(tree, raw.text))[:MOST]
+        uses = list(_uses(tree, raw.text))[:MOST]
     except RecursionError:
         message = "The expression is nested too deeply"
         return Findings(found=(Finding(code="EXPRESSION_SYNTAX", message=message, offset=0),))
     return Findings(
-        found=tuple(_moved(one, raw.original(one.offset)) for one in found),
-        outputs=tuple(
-            OutputUse(task=use.task, offset=raw.original(use.offset), hyphenated=use.hyphenated)
-            for use in outputs
-        ),
-    )
-
-
-def _moved(one: Finding, offset: int) -> Finding:
-    return Finding(
-        code=one.code, message=one.message, offset=offset, hint=one.hint, doubt=one.doubt
+        found=tuple(replace(one, offset=raw.original(one.offset)) for one in found),
+        uses=tuple(replace(use, offset=raw.original(use.offset)) for use in uses),
     )
 
 
@@ -206,27 +200,27 @@ def _unknown(what: str, name: str, known: Iterable[str], offset: int) -> Finding
     return Finding(code=code, message=message, offset=offset, hint=hint)
 
 
-def _outputs(tree: nodes.Template, text: str) -> Iterator[OutputUse]:
-    """Where outputs of a task are read whose name stands in the template."""
+def _uses(tree: nodes.Template, text: str) -> Iterator[Use]:
+    """Where outputs of a task, or an input, are read whose name stands in the template."""
     from jinja2 import nodes
 
     from penstock_runner.expressions.analyse import bound
 
-    if "outputs" in bound(tree)[0]:
-        return
+    roots = USED - set(bound(tree)[0])
     methods = {
         id(call.node) for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Getattr)
     }
     for node in tree.find_all(nodes.Node):
         match node:
-            case nodes.Getattr(node=nodes.Name(name="outputs")) if id(node) not in methods:
-                longer = _HYPHENATED.match(text, node.lineno)
-                yield OutputUse(
-                    task=node.attr, offset=node.lineno, hyphenated=longer[0] if longer else ""
-                )
-            case nodes.Getitem(
-                node=nodes.Name(name="outputs"), arg=nodes.Const(value=str() as name) as key
+            case nodes.Getattr(node=nodes.Name(name=root)) if (
+                root in roots and id(node) not in methods
             ):
-                yield OutputUse(task=name, offset=key.lineno)
+                longer = _HYPHENATED.match(text, node.lineno)
+                after = longer[0] if longer else ""
+                yield Use(root=root, name=node.attr, offset=node.lineno, hyphenated=after)
+            case nodes.Getitem(
+                node=nodes.Name(name=root), arg=nodes.Const(value=str() as name) as key
+            ) if root in roots:
+                yield Use(root=root, name=name, offset=key.lineno)
             case _:
                 pass
