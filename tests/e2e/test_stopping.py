@@ -66,12 +66,12 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
-def interrupt(service: Service) -> int:
-    """Press Ctrl-C: the terminal signals the whole process group."""
+def interrupt(service: Service, number: int = signal.SIGINT) -> int:
+    """Press Ctrl-C: the terminal signals the whole process group, as a service manager may do."""
     process = service.process
     assert process is not None
     everybody = processes.below(process.pid)
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     code = process.wait(STOP_SECONDS)
     service.kill()
     wait_for(lambda: [pid for pid in everybody if processes.alive(pid)], lambda left: not left, 5)
@@ -125,6 +125,22 @@ def test_after_ctrl_c_what_ran_goes_on_and_a_shell_job_begins_again_once(
             line["message"] for line in service.get(f"/api/v1/main/logs/{execution_id}").json()
         ]
         assert lines.count("after") == 1
+
+
+def test_however_often_a_service_is_stopped_a_long_job_begins_again(
+    service: Service, tmp_path: Path
+) -> None:
+    running = service.start_flow("team", "long", folder=str(tmp_path))
+    for count in (1, 2, 3):
+        wait_for(lambda: marks(tmp_path), lambda found, n=count: found.count("work") == n)
+        if count % 2:
+            service.stop()
+        else:
+            assert interrupt(service, signal.SIGTERM) == 0
+        service.start()
+    wait_for(lambda: marks(tmp_path), lambda found: found.count("work") == 4)
+    (tmp_path / "go").touch()
+    assert service.ended(running)["state"]["current"] == "SUCCESS"
 
 
 def test_a_kill_reaches_the_process_of_a_task_and_what_it_has_detached(

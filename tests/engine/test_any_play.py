@@ -117,10 +117,13 @@ class AnyPlay(RuleBasedStateMachine):
     def answer(self, command: c.Command, data: st.DataObject) -> None:
         match command:
             case c.RunJob():
-                how = data.draw(st.sampled_from(["start", "end", "end", "end", "lost"]))
+                how = data.draw(st.sampled_from(["start", "end", "end", "end", "lost", "stopped"]))
                 where = {"at": self.at, "key": command.key, "attempt": command.attempt}
                 if how == "lost":
                     self.tell(e.JobLost(**where))
+                    return
+                if how == "stopped":
+                    self.tell(e.JobLost(**where, planned=True))
                     return
                 if how == "start":
                     self.tell(e.JobStarted(**where))

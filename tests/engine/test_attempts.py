@@ -105,6 +105,26 @@ def test_a_lost_job_is_started_again_once_outside_the_retries() -> None:
     assert world.fold.run(A).attempts[1].reason == "runner-lost"
 
 
+def test_a_planned_stop_of_the_runner_is_no_loss_however_often_it_comes() -> None:
+    world = World(flow(job("a", retry=constant(max_attempts=1))), silent={"a"}).start()
+    for attempt in (1, 2, 3):
+        world.tell(e.JobStarted(at=NOON, key=A, attempt=attempt))
+        world.tell(e.JobLost(at=NOON, key=A, attempt=attempt, planned=True))
+    world.tell(e.JobStarted(at=NOON, key=A, attempt=4))
+    world.tell(e.JobLost(at=NOON, key=A, attempt=4))
+    world.tell(e.JobEnded(at=NOON, key=A, attempt=5, state=S))
+    assert world.states() == {"a": "SUCCESS"}
+    reasons = [attempt.reason for attempt in world.fold.run(A).attempts]
+    assert reasons == ["runner-stopped"] * 3 + ["runner-lost", None]
+
+
+def test_a_task_that_must_not_run_twice_fails_with_a_planned_stop_too() -> None:
+    world = World(flow(job("a", on_runner_lost="FAIL")), silent={"a"}).start()
+    world.tell(e.JobStarted(at=NOON, key=A, attempt=1))
+    world.tell(e.JobLost(at=NOON, key=A, attempt=1, planned=True))
+    assert (world.state, world.logs()) == (F, ["The runner of attempt 1 was stopped"])
+
+
 def test_on_runner_lost_fail_does_not_start_it_again() -> None:
     world = World(flow(job("a", on_runner_lost="FAIL")), silent={"a"}).start()
     world.tell(e.JobLost(at=NOON, key=A, attempt=1))

@@ -8,7 +8,7 @@ import pytest
 from tests.executor.harness import NOON, World, stored
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.state import State
+from penstock_runner.engine.state import RunKey, State
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
 from penstock_runner.executor.store import Batch
@@ -20,6 +20,15 @@ namespace: team
 inputs: [{id: name, type: STRING, defaults: world}]
 tasks:
   - {id: greet, type: io.kestra.plugin.core.log.Log, message: "Hello {{ inputs.name }}"}
+"""
+SLOW_QUESTION = """
+id: question
+namespace: team
+tasks:
+  - id: choose
+    type: io.kestra.plugin.core.flow.If
+    condition: "{{ [1, 2] | jq('map(. + 1)') | first == 2 }}"
+    then: [{id: yes, type: io.kestra.plugin.core.log.Log, message: yes}]
 """
 LIMITED = """
 id: limited
@@ -218,6 +227,49 @@ def test_the_jobs_of_a_runner_that_is_gone_are_started_again_once() -> None:
     world.executor.runner_left("r2")
     world.settle()
     assert world.execution(execution_id).state is State.FAILED
+
+
+def test_jobs_of_a_runner_that_leaves_are_started_again_each_time() -> None:
+    world = World(SHELL)
+    execution_id = world.start("shell")
+    for name in ("r1", "r2", "r3"):
+        world.runner(name=name)
+        world.executor.runner_leaving(name)
+        world.executor.runner_left(name)
+        world.settle()
+    assert world.execution(execution_id).state is State.RUNNING
+    world.runner(name="r4")
+    assert [m["attempt"] for m in world.sent] == [1, 2, 3, 4]
+
+
+def test_a_runner_that_leaves_gets_no_more_jobs_and_gives_back_what_it_has_not_begun() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    world.executor.runner_leaving("r1")
+    later = world.start("shell")
+    world.executor.returned((execution_id, "work", 1))
+    world.settle()
+    assert len(world.sent) == 1
+    world.restart()
+    world.runner(name="r2")
+    assert [(m["execution_id"], m["attempt"]) for m in world.sent[1:]] == [
+        (execution_id, 1),
+        (later, 1),
+    ]
+    assert not world.execution(execution_id).runs[RunKey("work")].attempts
+
+
+def test_a_question_that_is_given_back_is_asked_of_another_runner() -> None:
+    world = World(SLOW_QUESTION)
+    world.runner()
+    execution_id = world.start("question")
+    [asked] = world.sent
+    world.executor.runner_leaving("r1")
+    world.runner(name="r2")
+    world.executor.returned((execution_id, asked["key"], asked["attempt"]))
+    world.settle()
+    assert [m["evaluate"]["purpose"] for m in world.sent] == ["condition"] * 2
 
 
 def test_a_restart_takes_up_a_sleeping_execution_where_it_was() -> None:

@@ -506,18 +506,24 @@ def test_a_job_with_megabytes_of_variables_reaches_its_worker(tmp_path: Path) ->
         assert core.texts(wanted) == ["5000000"]
 
 
-def test_a_job_that_comes_while_the_runner_drains_is_given_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["drain", "TERM"])
+def test_a_job_that_comes_while_the_runner_drains_is_given_back(tmp_path: Path, how: str) -> None:
     go = tmp_path / "go"
     wanted = commands("echo begun", f"while ! test -e {go}; do sleep 0.02; done")
     late = commands("true", key="late")
     with runner(tmp_path) as core:
         core.start(wanted)
         core.line("begun")
-        core.send({"type": "drain"})
-        report = core.do(late)
+        if how == "drain":
+            core.send({"type": "drain"})
+        else:
+            os.kill(core.pid, signal.SIGTERM)
+        core.until("leaving", lambda message: message["type"] == "leaving")
+        core.start(late)
+        back = core.until("returned", lambda message: message["type"] == "returned")
         go.touch()
         core.report(wanted)
-    assert (report["state"], report["reason"]) == ("FAILED", "runner-lost")
+    assert back["key"] == "late"
 
 
 def test_an_expression_that_fails_fails_its_job(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level, Retry, RetryBehavior
 
 LOST = "runner-lost"
+STOPPED = "runner-stopped"
 TIMEOUT = "timeout"
 # The job enforces its time-out itself; the engine's timer only catches one that cannot.
 MARGIN = timedelta(seconds=30)
@@ -81,20 +82,24 @@ def ended(draft: Draft, event: e.JobEnded) -> None:
 
 
 def lost(draft: Draft, event: e.JobLost) -> None:
-    """An attempt will never report: it is started again once, outside the author's retries."""
+    """An attempt will never report: it is started again, outside the author's retries.
+
+    That is done once, lest a task that brings its runner down does so for ever; but as often as
+    runners are stopped on purpose.
+    """
     run = current(draft, event.key, event.attempt)
     if run is None or draft.node(run).role not in (Role.JOB, Role.DIRECTORY):
         return
+    reason, losses = (STOPPED, run.lost) if event.planned else (LOST, run.lost + 1)
+    message = f"The runner of attempt {run.attempt} was {'stopped' if event.planned else 'lost'}"
     given_up = run.state is State.KILLING or draft.orphaned(run)
-    if given_up or run.lost or draft.node(run).task.on_runner_lost == "FAIL":
-        message = f"The runner of attempt {run.attempt} was lost"
+    if given_up or losses > 1 or draft.node(run).task.on_runner_lost == "FAIL":
         draft.say(run, Level.ERROR, message)
-        conclude(draft, replace(run, lost=run.lost + 1), State.FAILED, reason=LOST)
+        conclude(draft, replace(run, lost=losses), State.FAILED, reason=reason)
         return
-    draft.say(run, Level.WARN, f"The runner of attempt {run.attempt} was lost; it is started again")
-    attempts = _closed(draft, run, State.FAILED, LOST)
-    run = draft.move(run, State.CREATED, attempts=attempts, lost=run.lost + 1)
-    draft.hold(run)
+    draft.say(run, Level.WARN, f"{message}; it is started again")
+    attempts = _closed(draft, run, State.FAILED, reason)
+    draft.hold(draft.move(run, State.CREATED, attempts=attempts, lost=losses))
 
 
 def overdue(draft: Draft, event: e.TimerFired) -> None:
@@ -161,7 +166,7 @@ def _closed(draft: Draft, run: TaskRun, state: State, reason: str | None) -> tup
 
 
 def _tries(attempts: tuple[Attempt, ...]) -> int:
-    return len(attempts) - sum(attempt.reason == LOST for attempt in attempts[:-1])
+    return len(attempts) - sum(attempt.reason in (LOST, STOPPED) for attempt in attempts[:-1])
 
 
 def _tried_again(draft: Draft, run: TaskRun, retry: Retry, changes: Mapping[str, object]) -> bool:

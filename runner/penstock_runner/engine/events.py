@@ -86,11 +86,15 @@ class ChildrenReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLost:
-    """The runner of an attempt is gone, or the service died under it."""
+    """The runner of an attempt is gone, or the service died under it.
+
+    A `planned` stop of the runner is nobody's fault, and is not counted as a loss.
+    """
 
     at: datetime
     key: RunKey
     attempt: int
+    planned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,16 @@ Free slots are known here, so a job is assigned in the write that makes it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from penstock_runner.executor.store import JobRow
 from penstock_runner.jobs.protocol import JobId
+
+# Jobs that ask for labels nobody has must not cost a look at all of them each time.
+LOOKED_AT = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,9 +26,12 @@ class RunnerSeat:
     labels: frozenset[str]
     send: Callable[[dict[str, Any]], None]
     busy: set[JobId] = field(default_factory=set)
+    leaving: bool = False
 
     def takes(self, required: Iterable[str]) -> bool:
-        """Whether it has a free slot and every label asked for."""
+        """Whether it stays, and has a free slot and every label asked for."""
+        if self.leaving:
+            return False
         return len(self.busy) < self.slots and all(label in self.labels for label in required)
 
 
@@ -34,7 +40,7 @@ class Dispatch:
 
     def __init__(self) -> None:
         self._seats: dict[str, RunnerSeat] = {}
-        self._waiting: deque[JobRow] = deque()
+        self._waiting: dict[JobId, JobRow] = {}
         self._where: dict[JobId, str] = {}
 
     @property
@@ -59,6 +65,15 @@ class Dispatch:
             self._where.pop(job, None)
         return lost
 
+    def retire(self, name: str) -> None:
+        """A runner gets no more jobs; it will be gone soon."""
+        if name in self._seats:
+            self._seats[name].leaving = True
+
+    def is_leaving(self, name: str) -> bool:
+        """Whether a runner has said that it will be gone soon."""
+        return name in self._seats and self._seats[name].leaving
+
     def choose(self, required: tuple[str, ...]) -> RunnerSeat | None:
         """The least busy runner that may take such a job now."""
         fitting = [seat for seat in self._seats.values() if seat.takes(required)]
@@ -71,17 +86,15 @@ class Dispatch:
 
     def wait(self, row: JobRow) -> None:
         """The job waits until a slot is free."""
-        self._waiting.append(row)
+        self._waiting[_id(row)] = row
 
     def next_assignable(self) -> tuple[JobRow, RunnerSeat] | None:
         """The oldest waiting job that a free slot fits, taken out of the queue."""
-        for index, row in enumerate(self._waiting):
+        for row in islice(self._waiting.values(), LOOKED_AT):
             seat = self.choose(row.required)
             if seat is not None:
-                del self._waiting[index]
+                del self._waiting[_id(row)]
                 return row, seat
-            if index > 200:
-                break
         return None
 
     def free(self, job: JobId) -> None:
@@ -90,7 +103,7 @@ class Dispatch:
         if name is not None and name in self._seats:
             self._seats[name].busy.discard(job)
         elif name is None:
-            self._waiting = deque(row for row in self._waiting if _id(row) != job)
+            self._waiting.pop(job, None)
 
     def seat_of(self, job: JobId) -> RunnerSeat | None:
         """Where a job runs, None while it waits."""
@@ -103,7 +116,7 @@ class Dispatch:
 
     def is_waiting(self, job: JobId) -> bool:
         """Whether the job waits for a slot."""
-        return any(_id(row) == job for row in self._waiting)
+        return job in self._waiting
 
 
 def _id(row: JobRow) -> JobId:

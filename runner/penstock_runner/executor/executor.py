@@ -32,6 +32,7 @@ from penstock_runner.executor.inbox import (
     Recover,
     Remove,
     Reported,
+    Returned,
     Tell,
     Transact,
 )
@@ -206,8 +207,17 @@ class Executor:
         self._queue.append(Transact())
 
     def runner_left(self, name: str) -> None:
-        """A runner is gone; its jobs are lost."""
-        self._queue.extend(Lost(job=job) for job in self.dispatch.leave(name))
+        """A runner is gone; its jobs are lost, or stopped when it had said that it would leave."""
+        planned = self.dispatch.is_leaving(name)
+        self._queue.extend(Lost(job=job, planned=planned) for job in self.dispatch.leave(name))
+
+    def runner_leaving(self, name: str) -> None:
+        """A runner is being stopped: it gets no more jobs."""
+        self.dispatch.retire(name)
+
+    def returned(self, job: JobId) -> None:
+        """A runner that is being stopped gives back a job that it has not begun."""
+        self._queue.append(Returned(job=job))
 
     def recover(self) -> int:
         """Take up what was under way when the service stopped; gives the number of executions."""

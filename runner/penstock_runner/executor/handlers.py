@@ -9,6 +9,7 @@ from functools import partial
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.attempts import TIMEOUT, clock_text
+from penstock_runner.engine.draft import WAITING
 from penstock_runner.engine.state import Execution, RunKey, State
 from penstock_runner.engine.truth import constant
 from penstock_runner.executor.children import keep_outputs
@@ -21,9 +22,11 @@ from penstock_runner.executor.inbox import (
     Recover,
     Remove,
     Reported,
+    Returned,
     Tell,
     Transact,
 )
+from penstock_runner.executor.jobs import job_row
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
@@ -90,6 +93,8 @@ class Handlers:
                 self._reported(message)
             case Lost():
                 self._lost(message)
+            case Returned():
+                self._returned(message)
             case Recover():
                 self._recover(message)
             case Remove():
@@ -266,10 +271,25 @@ class Handlers:
                 live.commands.append(asked)
             else:
                 at = live.time(self._now())
-                live.feed(e.JobLost(at=at, key=RunKey(key), attempt=attempt))
+                lost = e.JobLost(at=at, key=RunKey(key), attempt=attempt, planned=message.planned)
+                live.feed(lost)
             self.advance(live)
 
         self._held.guarded(live, message, act)
+
+    def _returned(self, message: Returned) -> None:
+        """The job waits for a runner as if it had never had one."""
+        execution_id, key, attempt = message.job
+        live = self._held.get(execution_id)
+        run = None if live is None else live.fold.runs.get(RunKey(key))
+        self._dispatch.free(message.job)
+        if live is None or run is None or run.attempt != attempt or run.state not in WAITING:
+            self._lost(Lost(job=message.job, planned=True))
+            return
+        asked = c.RunJob(key=run.key, attempt=attempt, task_id=run.task_id)
+        row = job_row(live, asked, live.time(self._now()))
+        self._held.working.jobs_assigned.append(row)
+        self._dispatch.wait(row)
 
     def _recover(self, message: Recover) -> None:
         live = self._held.get(message.execution_id)

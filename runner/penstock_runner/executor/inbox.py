@@ -55,6 +55,14 @@ class Lost:
     """The runner of a job is gone."""
 
     job: JobId
+    planned: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Returned:
+    """A runner that is about to end gives back a job that it has not begun."""
+
+    job: JobId
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,4 +82,6 @@ class Remove:
     done: Done | None = None
 
 
-Message = Transact | Tell | Lines | Reported | Lost | Recover | Remove | TimerRow | MailRow
+Message = (
+    Transact | Tell | Lines | Reported | Lost | Returned | Recover | Remove | TimerRow | MailRow
+)

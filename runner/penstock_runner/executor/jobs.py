@@ -6,6 +6,7 @@ The task is plain data, beside the variables that its templates may read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine import commands as c
@@ -25,6 +26,18 @@ _READS_ANYTHING = frozenset(
     {"render", "renderOnce", "printContext", "fetchContext", "tasksWithState"}
 )
 _LARGE = ("outputs", "tasks", "trigger", "inputs")
+
+
+def job_row(live: Live, command: c.RunJob, at: datetime) -> JobRow:
+    """The row of a job that no runner has."""
+    return JobRow(
+        execution_id=live.id,
+        key=command.key,
+        attempt=command.attempt,
+        task_id=command.task_id,
+        created=at,
+        required=required_labels(live, live.task(command.key)),
+    )
 
 
 def task_job(live: Live, row: JobRow) -> Job:
@@ -143,3 +156,20 @@ def needed_variables(
             return dict(variables)
         read |= template.roots
     return {name: value for name, value in variables.items() if name not in _LARGE or name in read}
+
+
+def required_labels(live: Live, task: Task) -> tuple[str, ...]:
+    """The runner labels that a task asks for; what is nearer to the task wins."""
+    flow = live.loaded.flow
+    for level in (task, flow):
+        for asked in (level.runs_on, level.worker_group, level.worker_selector):
+            if asked is None:
+                continue
+            if isinstance(asked, str):
+                return (asked,)
+            if isinstance(asked, dict):
+                tags = asked.get("tags") or asked.get("key")
+                return (tags,) if isinstance(tags, str) else tuple(map(str, tags or ()))
+            if isinstance(asked, list | tuple):
+                return tuple(map(str, asked))
+    return ()

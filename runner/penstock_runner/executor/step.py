@@ -25,6 +25,7 @@ from penstock_runner.executor.inline import (
     InlineServices,
     Surroundings,
 )
+from penstock_runner.executor.jobs import job_row
 from penstock_runner.executor.live import Live, masked
 from penstock_runner.executor.questions import Questions
 from penstock_runner.executor.sizes import TOO_LARGE, too_large
@@ -136,7 +137,7 @@ class Stepper:
         elif self._may_run_here(live, task):
             self._run_here(live, command, task)
         else:
-            self._make_job(live, command, task)
+            self.neighbours.new_job(live, job_row(live, command, live.time(self.now())))
 
     def _may_run_here(self, live: Live, task: Task) -> bool:
         known = live.loaded.inline.get(task.id)
@@ -149,19 +150,6 @@ class Stepper:
             )
             live.loaded.inline[task.id] = known
         return known
-
-    def _make_job(self, live: Live, command: c.RunJob, task: Task) -> None:
-        self.neighbours.new_job(
-            live,
-            JobRow(
-                execution_id=live.id,
-                key=command.key,
-                attempt=command.attempt,
-                task_id=task.id,
-                created=live.time(self.now()),
-                required=required_labels(live, task),
-            ),
-        )
 
     def _run_here(self, live: Live, command: c.RunJob, task: Task) -> None:
         at = live.time(self.now())
@@ -207,7 +195,7 @@ class Stepper:
     def _elsewhere(self, live: Live, command: c.RunJob, task: Task) -> None:
         """What only turned out while rendering: this task is a job, now and the next time."""
         live.loaded.inline[task.id] = False
-        self._make_job(live, command, task)
+        self.neighbours.new_job(live, job_row(live, command, live.time(self.now())))
 
     def _instance(self, task: Task, ctx: InlineContext) -> Any:
         cls: type[TaskProperties] = self.registry.load(task.kind)
@@ -321,20 +309,3 @@ def _limit(task: Task, ctx: InlineContext) -> timedelta | None:
     """The `timeout` of a task that is a timer itself."""
     limit = ctx.render_with.typed(task.timeout)
     return None if limit in (None, "") else durations.parse(limit)
-
-
-def required_labels(live: Live, task: Task) -> tuple[str, ...]:
-    """The runner labels that a task asks for; what is nearer to the task wins."""
-    flow = live.loaded.flow
-    for level in (task, flow):
-        for asked in (level.runs_on, level.worker_group, level.worker_selector):
-            if asked is None:
-                continue
-            if isinstance(asked, str):
-                return (asked,)
-            if isinstance(asked, dict):
-                tags = asked.get("tags") or asked.get("key")
-                return (tags,) if isinstance(tags, str) else tuple(map(str, tags or ()))
-            if isinstance(asked, list | tuple):
-                return tuple(map(str, asked))
-    return ()

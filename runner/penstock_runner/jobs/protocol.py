@@ -7,7 +7,10 @@ about an attempt that is no longer current is late, and changes nothing.
 The other messages are small plain maps, each with its `type`:
 
 core -> runner: `cancel` {execution_id, key, attempt, force}; `answer` {call, value | error,
-error_type}; `drain` {}. runner -> core: `hello` {runner, labels, slots, pid}; `started`
+error_type}; `drain` {}, after which the runner ends when its jobs have.
+
+runner -> core: `hello` {runner, labels, slots, pid}; `leaving` {}, when it is stopped on purpose;
+`returned` {execution_id, key, attempt}, for a job that it then does not begin; `started`
 {execution_id, key, attempt, at}; `logs` {execution_id, key, attempt, lines: [[n, at, level,
 message, stream], ...]}; `call` {call, execution_id, namespace, flow_id, operation, arguments}.
 """

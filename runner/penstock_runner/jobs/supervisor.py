@@ -57,6 +57,7 @@ class Supervisor:
         self._calls: dict[int, tuple[Seat, int]] = {}
         self._drain_until: float | None = None
         self._term = False
+        self._parent = os.getppid()
         self._leave_at: float | None = None
         self._leaving = False
         self._left = False
@@ -166,9 +167,12 @@ class Supervisor:
 
     def _drain(self) -> None:
         self._drain_until = time.monotonic() + DRAIN_SECONDS
+        if os.getppid() == self._parent:
+            # Whoever outlives its parent was not stopped on purpose.
+            self._core.send({"type": "leaving"})
 
     def _leave(self, now: float) -> None:
-        """Stop what still runs, without a report: core sees it lost, and starts it again."""
+        """Stop what still runs, without a report: core sees it gone, and starts it again."""
         self._left = self._leaving
         self._leaving = True
         self._leave_at = now + LEAVE_GRACE_SECONDS
@@ -176,11 +180,10 @@ class Supervisor:
             stopping.ask(job, "killed", limits=self._limits, now=now)
 
     def _hand_out(self) -> None:
-        if self._term:
-            return  # core sees them lost with us, and hands them to nobody before
         while self._queue and self._drain_until is not None:
-            back = self._queue.popleft()
-            self._core.send(*verdicts.of_unstarted(_id(back), self._parts.now()))
+            execution_id, key, attempt = _id(self._queue.popleft())
+            name = {"execution_id": execution_id, "key": key, "attempt": attempt}
+            self._core.send({"type": "returned", **name})
         while self._queue:
             seat = self._crew.idle() or self._add_worker()
             if seat is None:

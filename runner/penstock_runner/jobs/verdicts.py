@@ -29,12 +29,6 @@ def _failed(job: LiveJob, reason: str, error: str, at: datetime) -> list[dict[st
     return messages(job.id, State.FAILED, reason, at, error=error, last_line=job.last_line)
 
 
-def of_unstarted(job_id: JobId, at: datetime) -> list[dict[str, Any]]:
-    """The messages about a job that the runner gives back, since it is being stopped."""
-    error = "The runner was stopped before the job began"
-    return messages(job_id, State.FAILED, "runner-lost", at, error=error)
-
-
 def messages(
     job_id: JobId,
     state: State,

@@ -40,6 +40,7 @@ from penstock_server.store import runners as stored_runners
 from penstock_server.store.engine import Tx
 
 LONGEST_WAIT = 1.0
+RUNNERS_LEAVE = 10.0
 SEEN_EVERY = timedelta(seconds=15)
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ class CoreLoop:
         self._peers: dict[int, Peer] = {}
         self._git: Peer | None = None
         self._for_git: list[dict[str, Any]] = []
-        self._stopping = False
+        self._patience: float | None = None
+        self._parent = os.getppid()
         self._joined: dict[str, datetime] = {}
         self._selector = selectors.DefaultSelector()
         self._activities: list[tuple[str, Callable[[datetime], datetime | None]]] = [
@@ -87,8 +89,11 @@ class CoreLoop:
         self._next: dict[str, datetime | None] = {}
 
     def stop(self) -> None:
-        """End the loop after the present batch."""
-        self._stopping = True
+        """End the loop after the present batch, and once the runners have left.
+
+        The parent stops them before core; who stops all processes at once makes them leave, too.
+        """
+        self._patience = time.monotonic() + (RUNNERS_LEAVE if os.getppid() == self._parent else 0)
 
     def send_to_git(self, message: dict[str, Any]) -> None:
         """Send to the git process, now or when it is back."""
@@ -105,9 +110,15 @@ class CoreLoop:
         recovered = self._room.executor.recover()
         if recovered:
             log.info("taking up %d executions that were under way", recovered)
-        while not self._stopping:
+        while not self._stopped():
             self._turn(woken)
         self._finish()
+
+    def _stopped(self) -> bool:
+        if self._patience is None:
+            return False
+        runners = any(peer.runner is not None for peer in self._peers.values())
+        return not runners or time.monotonic() > self._patience
 
     def _wake_on_signals(self) -> socket.socket:
         waking, woken = socket.socketpair()
@@ -184,6 +195,10 @@ class CoreLoop:
                 executor.lines(_job(message), message["lines"], message.get("task_id"))
             case "started":
                 executor.started(_job(message))
+            case "returned":
+                executor.returned(_job(message))
+            case "leaving" if peer.runner is not None:
+                executor.runner_leaving(peer.runner)
             case "report":
                 report = Report.from_wire(message)
                 if not self._room.scheduler.reported(report):
@@ -241,7 +256,8 @@ class CoreLoop:
         peer.channel.close()
         self._followers.leave(peer.channel)
         if peer.runner is not None:
-            log.warning("the runner %s is gone; its jobs are started again", peer.runner)
+            if not self._room.executor.dispatch.is_leaving(peer.runner):
+                log.warning("the runner %s is gone; its jobs are started again", peer.runner)
             self._room.executor.runner_left(peer.runner)
         if peer is self._git:
             self._git = None
