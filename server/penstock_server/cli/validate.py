@@ -97,7 +97,7 @@ class Counts:
 
     def __str__(self) -> str:
         return (
-            f"{self.files} flow files, {self.valid} valid;"
+            f"{counted(self.files, 'flow file')}, {self.valid} valid;"
             f" {counted(self.errors, 'error')}, {counted(self.warnings, 'warning')}"
         )
 
