@@ -18,6 +18,7 @@ from penstock_runner.flow.faults import Severity
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.tasks.registry import Registry
 from penstock_server.config import GitSection, RunnerSection, Settings
+from penstock_server.config.docker import DockerSection
 from penstock_server.config.reading import READ_ELSEWHERE, VARIABLES
 from penstock_server.sync.settings import SourceSettings
 
@@ -100,7 +101,13 @@ def test_the_workflows_of_ci_are_yaml(name: str) -> None:
 
 def named_settings() -> Iterator[str]:
     """The names of all settings as files spell them."""
-    models: tuple[type[BaseModel], ...] = (Settings, RunnerSection, GitSection, SourceSettings)
+    models: tuple[type[BaseModel], ...] = (
+        Settings,
+        RunnerSection,
+        DockerSection,
+        GitSection,
+        SourceSettings,
+    )
     for model in models:
         for name, field in model.model_fields.items():
             yield field.alias or to_camel(name)

@@ -53,6 +53,8 @@ class Daemon(socketserver.ThreadingUnixStreamServer):
     def __init__(self, path: Path) -> None:
         self.containers: dict[str, Container] = {}
         self.pulled: list[str] = []
+        self.pulling = threading.Event()
+        self.given_up = threading.Event()
         self.host = f"unix://{path}"
         super().__init__(str(path), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -85,23 +87,30 @@ class Handler(BaseHTTPRequestHandler):
         words = [word for word in parts.path.split("/") if word and not word.startswith("v1.")]
         body = self.body()
         match method, words:
+            case "GET", ["_ping"]:
+                self.answer("OK", headers={"Api-Version": "1.45"})
             case "GET", ["version"]:
                 self.answer({"ApiVersion": "1.45", "Version": "26"})
             case "GET", ["images", name, "json"]:
                 bare = name.partition(":")[0]
-                known = bare == "present" or bare in self.server.pulled
+                known = bare.startswith("present") or bare in self.server.pulled
                 self.answer(
                     {"Id": name} if known else {"message": "no such image"}, 200 if known else 404
                 )
             case "POST", ["images", "create"]:
-                self.server.pulled.append(query["fromImage"])
-                self.answer({"status": "done"})
+                self.pull(query["fromImage"])
             case "POST", ["containers", "create"]:
                 name = f"c{len(self.server.containers)}"
                 self.server.containers[name] = Container(json.loads(body))
                 self.answer({"Id": name, "Warnings": []}, 201)
             case "GET", ["containers", "json"]:
-                self.answer([{"Id": name} for name in self.server.containers])
+                self.answer(
+                    [
+                        {"Id": name, "Labels": one.wanted.get("Labels")}
+                        for name, one in self.server.containers.items()
+                        if not one.removed
+                    ]
+                )
             case _, ["containers", name, *rest]:
                 self.container(method, self.server.containers[name], name, rest, query, body)
 
@@ -121,6 +130,9 @@ class Handler(BaseHTTPRequestHandler):
             case "PUT", ["archive"]:
                 of.archives.append(body)
                 self.answer(None)
+            case "GET", ["changes"]:
+                folder = Path(of.wanted["WorkingDir"]).parent
+                self.answer([{"Path": str(path), "Kind": 1} for path in folder.rglob("*")])
             case "GET", ["archive"]:
                 self.packed(Path(query["path"]))
             case "POST", ["attach"]:
@@ -140,6 +152,17 @@ class Handler(BaseHTTPRequestHandler):
             case "DELETE", []:
                 of.removed = True
                 self.answer(None, 204)
+
+    def pull(self, image: str) -> None:
+        """Bring any image but those whose name says why not; `slow` ones wait to be given up."""
+        if image.startswith("slow"):
+            self.server.pulling.set()
+            self.server.given_up.wait(20)
+        if image.startswith(("unknown", "present-only")):
+            self.answer({"errorDetail": {}, "error": f"manifest for {image} not found"})
+            return
+        self.server.pulled.append(image)
+        self.answer({"status": "done"})
 
     def attached(self, of: Container) -> None:
         self.send_response_only(101, "UPGRADED")
@@ -187,10 +210,14 @@ class Handler(BaseHTTPRequestHandler):
             return found
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def answer(self, value: object, status: int = 200) -> None:
+    def answer(
+        self, value: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
         content = b"" if value is None else json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
         self.end_headers()
         self.wfile.write(content)

@@ -1,27 +1,44 @@
-"""Which task runner a task gets, and what a container is made of."""
+"""Which task runner a task gets, and how its container is named."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.taskrunners.daemon import Daemon
 
-from penstock_runner.taskrunners import docker, names
-from penstock_runner.taskrunners.api import Command, SetupFailed, ended_from_wait_code
-from penstock_runner.taskrunners.choice import choose, docker_answers
+from penstock_runner.taskrunners import names
+from penstock_runner.taskrunners.api import SetupFailed, ended_from_wait_code
+from penstock_runner.taskrunners.choice import choose
+from penstock_runner.taskrunners.docker_access import DockerAccess, find_daemon, hosts_of
 
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
 PROCESS = "io.kestra.plugin.core.runner.Process"
 
 
-def test_a_named_process_is_a_process() -> None:
-    assert choose({"type": PROCESS}, default="docker").kind == "process"
+@pytest.fixture
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("d") / "docker.sock") as daemon:
+        yield daemon
+        daemon.shutdown()
+
+
+def nowhere(folder: Path) -> DockerAccess:
+    return DockerAccess(hosts=(f"unix://{folder}/none",))
+
+
+def test_a_named_process_is_a_process_and_stands_in_for_nothing() -> None:
+    chosen = choose({"type": PROCESS}, default="docker")
+    assert (chosen.kind, chosen.stands_in) == ("process", False)
 
 
 def test_docker_without_a_daemon_fails_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(SetupFailed, match=PROCESS):
-        choose({"type": DOCKER, "host": f"unix://{tmp_path}/none"}, default="auto")
+        choose({"type": DOCKER}, default="auto", access=nowhere(tmp_path))
+    with pytest.raises(SetupFailed, match=PROCESS):
+        choose(None, default="docker", access=nowhere(tmp_path))
 
 
 def test_an_unknown_task_runner_is_named() -> None:
@@ -30,18 +47,65 @@ def test_an_unknown_task_runner_is_named() -> None:
 
 
 def test_auto_falls_back_to_a_process_with_a_note(tmp_path: Path) -> None:
-    chosen = choose(None, default="auto", docker_host=f"unix://{tmp_path}/none")
-    assert chosen.kind == "process"
-    assert chosen.note is not None
+    chosen = choose(None, default="auto", access=nowhere(tmp_path))
+    assert (chosen.kind, chosen.stands_in) == ("process", True)
+    assert "No Docker daemon answers" in str(chosen.note)
 
 
-def test_auto_takes_docker_where_a_daemon_answers(tmp_path: Path) -> None:
+def test_auto_takes_docker_where_a_daemon_answers(daemon: Daemon) -> None:
+    chosen = choose(None, default="auto", access=DockerAccess(hosts=(daemon.host,)))
+    assert chosen.kind == "docker"
+    assert chosen.daemon is not None
+    assert (chosen.daemon.host, chosen.daemon.version) == (daemon.host, "1.45")
+
+
+def test_something_that_listens_and_says_nothing_is_no_daemon(tmp_path: Path) -> None:
     address = str(tmp_path / "d.sock")
-    with socket.socket(socket.AF_UNIX) as daemon:
-        daemon.bind(address)
-        daemon.listen()
-        assert docker_answers(f"unix://{address}")
-        assert choose(None, default="auto", docker_host=f"unix://{address}").kind == "docker"
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(address)
+        mute.listen()
+        assert find_daemon(DockerAccess(hosts=(f"unix://{address}",))) is None
+
+
+def test_the_first_daemon_that_answers_is_taken(tmp_path: Path, daemon: Daemon) -> None:
+    found = find_daemon(DockerAccess(hosts=(f"unix://{tmp_path}/none", daemon.host)))
+    assert found is not None
+    assert found.host == daemon.host
+
+
+def test_docker_that_is_off_is_not_even_asked(daemon: Daemon) -> None:
+    off = DockerAccess(enabled=False, hosts=(daemon.host,))
+    chosen = choose(None, default="auto", access=off)
+    assert chosen.kind == "process"
+    assert "`docker: {enabled: true}`" in str(chosen.note)
+    for named, default in (({"type": DOCKER}, "auto"), (None, "docker")):
+        with pytest.raises(SetupFailed, match="an administrator turns it on"):
+            choose(named, default=default, access=off)
+
+
+def test_a_task_may_not_choose_another_daemon_unless_allowed(daemon: Daemon) -> None:
+    named = {"type": DOCKER, "host": daemon.host}
+    with pytest.raises(SetupFailed, match=r"allow: \[host\]"):
+        choose(named, default="auto", access=DockerAccess(hosts=("unix:///other.sock",)))
+    for allowed in (
+        DockerAccess(hosts=("unix:///other.sock",), allow=frozenset({"host"})),
+        DockerAccess(hosts=(daemon.host,)),
+    ):
+        assert choose(named, default="auto", access=allowed).kind == "docker"
+
+
+def test_docker_host_is_the_only_place_when_it_is_set() -> None:
+    assert hosts_of({"DOCKER_HOST": "tcp://10.0.0.7:2375"}, 1000) == ("tcp://10.0.0.7:2375",)
+
+
+def test_sockets_of_rootless_docker_and_podman_are_known_places() -> None:
+    found = hosts_of({"XDG_RUNTIME_DIR": "/run/user/1000", "HOME": "/home/ada"}, 1000)
+    assert found[0] == "unix:///var/run/docker.sock"
+    assert "unix:///run/user/1000/docker.sock" in found
+    assert "unix:///run/user/1000/podman/podman.sock" in found
+    assert "unix:///run/podman/podman.sock" not in found
+    assert "unix:///run/podman/podman.sock" in hosts_of({}, 0)
+    assert "unix:///run/user/1000/docker.sock" in hosts_of({}, 1000)
 
 
 def test_a_signal_is_shown_as_a_shell_does() -> None:
@@ -58,66 +122,3 @@ def test_a_job_name_is_short_and_ends_with_its_seed() -> None:
     assert len(names.job_name("namespace", "flowId", "task", "x")) == 27
     assert len(names.job_name("very." * 20, "flowId", "task", "x")) == 63
     assert names.job_name("a", "b", "c", "1") != names.job_name("a", "b", "c", "2")
-
-
-def test_properties_of_a_container_are_translated() -> None:
-    settings = docker.settings_of(
-        {
-            "host": "unix:///x",
-            "memory": {"memory": "512MB"},
-            "cpu": {"cpus": 1.5},
-            "volumes": ["/:/host"],
-            "credentials": {"registry": "r", "username": "u", "registryToken": "t"},
-        },
-        image="python:3.13-slim",
-        host=None,
-        volumes=False,
-        grace=10,
-    )
-    assert settings.image == "python:3.13-slim"
-    assert settings.options["mem_limit"] == "512m"
-    assert settings.options["nano_cpus"] == 1_500_000_000
-    assert "volumes" not in settings.options
-    assert settings.credentials == {"username": "u", "registrytoken": "t"}
-
-
-def test_a_container_needs_an_image() -> None:
-    with pytest.raises(SetupFailed, match="containerImage"):
-        docker.settings_of({"host": "unix:///x"}, image=None, host=None, volumes=False, grace=1)
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.text = b""
-
-    def feed(self, stream: str, chunk: bytes) -> None:
-        self.text += chunk
-
-    def quiet(self) -> None: ...
-    def close(self) -> None: ...
-
-
-class NoInterrupts:
-    def on_cancel(self, stop: object) -> None: ...
-
-
-@pytest.mark.docker
-def test_a_command_runs_in_a_container_with_its_files(tmp_path: Path) -> None:
-    if not docker_answers(None):
-        pytest.skip("no Docker daemon answers")
-    work = tmp_path / "work"
-    work.mkdir()
-    (work / "in.txt").write_text("hello")
-    command = Command(
-        argv=("/bin/sh", "-c", "cat in.txt && echo kept > out.txt && exit 3"),
-        env={},
-        cwd=work,
-        folder=tmp_path,
-    )
-    sink = Sink()
-    settings = docker.settings_of(
-        {"pullPolicy": "IF_NOT_PRESENT"}, image="busybox", host=None, volumes=False, grace=1
-    )
-    ended = docker.run(command, settings, sink=sink, interrupts=NoInterrupts())
-    assert (ended.exit_code, sink.text) == (3, b"hello")
-    assert (work / "out.txt").read_text() == "kept\n"

@@ -13,6 +13,8 @@ from tests.jobs.harness import commands, runner
 from tests.taskrunners.daemon import Daemon
 
 from penstock_runner.taskrunners import docker
+from penstock_runner.taskrunners.docker_access import Daemon as Answering
+from penstock_runner.taskrunners.docker_access import DockerAccess
 
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
 
@@ -26,7 +28,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def in_docker(*lines: str, **properties: Any) -> Any:
     task_runner = {"type": DOCKER, **properties.pop("runner", {})}
-    return commands(*lines, taskRunner=task_runner, containerImage="present", **properties)
+    given = {"containerImage": "present", **properties}
+    return commands(*lines, taskRunner=task_runner, **given)
 
 
 def test_a_job_runs_in_a_container_and_its_files_come_back(tmp_path: Path, daemon: Daemon) -> None:
@@ -39,7 +42,7 @@ def test_a_job_runs_in_a_container_and_its_files_come_back(tmp_path: Path, daemo
         outputFiles=["out.txt"],
         runner={"pullPolicy": "IF_NOT_PRESENT", "memory": {"memory": "512MB"}},
     )
-    with runner(tmp_path, docker_host=daemon.host) as core:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
         report = core.do(wanted)
         said = sorted((line[2], line[3]) for line in core.lines(wanted)[:2])
     assert said == [("ERROR", "oops"), ("INFO", "hello")]
@@ -56,14 +59,62 @@ def test_a_job_runs_in_a_container_and_its_files_come_back(tmp_path: Path, daemo
 
 
 def test_the_image_is_pulled_unless_told_otherwise(tmp_path: Path, daemon: Daemon) -> None:
-    with runner(tmp_path, docker_host=daemon.host) as core:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
         assert core.do(in_docker("true"))["state"] == "SUCCESS"
     assert daemon.pulled == ["present"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "pulled"), [("ALWAYS", ["present"]), ("IF_NOT_PRESENT", []), ("NEVER", [])]
+)
+def test_the_pull_policy_is_kept(
+    tmp_path: Path, daemon: Daemon, policy: str, pulled: list[str]
+) -> None:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
+        core.do(in_docker("true", runner={"pullPolicy": policy}))
+    assert daemon.pulled == pulled
+
+
+def test_an_image_that_cannot_be_pulled_is_a_setup_failure(tmp_path: Path, daemon: Daemon) -> None:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
+        report = core.do(in_docker("true", containerImage="unknown:1"))
+    assert (report["state"], report["reason"]) == ("FAILED", "setup")
+    assert "The image unknown:1 could not be pulled: manifest for unknown" in report["error"]
+
+
+def test_an_image_of_this_machine_is_used_when_no_registry_has_it(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    wanted = in_docker("echo ran", containerImage="present-only")
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
+        report = core.do(wanted)
+        said = core.texts(wanted)
+    assert report["state"] == "SUCCESS"
+    assert "could not be pulled" in said[0]
+    assert said[1:] == ["ran"]
+
+
+def test_asked_to_pull_always_it_takes_no_other_image(tmp_path: Path, daemon: Daemon) -> None:
+    wanted = in_docker("true", containerImage="present-only", runner={"pullPolicy": "ALWAYS"})
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
+        assert core.do(wanted)["state"] == "FAILED"
+
+
+def test_a_kill_does_not_wait_for_a_pull(tmp_path: Path, daemon: Daemon) -> None:
+    wanted = in_docker("true", containerImage="slow")
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
+        core.start(wanted)
+        assert daemon.pulling.wait(20)
+        core.cancel(wanted)
+        report = core.report(wanted)
+        daemon.given_up.set()
+    assert (report["state"], report["reason"]) == ("KILLED", "killed")
+    assert daemon.containers == {}
+
+
 def test_a_killed_job_stops_its_container(tmp_path: Path, daemon: Daemon) -> None:
     wanted = in_docker("echo ready", "sleep 600")
-    with runner(tmp_path, docker_host=daemon.host) as core:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
         core.start(wanted)
         core.line("ready")
         core.cancel(wanted)
@@ -75,17 +126,18 @@ def test_a_killed_job_stops_its_container(tmp_path: Path, daemon: Daemon) -> Non
 
 
 def test_containers_of_an_earlier_runner_are_removed(tmp_path: Path, daemon: Daemon) -> None:
-    with runner(tmp_path, docker_host=daemon.host) as core:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
         core.do(in_docker("true", runner={"delete": False}))
     [container] = daemon.containers.values()
     assert not container.removed
-    assert docker.sweep(tmp_path / "elsewhere", daemon.host) == 0
-    assert docker.sweep(tmp_path / "work", daemon.host) == 1
+    known = Answering(host=daemon.host, version="1.45")
+    assert docker.sweep(tmp_path / "elsewhere", known) == 0
+    assert docker.sweep(tmp_path / "work", known) == 1
     assert container.removed
 
 
 def test_what_comes_out_of_a_container_stays_in_the_folder(tmp_path: Path, daemon: Daemon) -> None:
     wanted = in_docker("ln -s /etc/passwd link.txt", "echo x > real.txt", outputFiles=["*.txt"])
-    with runner(tmp_path, docker_host=daemon.host) as core:
+    with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
         report = core.do(wanted)
     assert list(report["outputs"]["outputFiles"]) == ["real.txt"]

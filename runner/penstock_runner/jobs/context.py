@@ -385,7 +385,7 @@ class JobContext:
     def _chosen(self, task_runner: Mapping[str, object] | None) -> choice.Choice:
         settings = self._parts.settings
         return choice.choose(
-            task_runner, default=settings.task_runner, docker_host=settings.docker_host
+            task_runner, default=settings.task_runner, access=settings.docker
         )
 
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ NAMESPACE_FILE = "nsfile://"
 
 RenderText = Callable[[object], object]
 Address = Callable[[str], str]
+Found = tuple[Path, bool]
+"""A file, and whether it is known to lie in the job's folders."""
 
 
 def place_input_files(
@@ -92,8 +95,8 @@ def find(
     if output_dir:
         found.update(_walk(workspace.output_dir))
     inside: dict[str, Path] = {}
-    for relative, path in sorted(found.items()):
-        if workspace.inside(path):
+    for relative, (path, surely) in sorted(found.items()):
+        if surely or workspace.inside(path):
             inside[relative] = path
         else:
             refused(f"{relative} is a link that leaves the working directory; it is not kept")
@@ -117,7 +120,8 @@ def collect(
         digest = hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()
         uri = address(f"{digest}-{safe_name(path.name)}")
         whole = move and not path.is_symlink()
-        kept[relative] = storage.put_file(uri, path.resolve(), move=whole)
+        source = path.resolve() if path.is_symlink() else path
+        kept[relative] = storage.put_file(uri, source, move=whole)
     return kept
 
 
@@ -194,7 +198,7 @@ def _fetch(storage: Storage, uri: str) -> Callable[[Path], None]:
 
 def _matching(
     patterns: list[str], workspace: Workspace, refused: Callable[[str], None]
-) -> Iterator[tuple[str, Path]]:
+) -> Iterator[tuple[str, Found]]:
     base = str(workspace.path)
     wide: list[str] = []
     for pattern in patterns:
@@ -204,12 +208,12 @@ def _matching(
         elif ".." in Path(relative).parts or relative.startswith("/"):
             refused(f"{pattern} leaves the working directory; it is not kept")
         elif (workspace.path / relative).is_file():
-            yield relative, workspace.path / relative
+            yield relative, (workspace.path / relative, False)
     if wide:
         meant = globs.rule(wide, base)
-        for relative, path in _walk(workspace.path):
-            if meant(str(path)):
-                yield relative, path
+        for relative, found in _walk(workspace.path):
+            if meant(f"{base}/{relative}"):
+                yield relative, found
 
 
 def _anywhere(patterns: list[str]) -> list[str]:
@@ -217,13 +221,20 @@ def _anywhere(patterns: list[str]) -> list[str]:
     return [f"**/{p}" if p.startswith("*") and not p.startswith("**") else p for p in patterns]
 
 
-def _walk(top: Path) -> Iterator[tuple[str, Path]]:
+def _walk(top: Path) -> Iterator[tuple[str, Found]]:
+    """Every file below a folder, links to files included; links to folders are not followed."""
     for folder, folders, names in os.walk(top):
         folders.sort()
+        below = os.path.relpath(folder, top)
         for name in sorted(names):
             path = Path(folder, name)
-            if path.is_file():
-                yield path.relative_to(top).as_posix(), path
+            try:
+                mode = path.lstat().st_mode
+            except OSError:
+                continue
+            link = stat.S_ISLNK(mode)
+            if stat.S_ISREG(mode) or (link and path.is_file()):
+                yield (name if below == "." else f"{below}/{name}"), (path, not link)
 
 
 def _texts(value: object, render: RenderText) -> list[str]:

@@ -63,6 +63,10 @@ class JobOutput:
         for stream, cutter in self._cutters.items():
             self._take(stream, cutter.quiet())
 
+    def note(self, text: str) -> None:
+        """Warn in the log; no line of the process."""
+        self._log.say(Level.WARN, text)
+
     def close(self) -> None:
         """Show the last lines, and the end of a log that was cut."""
         for stream, cutter in self._cutters.items():

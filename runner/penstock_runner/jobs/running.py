@@ -29,19 +29,32 @@ def run(
     if chosen.kind == "process":
         ended = process.run(command, outside.spawner, sink)
     else:
-        from penstock_runner.taskrunners import docker
-
-        read = docker.settings_of(
-            chosen.properties,
-            image=image,
-            host=settings.docker_host,
-            volumes=settings.docker_volumes,
-            grace=settings.limits.kill_grace,
-        )
-        ended = docker.run(command, read, sink=sink, interrupts=outside.cancellation)
+        ended = _in_docker(command, chosen, image, settings, outside, sink)
     if ended.error is not None:
         raise SetupFailed(ended.error)
     return ended
+
+
+def _in_docker(
+    command: Command,
+    chosen: Choice,
+    image: str | None,
+    settings: RunnerSettings,
+    outside: Outside,
+    sink: JobOutput,
+) -> Ended:
+    from penstock_runner.taskrunners import docker
+    from penstock_runner.taskrunners.docker_settings import settings_of
+
+    if chosen.daemon is None:  # pragma: no cover - a choice of Docker has its daemon
+        raise SetupFailed("No Docker daemon was found for this task")
+    read = settings_of(
+        chosen.properties,
+        image=image,
+        access=settings.docker,
+        grace=settings.limits.kill_grace,
+    )
+    return docker.run(command, read, chosen.daemon, sink=sink, interrupts=outside.cancellation)
 
 
 def read_output_file(

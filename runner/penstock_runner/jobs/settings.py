@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from penstock_runner.taskrunners.docker_access import DockerAccess
+
 ALWAYS_PASSED = ("PATH", "LANG", "TZ")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -59,8 +61,7 @@ class RunnerSettings:
     url: str = ""
     name: str = "local"
     task_runner: Literal["auto", "process", "docker"] = "auto"
-    docker_host: str | None = None
-    docker_volumes: bool = False
+    docker: DockerAccess = field(default_factory=DockerAccess)
     limits: Limits = field(default_factory=Limits)
 
 

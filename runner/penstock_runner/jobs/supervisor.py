@@ -16,10 +16,11 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from penstock_runner.engine.state import State
-from penstock_runner.jobs import processes, stopping, strays, verdicts
+from penstock_runner.jobs import containers, processes, stopping, strays, verdicts
 from penstock_runner.jobs.crew import Crew, Seat
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.jobs.live import LiveJob, LiveProcess
@@ -28,7 +29,7 @@ from penstock_runner.jobs.parts import Parts, warm
 from penstock_runner.jobs.protocol import JobId
 from penstock_runner.jobs.sockets import Sockets
 from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
-from penstock_runner.taskrunners import choice, descendants
+from penstock_runner.taskrunners import descendants
 from penstock_runner.taskrunners.api import Ended
 
 DRAIN_SECONDS = 60.0
@@ -368,7 +369,12 @@ class Supervisor:
         if not self._leaving:
             self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
-        self._aside(lambda: remove_tree(job.folder))
+        self._aside(lambda: self._remove_traces(job.folder))
+
+    def _remove_traces(self, folder: Path) -> None:
+        """What a worker that was lost could not tidy up."""
+        containers.remove_below(folder, self._settings.docker)
+        remove_tree(folder)
 
     def _aside(self, work: Callable[[], object]) -> None:
         """Do something that may take long in a process of its own."""
@@ -382,16 +388,9 @@ class Supervisor:
 
     def _sweep_containers(self) -> None:
         """Remove the containers that an earlier runner left behind."""
-        host = self._settings.docker_host
-        if self._settings.task_runner == "process" or not choice.docker_answers(host):
-            return
-
-        def work() -> None:
-            from penstock_runner.taskrunners import docker
-
-            docker.sweep(self._settings.workspaces, host)
-
-        self._aside(work)
+        settings = self._settings
+        if containers.preload(settings.docker):
+            self._aside(lambda: containers.remove_below(settings.workspaces, settings.docker))
 
     def _end(self, job: LiveJob) -> None:
         job.seat.job = None
@@ -402,6 +401,8 @@ class Supervisor:
         """Kill everything, children of children included, and wait until it is gone."""
         stopping.kill_all(self._processes.values())
         stopping.kill_children(STOP_SECONDS)
+        if self._jobs:
+            containers.remove_below(self._settings.workspaces, self._settings.docker)
         sweep(self._settings.workspaces)
         signal.set_wakeup_fd(-1)
         self._sockets.close()

@@ -64,6 +64,10 @@ class Sink(Protocol):
         """Nothing came for a second: what is held back may be shown."""
         ...
 
+    def note(self, text: str) -> None:
+        """Something that the person who reads the log should know, and that is no output."""
+        ...
+
     def close(self) -> None:
         """Nothing will come any more."""
         ...

@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from penstock_runner.taskrunners.api import SetupFailed
+from penstock_runner.taskrunners.docker_access import Daemon, DockerAccess, find_daemon
 
-SOCKETS = ("/var/run/docker.sock", "/dind/docker.sock")
-CONNECT_SECONDS = 1.0
+PROCESS_LINE = "`taskRunner: {type: io.kestra.plugin.core.runner.Process}`"
 NO_DOCKER = (
     "Docker socket is not accessible or not found. This task asks for Docker, and no daemon "
-    "answers here: start one and mount its socket, or give the task "
-    "`taskRunner: {type: io.kestra.plugin.core.runner.Process}`"
+    "answers here: start one, mount its socket or set DOCKER_HOST for the service, or give the "
+    f"task {PROCESS_LINE}"
+)
+DOCKER_IS_OFF = (
+    "This task asks for Docker, which is off here, since the service listens on more than "
+    "loopback and whoever may start a container rules the machine: an administrator turns it on "
+    f"with `docker: {{enabled: true}}` in the settings, or give the task {PROCESS_LINE}"
 )
 FELL_BACK = (
     "No Docker daemon answers, so this task runs as a process of this machine; write "
-    "`taskRunner: {type: io.kestra.plugin.core.runner.Process}` to say that it may"
+    f"{PROCESS_LINE} to say that it may"
+)
+STAYED_OFF = (
+    "Docker is off here, so this task runs as a process of this machine; write "
+    f"{PROCESS_LINE} to say that it may, or have `docker: {{enabled: true}}` set"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The kind of task runner, its properties, and what the log should say about it."""
+    """The kind of task runner, its properties, and what the log should say about it.
+
+    `stands_in` says that a process takes the place of a container that the task did not ask to do
+    without.
+    """
 
     kind: Literal["process", "docker"]
     properties: Mapping[str, object] = field(default_factory=dict)
+    daemon: Daemon | None = None
     note: str | None = None
+    stands_in: bool = False
 
 
 def choose(
-    named: Mapping[str, object] | None, *, default: str, docker_host: str | None = None
+    named: Mapping[str, object] | None, *, default: str, access: DockerAccess | None = None
 ) -> Choice:
     """The task runner for a task that names one, or none; an unusable one is a `SetupFailed`."""
+    access = access or DockerAccess()
     if named:
-        return _named(named, docker_host)
+        return _named(named, access)
     if default == "process":
-        return Choice(kind="process")
-    if docker_answers(docker_host):
-        return Choice(kind="docker")
+        return Choice(kind="process", stands_in=True)
+    daemon = find_daemon(access) if access.enabled else None
+    if daemon is not None:
+        return Choice(kind="docker", daemon=daemon)
     if default == "docker":
-        raise SetupFailed(NO_DOCKER)
-    return Choice(kind="process", note=FELL_BACK)
+        raise SetupFailed(NO_DOCKER if access.enabled else DOCKER_IS_OFF)
+    note = FELL_BACK if access.enabled else STAYED_OFF
+    return Choice(kind="process", note=note, stands_in=True)
 
 
-def _named(named: Mapping[str, object], docker_host: str | None) -> Choice:
+def _named(named: Mapping[str, object], access: DockerAccess) -> Choice:
     kind = str(named.get("type") or "")
     properties = {key: value for key, value in named.items() if key not in {"type", "version"}}
     match kind.rpartition(".")[2].lower():
         case "process":
             return Choice(kind="process")
         case "docker":
-            own_host = properties.get("host")
-            if not docker_answers(str(own_host) if own_host else docker_host):
-                raise SetupFailed(NO_DOCKER)
-            return Choice(kind="docker", properties=properties)
+            return Choice(kind="docker", properties=properties, daemon=_daemon(properties, access))
         case _:
             raise SetupFailed(
                 f"This runner has no task runner {kind or '(without a type)'}; use "
@@ -68,22 +79,16 @@ def _named(named: Mapping[str, object], docker_host: str | None) -> Choice:
             )
 
 
-def docker_answers(host: str | None) -> bool:
-    """Whether something listens where the Docker daemon should."""
-    address = host or next((f"unix://{path}" for path in SOCKETS if os.path.exists(path)), None)  # noqa: PTH110
-    if address is None:
-        return False
-    parts = urlsplit(address)
-    try:
-        if parts.scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(CONNECT_SECONDS)
-                connection.connect(str(Path(parts.path)))
-        else:
-            with socket.create_connection(
-                (parts.hostname or "", parts.port or 2375), timeout=CONNECT_SECONDS
-            ):
-                pass
-    except OSError:
-        return False
-    return True
+def _daemon(properties: Mapping[str, object], access: DockerAccess) -> Daemon:
+    if not access.enabled:
+        raise SetupFailed(DOCKER_IS_OFF)
+    host = str(properties.get("host") or "") or None
+    if host is not None and host not in access.hosts and "host" not in access.allow:
+        raise SetupFailed(
+            f"`host` {host} of the task runner is not the daemon of this runner: leave it out, or "
+            "have it allowed with `docker: {allow: [host]}` in the settings"
+        )
+    daemon = find_daemon(access, host)
+    if daemon is None:
+        raise SetupFailed(NO_DOCKER)
+    return daemon

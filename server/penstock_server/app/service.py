@@ -28,6 +28,7 @@ from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.settings import RunnerSettings, default_slots, pick_environment
 from penstock_runner.jobs.supervisor import Supervisor
 from penstock_runner.tasks.registry import Registry
+from penstock_server.app.containers import docker_access
 from penstock_server.clock import Clock, SystemClock
 from penstock_server.config import Settings, Told
 from penstock_server.core import process as core_process

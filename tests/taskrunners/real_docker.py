@@ -1,0 +1,74 @@
+"""A Docker daemon for tests: the one that answers here, with a busybox image made on the spot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock_runner.taskrunners.docker_access import Daemon, DockerAccess, find_daemon, hosts_of
+
+IMAGE = "busybox"
+
+
+def access(**more: Any) -> DockerAccess:
+    return DockerAccess(hosts=hosts_of(os.environ, os.getuid()), **more)
+
+
+def daemon() -> Daemon:
+    """The daemon of this machine with the image of the tests, else the test is skipped."""
+    found = find_daemon(access())
+    if found is None:
+        pytest.skip("no Docker daemon answers")
+    if not _has_image(found):
+        program = shutil.which("busybox")
+        if program is None:
+            pytest.skip("the daemon has no image busybox, and there is no busybox to make one of")
+        client(found).api.import_image_from_data(_packed(Path(program)), repository=IMAGE)
+    return found
+
+
+def client(found: Daemon) -> Any:
+    import docker
+
+    return docker.DockerClient(base_url=found.host, version=found.version)
+
+
+def containers(found: Daemon, folder: Path) -> list[dict[str, Any]]:
+    """The containers whose job folder is below this one, as the daemon lists them."""
+    listed = client(found).api.containers(all=True, filters={"label": "penstock.folder"})
+    return [one for one in listed if Path(one["Labels"]["penstock.folder"]).is_relative_to(folder)]
+
+
+def _has_image(found: Daemon) -> bool:
+    import docker.errors
+
+    try:
+        client(found).images.get(IMAGE)
+    except docker.errors.ImageNotFound:
+        return False
+    return True
+
+
+def _packed(program: Path) -> bytes:
+    """The root of a system that has nothing but busybox."""
+    listed = subprocess.run([program, "--list"], check=True, capture_output=True, text=True)
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for folder in ("bin", "tmp"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            archive.addfile(entry)
+        archive.add(program, "bin/busybox")
+        for name in listed.stdout.split():
+            if name != "busybox":
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                archive.addfile(link)
+    return packed.getvalue()
