@@ -168,6 +168,7 @@ def test_pages_are_there_when_nothing_is(web: Web, path: str) -> None:
 
 def test_an_empty_service_says_what_to_do(web: Web) -> None:
     assert "Nothing has run in the last 24 h." in shown(web, "/")
+    assert '<a class="to" href="/git">Name one</a>' in shown(web, "/")
     assert "No flows yet" in shown(web, "/flows")
     assert "Nothing has run yet" in shown(web, "/executions")
     assert "No Git source" in shown(web, "/git")
