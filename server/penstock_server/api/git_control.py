@@ -1,17 +1,19 @@
-"""What people do to Git sources: look, plan, sync; and what a run has changed."""
+"""What people do to Git sources: look, plan, sync, roll back; and what a run has changed."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, request
 
+from penstock_runner.flow.durations import parse_iso
 from penstock_server.api import differences, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import WebContext
-from penstock_server.api.problems import Problem, not_found
+from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.routing import get, post
 from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import Json
@@ -48,6 +50,34 @@ class GitControl:
     def plan_of(self, source_id: str) -> Response:
         """The same for those who like to GET; `?commit=` names one."""
         return self._plan(source_id, {**self._body(source_id), **request.args.to_dict()})
+
+    @post("/sources/<source_id>/rollback")
+    def rollback(self, source_id: str) -> Response:
+        """Apply another commit and stay there, until somebody resumes the source or `until`."""
+        body = self._body(source_id)
+        to = _text(body, "to") or _text(body, "commit")
+        if to is None:
+            raise illegal_argument("give `to`: a commit, `~1` or the id of a run")
+        answer = self._context.client.call(
+            "git.rollback",
+            timeout=SYNC_SECONDS,
+            source=source_id,
+            to=to,
+            reason=_text(body, "reason"),
+            until=_until(body, self._context.clock.now()),
+            confirm=_text(body, "confirm"),
+            actor=actor(self._context),
+        )
+        return json_answer(answer)
+
+    @post("/sources/<source_id>/resume")
+    def resume(self, source_id: str) -> Response:
+        """Follow the repository again, from now on."""
+        self._body(source_id)
+        answer = self._context.client.call(
+            "git.resume", timeout=SYNC_SECONDS, source=source_id, actor=actor(self._context)
+        )
+        return json_answer(answer)
 
     @get("/runs/<run_id>/diff")
     def difference(self, run_id: str) -> Response:
@@ -107,6 +137,20 @@ def _text(body: Json, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise Problem(422, f"'{name}' is a text", reason="Invalid json mapping")
     return value or None
+
+
+def _until(body: Json, now: datetime) -> str | None:
+    """The moment that a rollback ends by itself: an instant, or a duration from now."""
+    given = _text(body, "until")
+    if given is None:
+        return None
+    try:
+        moment = now + parse_iso(given) if given.startswith("P") else datetime.fromisoformat(given)
+    except (ValueError, OverflowError):
+        raise illegal_argument(
+            f"`until` is {given[:40]!r}: give a moment like 2026-12-31T18:00:00Z, or PT2H"
+        ) from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def blueprint(context: WebContext) -> Blueprint:

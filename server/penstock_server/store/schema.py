@@ -376,6 +376,7 @@ git_sources = Table(
     Column("conditions", Json),
     Column("webhook_at", Instant),
     Column("updated_at", Instant, nullable=False),
+    Column("behind", Integer, nullable=False, default=0, server_default="0"),
 )
 
 git_commits = Table(

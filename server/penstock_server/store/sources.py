@@ -48,6 +48,7 @@ class GitSource:
     status: str = "Unknown"
     conditions: Sequence[Data] | None = None
     webhook_at: datetime | None = None
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

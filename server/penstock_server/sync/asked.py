@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 Wait = Callable[[dict[str, Any]], None]
 Aim = Literal["apply", "plan", "refresh"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Who keeps a source at a commit, why, and how long."""
+
+    by: str | None = None
+    reason: str | None = None
+    until: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,7 +27,8 @@ class Look:
     `aim` says what becomes of the commit: it is applied, only planned, or only noticed. `commit`
     names one instead of what the ref points to. `retry` tries a commit again that was refused,
     `force` also one that is applied. `confirmed` is the digest of a plan that a person lets through
-    the guards, and `accept_rewrite` says that the same person knows of a rewritten history.
+    the guards, and `accept_rewrite` says that the same person knows of a rewritten history. With a
+    `pin` the source stays at the commit.
     """
 
     trigger: str = "poll"
@@ -25,6 +36,7 @@ class Look:
     delivery_id: str | None = None
     aim: Aim = "apply"
     commit: str | None = None
+    pin: Pin | None = None
     confirmed: str | None = None
     accept_rewrite: bool = False
     retry: bool = False

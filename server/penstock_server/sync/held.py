@@ -75,6 +75,7 @@ class HeldSource:
         if self.following:
             hinted = self.hinted_at if self.following[0].trigger == "webhook" else None
             return hinted + MERGED if hinted is not None else AT_ONCE
-        if not self.settings.enabled or self.state.pinned_commit is not None:
+        if not self.settings.enabled:
             return None
-        return self.state.next_poll_at
+        moments = (self.state.next_poll_at, self.state.pinned_until)
+        return min((one for one in moments if one is not None), default=None)

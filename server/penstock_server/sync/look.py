@@ -16,11 +16,19 @@ from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.git.exceptions import DAMAGE
 from penstock_runner.git.history import CommitInfo, cut
 from penstock_runner.git.remote import Credentials, Remote, Rules, remote_of
-from penstock_runner.git.store import BareStore, FolderMissing, Wanted
+from penstock_runner.git.store import BareStore, FolderMissing, Wanted, remote_refs
 from penstock_runner.git.store import look as ask
-from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TOO_BIG, GitTrouble, message_for
+from penstock_runner.git.trouble import (
+    GIT_CORRUPT,
+    GIT_NETWORK,
+    GIT_REF_NOT_FOUND,
+    GIT_TOO_BIG,
+    GitTrouble,
+    message_for,
+)
 from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.gathering import gather
+from penstock_server.sync.rereading import reread
 
 MOST_CHANGED = 1000
 Message = dict[str, Any]
@@ -32,14 +40,29 @@ def look(
     """Answer a request: `seen`, `found` or `failed`; files of namespaces go to the storage."""
     source = request["source"]
     try:
+        if "kept" in request:
+            return reread(request, catalogue)
         return _look(request, store, catalogue, storage)
     except GitTrouble as trouble:
-        return failed(source["id"], trouble)
+        return failed(source["id"], _of_commit(source, trouble))
     except FolderMissing as missing:
         message = f"{missing}. Set `path` to a folder of the repository."
         return failed(source["id"], GitTrouble("GIT_PATH_NOT_FOUND", message))
     except MemoryError:
         return failed(source["id"], GitTrouble(GIT_TOO_BIG, "reading it takes too much memory"))
+
+
+def _of_commit(source: Mapping[str, Any], trouble: GitTrouble) -> GitTrouble:
+    """Servers hang up when they are asked for a commit that they do not have."""
+    if source["ref_kind"] != "commit" or trouble.code != GIT_NETWORK:
+        return trouble
+    remote = remote_for(source)
+    try:
+        remote_refs(remote, ["HEAD"])
+    except GitTrouble:
+        return trouble
+    message = f"{remote.url} has no commit {source['ref']}, or does not give it out."
+    return GitTrouble(GIT_REF_NOT_FOUND, message)
 
 
 def failed(source_id: str, trouble: GitTrouble) -> Message:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 Message = Mapping[str, Any]
 _GRACE = timedelta(seconds=15)
+_NOT_THERE = frozenset({"GIT_REF_NOT_FOUND", "GIT_EMPTY"})
 
 
 class Looks:
@@ -86,6 +87,7 @@ class Looks:
                 observed=_settled(source, look) if source.read_digest == digest else None,
                 reread=state.config_digest != digest,
                 look=look,
+                kept=self._records.kept(source, look.commit) if look.pin is not None else None,
             )
         except MissingSecret as missing:
             source.looking = None
@@ -94,11 +96,14 @@ class Looks:
             self._send(request)
 
     def failed_to_plan(self, source: HeldSource, look: Look, message: Message) -> None:
-        """A commit that somebody wants to know of cannot be read; the source is as it was."""
+        """A commit that somebody has named cannot be read; the source is as it was."""
+        code, text = message["code"], message["message"]
+        if look.commit is not None and code in _NOT_THERE:
+            code = "COMMIT_UNREACHABLE"
         result = {
             "phase": "failed",
-            "code": message["code"],
-            "message": message["message"],
+            "code": code,
+            "message": text,
             "source": source.settings.id,
         }
         look.answer(result)
@@ -145,4 +150,5 @@ def _settled(source: HeldSource, look: Look) -> str | None:
     if state.observed_commit == state.failed_commit and look.retry:
         return None
     done = state.observed_commit in (state.applied_commit, state.failed_commit)
-    return state.observed_commit if done or not source.settings.auto else None
+    waits = not source.settings.auto or state.pinned_commit is not None
+    return state.observed_commit if done or waits else None

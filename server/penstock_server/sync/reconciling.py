@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.records import Records
 from penstock_server.sync.rows import Run, commit_of, source_row, sync_item
-from penstock_server.sync.state import applied, refused, seen, unreachable
+from penstock_server.sync.state import SourceState, applied, pinned, refused, seen, unreachable
 from penstock_server.sync.verdicts import Verdict, verdict_on
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,9 @@ class Reconciler:
         again = source.state.failed_commit == sha and source.read_digest == digest
         source.read_digest = digest
         if look.commit is None:
-            source.state = seen(source.state, settings, sha, message["ref"], now)
+            behind = len(message["commits"]) if source.state.applied_commit is not None else 0
+            state = replace(source.state, behind=behind)
+            source.state = seen(state, settings, sha, message["ref"], now)
         if look.aim == "refresh" or self._left_alone(source, look, again=again):
             self._looks.nothing_to_do(source, look, sha)
             return
@@ -57,7 +60,9 @@ class Reconciler:
 
     def _left_alone(self, source: HeldSource, look: Look, *, again: bool) -> bool:
         """Whether nothing is done with the commit unless somebody asks for it."""
-        return not (look.force or look.retry) and (again or not source.settings.auto)
+        if source.state.pinned_commit is not None and look.pin is None:
+            return True
+        return not (look.force or look.retry or look.commit) and (again or not source.settings.auto)
 
     def _show(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """A dry run: it leaves its run behind, and nothing else."""
@@ -80,7 +85,10 @@ class Reconciler:
     def _judged(
         self, source: HeldSource, look: Look, message: Message
     ) -> tuple[Contents, SyncPlan, Verdict | None]:
-        contents = contents_of(message["files"], message["notes"], source.manifest, flows.digest)
+        manifest = source.manifest
+        if look.pin is not None and look.commit is not None:
+            manifest = self._records.manifest(source, look.commit) or manifest
+        contents = contents_of(message["files"], message["notes"], manifest, flows.digest)
         decided = self._decide(source, look, contents)
         rewritten = bool(message["rewritten"]) and look.commit is None
         return (
@@ -161,6 +169,10 @@ class Reconciler:
             rewritten=bool(run.message["rewritten"]),
             skipped=len(contents.invalid),
         )
+        if run.look.commit is not None:
+            after = _gone_to(after, source, run)
+        if run.look.pin is not None:
+            after = pinned(after, now, run.look.pin)
         starts = self._pushed(source, run, contents, decided)
         row = run.row("succeeded", now, decided, contents.errors, "")
 
@@ -177,6 +189,8 @@ class Reconciler:
                 return
             source.state = after
             source.manifest = job.new_manifest
+            if run.look.commit is not None:
+                source.read_digest = ""
             log.info("git.applied source=%s commit=%s run=%s", source.settings.id, run.sha, run.id)
             around.on_flows_changed(job.changed)
             around.push_starts.asked()
@@ -189,7 +203,8 @@ class Reconciler:
     def _pushed(
         self, source: HeldSource, run: Run, contents: Contents, decided: SyncPlan
     ) -> list[Start]:
-        if source.settings.disable_triggers:
+        older = bool(run.message["rewritten"]) and not run.message["commits"]
+        if source.settings.disable_triggers or run.look.commit is not None or older:
             return []
         push = push_of(
             run.message, source.settings.id, source.settings.shown_url, source.state.applied_commit
@@ -215,3 +230,9 @@ class Reconciler:
 
         result = run.result("failed", decided, [], str(error))
         self._records.save(source, [write], lambda: run.look.answer(result))
+
+
+def _gone_to(after: SourceState, source: HeldSource, run: Run) -> SourceState:
+    """A named commit was applied: what the ref points to is as it was, and is read anew."""
+    digest = f"{after.config_digest.partition(':')[0]}:{run.look.trigger}"
+    return replace(after, failed_commit=source.state.failed_commit, config_digest=digest)

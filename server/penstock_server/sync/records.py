@@ -10,9 +10,10 @@ from typing import Any
 from penstock_runner.executor.messages import Outcome
 from penstock_runner.executor.store import Write
 from penstock_server.store import sources
-from penstock_server.sync.desired import manifest_from
+from penstock_server.sync.desired import Manifest, manifest_from
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.polling import first_look
+from penstock_server.sync.rereading import kept_commit
 from penstock_server.sync.rows import source_row, state_of
 from penstock_server.sync.settings import GitSettings, SourceSettings
 from penstock_server.sync.state import SourceState
@@ -44,6 +45,21 @@ class Records:
                     source.manifest = manifest_from(held.entries) if held is not None else {}
                 loaded[one.id] = source
         return loaded
+
+    def kept(self, source: HeldSource, sha: str | None) -> dict[str, Any] | None:
+        """A commit that was applied before, as the store remembers it."""
+        with self._around.database.read() as connection:
+            held = sources.manifest(connection, source.settings.id, sha or "")
+            if held is None:
+                return None
+            manifest = manifest_from(held.entries)
+            return kept_commit(connection, source.settings.id, held.commit_sha, manifest)
+
+    def manifest(self, source: HeldSource, sha: str) -> Manifest | None:
+        """What a commit held, when it was applied before."""
+        with self._around.database.read() as connection:
+            held = sources.manifest(connection, source.settings.id, sha)
+        return manifest_from(held.entries) if held is not None else None
 
     def save(self, source: HeldSource, writes: list[Write], after: Callable[[], None]) -> None:
         """Write the source as it is now, with what belongs to it, in one transaction."""

@@ -32,8 +32,13 @@ def look_request(
     observed: str | None,
     reread: bool,
     look: Look,
+    kept: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The message for one look. `reread` has every file read again, whatever was applied."""
+    """The message for one look.
+
+    `reread` has every file read again, whatever was applied; `kept` is a commit that the store
+    remembers.
+    """
     described = settings.model_dump(
         mode="json",
         include={"id", "url", "include", "exclude", "namespaces", "limits", "proxy"}
@@ -49,9 +54,13 @@ def look_request(
         "file_roots": [str(root) for root in file_roots],
         "ca_file": str(settings.tls.ca_file) if settings.tls.ca_file else None,
         "insecure": settings.tls.insecure_skip_verify,
-        "auth": _auth(settings, secrets),
+        "auth": _auth(settings, secrets) if kept is None else None,
     }
     known = {} if reread else {path: entry["blob"] for path, entry in manifest.items()}
+    if kept is not None:
+        # What the store remembers is only read and checked: nobody is asked.
+        ref = state.observed_ref or settings.ref_name
+        return {"type": "look", "source": described, "kept": kept, "ref": ref}
     return {
         "type": "look",
         "source": described,

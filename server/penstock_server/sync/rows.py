@@ -90,6 +90,10 @@ def source_row(settings: SourceSettings, state: SourceState, now: datetime) -> G
         origin="config",
         enabled=settings.enabled,
         pinned_commit=state.pinned_commit,
+        pinned_by=state.pinned_by,
+        pinned_reason=state.pinned_reason,
+        pinned_until=state.pinned_until,
+        behind=state.behind,
         observed_commit=state.observed_commit,
         observed_at=state.observed_at,
         observed_ref=state.observed_ref,
@@ -129,6 +133,10 @@ def state_of(row: GitSource) -> SourceState:
         ),
         webhook_at=row.webhook_at,
         pinned_commit=row.pinned_commit,
+        pinned_by=row.pinned_by,
+        pinned_reason=row.pinned_reason,
+        pinned_until=row.pinned_until,
+        behind=row.behind,
         config_digest=row.config_digest,
     )
 

@@ -14,13 +14,14 @@ from typing import Any
 from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
 from penstock_server.sync.applying import TriggerRows
-from penstock_server.sync.asked import Look, Wait
+from penstock_server.sync.asked import Look, Pin, Wait
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
 from penstock_server.sync.hearing import Delivery, Hearing
 from penstock_server.sync.hearing import Told as Heard
 from penstock_server.sync.held import Around, Database, HeldSource
 from penstock_server.sync.looks import Looks
 from penstock_server.sync.naming import commit_named
+from penstock_server.sync.pins import Pins
 from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.reconciling import Reconciler
 from penstock_server.sync.records import Records
@@ -74,6 +75,7 @@ class SyncService:
         records = Records(around, version)
         self._looks = Looks(records, settings, send, secrets)
         self._reconciler = Reconciler(around, records, self._looks)
+        self._pins = Pins(around, records, self._looks)
         self._hearing = Hearing(around, records, self._looks)
         self._sources = records.load(settings)
 
@@ -83,6 +85,7 @@ class SyncService:
         """Start the looks that are due; when to be called again: soon, since webhooks come in."""
         self._push_starts.tick(now)
         for source in self._sources.values():
+            self._pins.expire(source, now)
             wakes = source.wakes
             if wakes is not None and wakes <= now:
                 self._looks.due(source, now)
@@ -151,6 +154,22 @@ class SyncService:
         with self._database.read() as connection:
             return commit_named(connection, source.settings.id, source.state.applied_commit, commit)
 
+    def rollback(
+        self,
+        source_id: str,
+        to: str,
+        pin: Pin,
+        *,
+        confirm: str | None = None,
+        wait: Wait | None = None,
+    ) -> None:
+        """Apply another commit and stay there; `to` is as a person names it."""
+        self._pins.rollback(self._source(source_id), to, pin, confirm, wait)
+
+    def resume(self, source_id: str, *, actor: str | None = None, wait: Wait | None = None) -> None:
+        """Follow the repository again."""
+        self._pins.resume(self._source(source_id), actor, wait)
+
     def heard(self, delivery: Delivery, told: Heard) -> None:
         """A verified webhook: look now; more of them within two seconds make one look."""
         self._hearing.push(self._source(delivery.source_id), delivery, told)
@@ -184,7 +203,12 @@ class SyncService:
             "path": settings.path,
             "status": status_of(state, settings, now, busy=source.applying),
             "applied": {"commit": state.applied_commit, "at": state.applied_at},
-            "observed": {"commit": state.observed_commit, "at": state.observed_at},
+            "observed": {
+                "commit": state.observed_commit,
+                "at": state.observed_at,
+                "behind": state.behind,
+            },
+            "pinned": state.pinned_commit is not None,
             "failures": state.failures,
             "next": state.next_poll_at,
             "conditions": [condition_data(one) for one in state.conditions],

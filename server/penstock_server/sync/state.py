@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from penstock_server.sync.asked import Pin
 from penstock_server.sync.polling import next_after_failure, next_after_success
 from penstock_server.sync.settings import SourceSettings
 
@@ -19,6 +20,7 @@ DEGRADED = "Degraded"
 OUT_OF_SYNC = "OutOfSync"
 SYNCED = "Synced"
 UNKNOWN = "Unknown"
+PINNED = "Pinned"
 
 _FAILURES_SHOWN = 3
 _FETCH_TYPES = frozenset({"FetchFailed", "RefMissing", "AuthFailed"})
@@ -52,6 +54,10 @@ class SourceState:
     conditions: tuple[Condition, ...] = ()
     webhook_at: datetime | None = None
     pinned_commit: str | None = None
+    pinned_by: str | None = None
+    pinned_reason: str | None = None
+    pinned_until: datetime | None = None
+    behind: int = 0
     config_digest: str = ""
 
     def has(self, *types: str) -> bool:
@@ -88,6 +94,7 @@ def seen(
     """The remote answered; `commit` is what it has."""
     return replace(
         state,
+        behind=0 if commit == state.applied_commit else state.behind,
         observed_commit=commit,
         observed_at=now,
         observed_ref=ref,
@@ -169,6 +176,31 @@ def applied(
         config_digest=digest,
         conditions=conditions,
     )
+
+
+def pinned(state: SourceState, now: datetime, pin: Pin) -> SourceState:
+    """The commit that was just applied stays; `seen` goes on counting what comes after it."""
+    state = replace(
+        state,
+        pinned_commit=state.applied_commit,
+        pinned_by=pin.by,
+        pinned_reason=pin.reason,
+        pinned_until=pin.until,
+        next_poll_at=now,
+    )
+    by = f" by {pin.by}" if pin.by else ""
+    why = f": {pin.reason}" if pin.reason else ""
+    until = f", until {pin.until:%Y-%m-%d %H:%M} UTC" if pin.until is not None else ""
+    text = f"pinned to {(state.applied_commit or '')[:7]}{by}{until}{why}"
+    return troubled(state, kind=PINNED, code="PINNED", message=text, now=now)
+
+
+def unpinned(state: SourceState) -> SourceState:
+    """The source follows its repository again."""
+    state = replace(
+        state, pinned_commit=None, pinned_by=None, pinned_reason=None, pinned_until=None
+    )
+    return fine_again(state, PINNED)
 
 
 def _condition(kind: str, code: str, message: str, now: datetime) -> Condition:

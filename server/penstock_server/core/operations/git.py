@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_runner.flow.report import record
-from penstock_server.core.room import Answer, Operation, Room
+from penstock_server.core.room import Answer, Operation, Room, instant
+from penstock_server.sync.asked import Pin
 from penstock_server.sync.deploys import Deploy, DeployRefused
 from penstock_server.sync.hearing import Delivery
 
@@ -56,6 +57,17 @@ def sync(room: Room, a: Arguments, answer: Answer) -> None:
         answer.ok({"source": a["source"], "queued": True})
 
 
+def rollback(room: Room, a: Arguments, answer: Answer) -> None:
+    """Apply another commit of the source and stay there; answers with the finished run."""
+    pin = Pin(by=a.get("actor"), reason=a.get("reason"), until=instant(a.get("until")))
+    room.sync.rollback(a["source"], a["to"], pin, confirm=a.get("confirm"), wait=answer.ok)
+
+
+def resume(room: Room, a: Arguments, answer: Answer) -> None:
+    """Follow the repository again; answers with the finished run."""
+    room.sync.resume(a["source"], actor=a.get("actor"), wait=answer.ok)
+
+
 def apply(room: Room, a: Arguments, answer: Answer) -> None:
     """Apply the flows that a CI job sends; refused as a whole when one of them cannot be."""
     deploy = Deploy(
@@ -85,5 +97,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "git.apply": apply,
     "git.hint": hint,
     "git.rejected": rejected,
+    "git.resume": resume,
+    "git.rollback": rollback,
     "git.sync": sync,
 }
