@@ -217,7 +217,7 @@ def test_a_started_subflow_is_a_link_in_the_log(web: Web) -> None:
     web.core.put(one)
     logged(web, one.id, ("call", f"Created new execution {link('5zKd', 'child', 'team')}"))
     page = shown(web, f"{place(one)}/logs")
-    assert '<a href="/executions/team/child/5zKd">team.child 5zKd</a>' in page
+    assert '<a class="to" href="/executions/team/child/5zKd">team.child 5zKd</a>' in page
     assert "[[link" not in page
 
 

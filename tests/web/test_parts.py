@@ -225,6 +225,14 @@ def test_a_failure_is_told_by_the_last_attempt_of_its_task() -> None:
     assert heads.why(None, []) is None
 
 
+def test_of_a_traceback_its_end_is_told() -> None:
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 1\n    import y\n'
+    end = "ModuleNotFoundError: No module named 'y'\nCommand failed with exit code 1"
+    assert home.telling(trace + end) == end
+    assert home.telling("  indented alone") == "  indented alone"
+    assert home.telling("one") == "one"
+
+
 def test_outputs_are_flattened_and_files_are_links() -> None:
     uri = "kestra:///team/greet/executions/x/data.csv"
     done = execution(

@@ -187,6 +187,12 @@ def failing(recents: Sequence[Recent]) -> tuple[Recent, ...]:
     return tuple(found)
 
 
+def telling(said: str) -> str:
+    """The last two lines that begin at the margin: below a traceback stands what it is about."""
+    lines = said.splitlines()
+    return "\n".join([line for line in lines if line[:1].strip()][-2:]) or said
+
+
 def running(
     brief: Brief, tasks: Sequence[str], recents: Sequence[Recent], now: datetime
 ) -> Running:

@@ -137,7 +137,7 @@ def _failures(connection: Any, failed: Mapping[Name, Sequence[Recent]]) -> list[
 
 
 def _said(lines: Sequence[ErrorLine]) -> str:
-    return "\n".join(ansi.plain(line.message) for line in of_last_attempt(lines))
+    return home.telling("\n".join(ansi.plain(line.message) for line in of_last_attempt(lines)))
 
 
 def _failure(

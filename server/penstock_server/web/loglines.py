@@ -167,7 +167,7 @@ def _linked(message: Markup) -> Markup:
 def _anchor(found: re.Match[str]) -> str:
     execution_id, flow_id, namespace = found.groups()
     href = pages.execution_link(namespace, flow_id, execution_id)
-    return f'<a href="{href}">{namespace}.{flow_id} {execution_id[-6:]}</a>'
+    return f'<a class="to" href="{href}">{namespace}.{flow_id} {execution_id[-6:]}</a>'
 
 
 def path(runs: Mapping[RunKey, TaskRun], run: TaskRun) -> list[str]:
