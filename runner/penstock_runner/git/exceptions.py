@@ -7,6 +7,7 @@ the thing to change.
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 import struct
 import zlib
@@ -50,7 +51,7 @@ DAMAGE = (*_CORRUPT, AssertionError, KeyError, IndexError)
 _SSH_WORDS = (
     ("Host key verification failed", GIT_HOST_KEY),
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", GIT_HOST_KEY),
-    ("No ED25519 host key is known", GIT_HOST_KEY),
+    ("host key is known", GIT_HOST_KEY),
     ("Permission denied", GIT_AUTH),
     ("invalid format", GIT_AUTH),
     ("Connection timed out", GIT_TIMEOUT),
@@ -67,7 +68,12 @@ def trouble_of(error: BaseException, address: str) -> GitTrouble | None:
     """The trouble behind an exception of a fetch; None when it is a fault of ours."""
     if isinstance(error, GitTrouble):
         return error
-    for cause in _causes(error):
+    causes = list(_causes(error))
+    if any(isinstance(one, urllib3.exceptions.ProxyError) for one in causes):
+        reason = next((found for one in causes if (found := _detail(one))), "it does not answer")
+        message = f"the proxy before {address} cannot be used: {reason}. Check `proxy`."
+        return GitTrouble(GIT_NETWORK, message)
+    for cause in causes:
         code = _code_of(cause)
         if code is not None:
             return GitTrouble(code, message_for(code, address, _detail(cause)))
@@ -89,6 +95,8 @@ def _code_of(error: BaseException) -> str | None:
     match error:
         case HTTPUnauthorized() | HTTPProxyUnauthorized():
             return GIT_AUTH
+        case socket.gaierror():
+            return GIT_NETWORK
         case NotGitRepository():
             return GIT_NOT_FOUND
         case ssl.SSLError() | urllib3.exceptions.SSLError():

@@ -37,11 +37,16 @@ class Rules:
 
     allow_http: bool = False
     file_roots: tuple[Path, ...] = ()
+    private_hosts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A repository that can be fetched from. `url` holds no credentials."""
+    """A repository that can be fetched from. `url` holds no credentials.
+
+    `hosts_file` is where keys of hosts that are accepted at first use are kept; without
+    `private_hosts` only addresses of the public network may be connected to.
+    """
 
     url: str
     scheme: str
@@ -50,10 +55,15 @@ class Remote:
     port: int | None = None
     credentials: Credentials = Credentials()
     ca_file: str | None = None
+    ca_text: str | None = field(default=None, repr=False)
+    client_cert: str | None = None
+    cert_text: str | None = field(default=None, repr=False)
     insecure: bool = False
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
+    hosts_file: Path | None = None
+    private_hosts: bool = True
 
 
 def remote_of(
@@ -63,18 +73,20 @@ def remote_of(
     rules: Rules | None = None,
     token: str | None = None,
     ca_file: str | None = None,
+    client_cert: str | None = None,
     insecure: bool = False,
     proxy: str | None = None,
     connect_seconds: float = 10.0,
     read_seconds: float = 30.0,
+    hosts_file: Path | None = None,
 ) -> Remote:
     """Read an address; raises `GitTrouble` (GIT_ADDRESS) for one that is not allowed.
 
     `token` is a password whose user name depends on the host, as the forges want it.
     """
-    given = credentials or Credentials()
+    given, allowed = credentials or Credentials(), rules or Rules()
     split = _split(url)
-    _allow(split, rules or Rules())
+    _allow(split, allowed)
     if token is not None:
         given = Credentials(username=given.username or token_user(split.host), password=token)
     elif given.password is None and split.password is not None:
@@ -95,10 +107,13 @@ def remote_of(
         port=split.port,
         credentials=given,
         ca_file=ca_file,
+        client_cert=client_cert,
         insecure=insecure,
         proxy=proxy,
         connect_seconds=connect_seconds,
         read_seconds=read_seconds,
+        hosts_file=hosts_file,
+        private_hosts=allowed.private_hosts,
     )
 
 

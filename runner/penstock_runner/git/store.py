@@ -24,6 +24,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from penstock_runner.flow.faults import Fault
+from penstock_runner.git.apart import ENTERED
 from penstock_runner.git.checkout import write_files
 from penstock_runner.git.history import (
     CommitInfo,
@@ -303,7 +304,7 @@ def discard(path: Path) -> None:
 
 def _make(path: Path) -> None:
     for part in (path, path / "objects", path / "refs"):
-        if part.is_symlink():
+        if part.is_symlink() and part != ENTERED:
             raise _unsafe(part)
     if not (path / "objects").is_dir():
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

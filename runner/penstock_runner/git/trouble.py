@@ -45,10 +45,25 @@ def message_for(code: str, address: str, detail: str = "") -> str:
             )
         case "GIT_TIMEOUT":
             return f"{address} did not answer in time{tail}. Check the network or raise `timeout`."
+        case "GIT_TLS" if "expired" in detail:
+            return (
+                f"the TLS certificate of {address} is not valid now{tail}. Renew it at the host, "
+                "and check the clock of this machine."
+            )
+        case "GIT_TLS" if "ostname" in detail:
+            return (
+                f"the TLS certificate of {address} is for another name{tail}. Use the name that it "
+                "is for as `url`."
+            )
         case "GIT_TLS":
             return (
                 f"the TLS certificate of {address} is not trusted{tail}. Set `tls.caFile` to the "
                 "certificate authority that signed it."
+            )
+        case "GIT_HOST_KEY" if "No " in detail:
+            return (
+                f"the host key of {address} is not known here{tail}. Put it into `knownHosts` "
+                "after checking it, or set `knownHosts: accept-new` to keep the one it shows first."
             )
         case "GIT_HOST_KEY":
             return (

@@ -144,7 +144,7 @@ def make_room(
         clock=clock,
         send=send_to_git,
         triggers=triggers.scheduler,
-        settings=git_settings(settings.git.model_dump()),
+        settings=git_settings(settings.git.model_dump(), told.environment),
         secrets=lambda name: told.secrets.get(name.upper()),
         on_flows_changed=flows.forget,
         version=version("penstock"),

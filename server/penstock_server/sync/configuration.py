@@ -12,8 +12,13 @@ from penstock_server.config import BadSettings
 from penstock_server.sync.settings import GitSettings, SourceSettings
 
 
-def git_settings(section: Mapping[str, Any]) -> GitSettings:
-    """The sources with their defaults put in; raises `BadSettings`."""
+def git_settings(
+    section: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> GitSettings:
+    """The sources with their defaults put in; raises `BadSettings`.
+
+    Of the environment only the proxies are taken.
+    """
     defaults = _snake(section.get("defaults") or {})
     faults: list[str] = []
     sources: list[SourceSettings] = []
@@ -29,11 +34,22 @@ def git_settings(section: Mapping[str, Any]) -> GitSettings:
     if not faults:
         try:
             return GitSettings(
-                sources=tuple(sources), file_roots=tuple(section.get("file_roots") or ())
+                sources=tuple(sources),
+                file_roots=tuple(section.get("file_roots") or ()),
+                allow_private=section.get("allow_private", True),
+                proxies=_proxies(environment or {}),
             )
         except ValidationError as error:
             faults.extend(str(detail["msg"]) for detail in error.errors(include_input=False))
     raise BadSettings(faults)
+
+
+def _proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Scheme -> proxy, and under `no` the hosts that need none, as most programs read them."""
+    lower = {name.lower(): value for name, value in environment.items() if name.isupper()}
+    lower |= {name: value for name, value in environment.items() if name.islower()}
+    found = {kind: lower.get(f"{kind}_proxy", "") for kind in ("http", "https", "no")}
+    return {kind: value for kind, value in found.items() if value}
 
 
 def _snake(values: Mapping[str, Any]) -> dict[str, Any]:

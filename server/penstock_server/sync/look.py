@@ -6,18 +6,16 @@ and nothing else. Paths are said from the root of the repository.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.git.copies import copy_of
 from penstock_runner.git.exceptions import DAMAGE
 from penstock_runner.git.history import CommitInfo, cut
 from penstock_runner.git.remote import Credentials, Remote, Rules, remote_of
-from penstock_runner.git.store import BareStore, FolderMissing, Wanted, remote_refs
-from penstock_runner.git.store import look as ask
+from penstock_runner.git.store import BareStore, FolderMissing, Seen, Wanted, remote_refs
 from penstock_runner.git.trouble import (
     GIT_CORRUPT,
     GIT_NETWORK,
@@ -92,8 +90,10 @@ def remote_for(source: Mapping[str, Any]) -> Remote:
         rules=Rules(
             allow_http=bool(source.get("allow_http")),
             file_roots=tuple(Path(root) for root in source.get("file_roots") or ()),
+            private_hosts=bool(source.get("allow_private", True)),
         ),
         ca_file=source.get("ca_file"),
+        client_cert=source.get("client_cert"),
         insecure=bool(source.get("insecure")),
         proxy=source.get("proxy"),
     )
@@ -103,61 +103,51 @@ def _look(
     request: Mapping[str, Any], path: Path, catalogue: Catalogue, storage: Storage | None
 ) -> Message:
     source = request["source"]
-    remote = remote_for(source)
-    wanted = Wanted(kind=source["ref_kind"], name=source["ref"])
-    seen = ask(remote, wanted)
+    copy = copy_of(remote_for(source), path)
+    seen = copy.look(Wanted(kind=source["ref_kind"], name=source["ref"]))
     if seen.commit == request.get("observed") and not request.get("force"):
         return {"type": "seen", "source": source["id"], "commit": seen.commit, "ref": seen.ref}
-    exact = Wanted(kind="commit", name=seen.commit)
+    wanted = Wanted(kind="commit", name=seen.commit)
+    applied, limit = request.get("applied"), source["limits"]["blob_bytes"]
     try:
-        return _found(request, path, catalogue, _Target(remote, exact, seen.ref, storage))
+        copy.fetch(wanted, applied=applied, blob_limit=limit)
+        return _found(request, path, seen, catalogue, storage)
     except GitTrouble as trouble:
         if trouble.code != GIT_CORRUPT:
             raise
     except DAMAGE:
         pass
-    # Whatever is wrong with the local copy, a fresh one is cheap.
-    shutil.rmtree(path, ignore_errors=True)
+    # Whatever is wrong with the local copy, a fresh one is cheap; a second time it is the host's.
     try:
-        return _found(request, path, catalogue, _Target(remote, exact, seen.ref, storage))
+        copy.renew(wanted, applied=applied, blob_limit=limit)
+        return _found(request, path, seen, catalogue, storage)
     except DAMAGE as damage:
-        message = message_for(GIT_CORRUPT, remote.url, type(damage).__name__)
+        message = message_for(GIT_CORRUPT, copy.remote.url, type(damage).__name__)
         raise GitTrouble(GIT_CORRUPT, message) from damage
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    remote: Remote
-    wanted: Wanted
-    ref: str
-    storage: Storage | None
-
-
 def _found(
-    request: Mapping[str, Any], path: Path, catalogue: Catalogue, target: _Target
+    request: Mapping[str, Any],
+    path: Path,
+    seen: Seen,
+    catalogue: Catalogue,
+    storage: Storage | None,
 ) -> Message:
     source = request["source"]
     folder = source.get("path") or ""
-    applied = request.get("applied")
+    applied, commit = request.get("applied"), seen.commit
     with BareStore(path) as store:
-        if store.crowded:
-            store.close()
-            shutil.rmtree(path)
-            return _found(request, path, catalogue, target)
-        commit = store.fetch(
-            target.remote, target.wanted, blob_limit=source["limits"]["blob_bytes"]
-        ).commit
         base = applied if applied and store.has(applied) else None
         since = store.commits_between(base, commit)
         touched = store.last_touched(since, folder) if base and not since.rewritten else {}
         gathered = gather(
-            request, store, commit, catalogue=catalogue, touched=touched, storage=target.storage
+            request, store, commit, catalogue=catalogue, touched=touched, storage=storage
         )
         changed = store.changed_paths(base, commit)
         return {
             "type": "found",
             "source": source["id"],
-            "ref": target.ref,
+            "ref": seen.ref,
             "commit": commit_data(store.commit_info(commit)),
             "commits": [commit_data(cut(info)) for info in since.commits],
             "rewritten": since.rewritten,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.git.copies import clear_leftovers
 from penstock_runner.git.store import tidy
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TIMEOUT, GIT_TOO_BIG, GitTrouble
 from penstock_runner.jobs.frames import Channel, ChannelClosed
@@ -74,6 +75,7 @@ class Looker:
         """Serve until the channel closes."""
         stores = self._settings.home / "git"
         stores.mkdir(mode=0o700, parents=True, exist_ok=True)
+        clear_leftovers(stores)
         for store in stores.iterdir():
             tidy(store, _epoch_seconds(stores))
         # Children share the memory of this process; the collector would copy all of it.

@@ -83,7 +83,7 @@ class Looks:
                 state,
                 source.manifest,
                 secrets=self._secrets,
-                file_roots=self._settings.file_roots,
+                git=self._settings,
                 observed=_settled(source, look) if source.read_digest == digest else None,
                 reread=state.config_digest != digest,
                 look=look,

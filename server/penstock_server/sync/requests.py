@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
-from penstock_server.sync.settings import SourceSettings
+from penstock_server.sync.settings import GitSettings, SourceSettings
 from penstock_server.sync.state import SourceState
 
 Secrets = Callable[[str], str | None]
@@ -28,7 +29,7 @@ def look_request(
     manifest: Manifest,
     *,
     secrets: Secrets,
-    file_roots: Iterable[Path],
+    git: GitSettings,
     observed: str | None,
     reread: bool,
     look: Look,
@@ -41,7 +42,7 @@ def look_request(
     """
     described = settings.model_dump(
         mode="json",
-        include={"id", "url", "include", "exclude", "namespaces", "limits", "proxy"}
+        include={"id", "url", "include", "exclude", "namespaces", "limits"}
         | {"files", "symlinks", "labels"},
     )
     described |= {
@@ -51,8 +52,11 @@ def look_request(
         "mapping": settings.mapping.model_dump(mode="json", by_alias=True),
         "timeout": settings.timeout.total_seconds(),
         "allow_http": settings.allow_http,
-        "file_roots": [str(root) for root in file_roots],
+        "file_roots": [str(root) for root in git.file_roots],
+        "allow_private": git.allow_private,
+        "proxy": settings.proxy or proxy_for(settings.shown_url, git.proxies),
         "ca_file": str(settings.tls.ca_file) if settings.tls.ca_file else None,
+        "client_cert": str(settings.tls.client_cert) if settings.tls.client_cert else None,
         "insecure": settings.tls.insecure_skip_verify,
         "auth": _auth(settings, secrets) if kept is None else None,
     }
@@ -69,6 +73,15 @@ def look_request(
         "known": known,
         "force": look.force or look.aim == "plan",
     }
+
+
+def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:
+    """The proxy that the environment names for an address."""
+    parts = urlsplit(url)
+    proxy = proxies.get(parts.scheme)
+    if not proxy or proxy_bypass_environment(parts.netloc, dict(proxies)):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def _auth(settings: SourceSettings, secrets: Secrets) -> dict[str, str | None]:

@@ -47,6 +47,7 @@ class Tls(Settings):
     """Which certificates are trusted."""
 
     ca_file: Path | None = None
+    client_cert: Path | None = None
     insecure_skip_verify: bool = False
 
 
@@ -186,6 +187,8 @@ class GitSettings(Settings):
 
     sources: tuple[SourceSettings, ...] = ()
     file_roots: tuple[Path, ...] = ()
+    allow_private: bool = True
+    proxies: dict[str, str] = Field(default_factory=dict, repr=False)
     looks_at_once: int = Field(default=4, ge=1)
     looks_per_host: int = Field(default=2, ge=1)
 
