@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench import hostile, language, loads, raw, runs, starting, writes
+from bench import containers, hostile, language, loads, raw, runs, starting, writes
 from bench.settings import Measure
 
 FIGURES: Mapping[str, Measure] = {
@@ -21,6 +21,7 @@ FIGURES: Mapping[str, Measure] = {
     "core-tasks": runs.core_sequence,
     "shell-tasks": runs.shell_sequence,
     "first-task": runs.first_task,
+    "docker-start": containers.docker_start,
     "webhooks-sqlite": loads.webhooks_sqlite,
     "webhooks-postgres": loads.webhooks_postgres,
     "loops": loads.wide_loops,

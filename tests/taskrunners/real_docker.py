@@ -21,15 +21,27 @@ def access(**more: Any) -> DockerAccess:
     return DockerAccess(hosts=hosts_of(os.environ, os.getuid()), **more)
 
 
+class NoDaemon(Exception):
+    """Containers cannot be run here; the message says why."""
+
+
 def daemon() -> Daemon:
     """The daemon of this machine with the image of the tests, else the test is skipped."""
+    try:
+        return prepared()
+    except NoDaemon as reason:
+        pytest.skip(str(reason))
+
+
+def prepared() -> Daemon:
+    """The daemon of this machine, which has the image."""
     found = find_daemon(access())
     if found is None:
-        pytest.skip("no Docker daemon answers")
+        raise NoDaemon("no Docker daemon answers")
     if not _has_image(found):
         program = shutil.which("busybox")
         if program is None:
-            pytest.skip("the daemon has no image busybox, and there is no busybox to make one of")
+            raise NoDaemon("the daemon has no image busybox, and there is no busybox to make it of")
         client(found).api.import_image_from_data(_packed(Path(program)), repository=IMAGE)
     return found
 
