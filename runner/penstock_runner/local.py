@@ -199,6 +199,8 @@ class LocalRun:
                 return found
             case "kv.keys":
                 return values.keys(a.get("prefix") or "")
+            case "files.list":
+                return []
             case "encryption.encrypt":
                 return self._cipher.encrypt(str(a["text"]))
             case "logs.errors":

@@ -325,6 +325,8 @@ class FlowWorld:
         )
         answer: Any = None
         match operation:
+            case "files.list":
+                return []
             case "kv.get":
                 entry = values.get(a["key"])
                 answer = None if entry is None else _plain(entry)

@@ -78,6 +78,8 @@ class KeyValueStore:
         given = dict(arguments)
         namespace = given.pop("namespace")
         match operation:
+            case "files.list":
+                return []
             case "kv.get":
                 return self.get(namespace, given["key"])
             case "kv.put":

@@ -11,6 +11,7 @@ from penstock_runner.executor.messages import Done, Outcome, Start
 from penstock_runner.executor.store import Write
 from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.store import flows
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.migrations import upgrade
@@ -126,7 +127,7 @@ class World:
     def answer(self) -> str:
         """Let the git process answer the oldest request; what it says."""
         request = self.asked.pop(0)
-        answer = look(request, self.folder / "bare", REGISTRY)
+        answer = look(request, self.folder / "bare", REGISTRY, self.storage)
         self.service.receive(answer)
         return str(answer["type"])
 
@@ -137,6 +138,10 @@ class World:
         self.answer()
         [result] = results
         return result
+
+    @property
+    def storage(self) -> LocalStorage:
+        return LocalStorage(self.folder / "storage")
 
     def heads(self) -> Mapping[str, flows.Head]:
         with self.database.read() as connection:

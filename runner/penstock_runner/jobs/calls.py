@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock_runner.expressions.errors import ExpressionFailed, KeyExpired, KeyMissing
 from penstock_runner.tasks.api import KvEntry, TaskFailed
+from penstock_runner.tasks.namespace_files import FileRow, row_from
 
 Call = Callable[[str, Mapping[str, Any]], Any]
 
@@ -67,6 +68,26 @@ class RemoteKeyValues:
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
         return self._call(operation, {"namespace": self._namespace, **arguments})
+
+
+class RemoteFiles:
+    """The files of namespaces that came from Git; a job sees those of its first look at each."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._known: dict[str, Mapping[str, FileRow]] = {}
+
+    def files(self, namespace: str) -> Mapping[str, FileRow]:
+        """The rows of a namespace by path."""
+        if namespace not in self._known:
+            rows = [row_from(one) for one in self._call("files.list", {"namespace": namespace})]
+            self._known[namespace] = {row.path: row for row in rows}
+        return self._known[namespace]
+
+    def release(self, namespace: str, path: str) -> None:
+        """Forget a row that no source manages."""
+        self._call("files.release", {"namespace": namespace, "path": path})
+        self._known.pop(namespace, None)
 
 
 def _entry(found: Mapping[str, Any] | KvEntry) -> KvEntry:

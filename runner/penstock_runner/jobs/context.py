@@ -10,7 +10,7 @@ from typing import Any
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs import files, running, utterances
-from penstock_runner.jobs.calls import RemoteKeyValues
+from penstock_runner.jobs.calls import RemoteFiles, RemoteKeyValues
 from penstock_runner.jobs.checkout import check_out
 from penstock_runner.jobs.environment import Earlier, job_environment
 from penstock_runner.jobs.local_paths import NotAllowed, local_path
@@ -28,6 +28,7 @@ from penstock_runner.taskrunners import choice
 from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
+from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.storage import Storage
 
 
@@ -64,11 +65,12 @@ class JobContext:
         self.task_id = task_id
         self.taskrun_id = taskrun_id
         self.metrics: list[Metric] = []
+        self._storage = NamespaceStorage(parts.storage, RemoteFiles(outside.call))
         services = JobServices(
             now=parts.now,
             secrets=parts.settings.secrets,
             masker=masker,
-            storage=parts.storage,
+            storage=self._storage,
             namespace=job.namespace,
             execution_prefix=places.execution_prefix(job.namespace, job.flow_id, job.execution_id),
             call=outside.call,
@@ -103,7 +105,7 @@ class JobContext:
     @property
     def storage(self) -> Storage:
         """The internal storage."""
-        return self._parts.storage
+        return self._storage
 
     @property
     def workspace(self) -> Path:
@@ -384,9 +386,7 @@ class JobContext:
 
     def _chosen(self, task_runner: Mapping[str, object] | None) -> choice.Choice:
         settings = self._parts.settings
-        return choice.choose(
-            task_runner, default=settings.task_runner, access=settings.docker
-        )
+        return choice.choose(task_runner, default=settings.task_runner, access=settings.docker)
 
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:
         flow_env = self.renderer.deep(dict(self._job.flow_env)) if self._job.flow_env else {}

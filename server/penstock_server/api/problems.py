@@ -14,6 +14,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from penstock_runner.tasks.namespace_files import ManagedByGit
 from penstock_runner.tasks.storage import BadAddress, FileMissing
 from penstock_server.api.answers import json_answer
 from penstock_server.core.client import CoreBusy, CoreGone, CoreRefused
@@ -138,7 +139,8 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(BadAddress)
     def _address(bad: BadAddress) -> Response:
-        return answer(illegal_argument(str(bad)))
+        managed = isinstance(bad, ManagedByGit)
+        return answer(Problem(409, str(bad)) if managed else illegal_argument(str(bad)))
 
     @app.errorhandler(FileMissing)
     def _file(missing: FileMissing) -> Response:

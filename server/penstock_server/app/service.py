@@ -28,6 +28,7 @@ from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.settings import RunnerSettings, default_slots, pick_environment
 from penstock_runner.jobs.supervisor import Supervisor
 from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.app.containers import docker_access
 from penstock_server.clock import Clock, SystemClock
 from penstock_server.config import Settings, Told
@@ -208,7 +209,12 @@ def _run_git(settings: Settings, registry: Registry) -> None:
     from penstock_server.sync import looker
 
     looker.run(
-        channel, looker.LookerSettings(home=settings.home.absolute(), catalogue=lambda: registry)
+        channel,
+        looker.LookerSettings(
+            home=settings.home.absolute(),
+            catalogue=lambda: registry,
+            storage=LocalStorage(Path(settings.storage_root)),
+        ),
     )
 
 

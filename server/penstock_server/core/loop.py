@@ -27,6 +27,7 @@ from penstock_runner.jobs.protocol import Report
 from penstock_server.core.followers import Followers
 from penstock_server.core.operations import (
     executions,
+    files,
     flows,
     git,
     logs,
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 
 OPERATIONS: Mapping[str, Operation] = {
     **executions.OPERATIONS,
+    **files.OPERATIONS,
     **flows.OPERATIONS,
     **git.OPERATIONS,
     **logs.OPERATIONS,

@@ -442,6 +442,24 @@ manifests = Table(
     PrimaryKeyConstraint("source_id", "commit_sha"),
 )
 
+namespace_files = Table(
+    "namespace_files",
+    metadata,
+    Column("namespace", ascii_ordered(150), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", ascii_ordered(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("executable", Boolean, nullable=False, default=False),
+    Column("managed_by", ascii_ordered(63)),
+    Column("commit_sha", ascii_ordered(64)),
+    Column("git_path", Text),
+    Column("git_blob", ascii_ordered(64)),
+    Column("sync_run_id", ascii_ordered(26)),
+    Column("modified", Instant, nullable=False),
+    PrimaryKeyConstraint("namespace", "path"),
+    Index("ix_namespace_files_managed_by", "managed_by"),
+)
+
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,

@@ -20,6 +20,7 @@ from penstock_server.sync.desired import (
     entries_of,
     manifest_of,
 )
+from penstock_server.sync.file_changes import write_files
 from penstock_server.sync.plan import SAVED, Action, Item, Key, SyncPlan
 from penstock_server.sync.rows import commit_of, sync_item
 from penstock_server.sync.settings import SourceSettings
@@ -59,28 +60,19 @@ class Application:
     def changed(self) -> list[Key]:
         """The flows whose head moves."""
         moved = (*SAVED, Action.PRUNED)
-        return [item.key for item in self.plan.of(*moved)]
+        return [item.key for item in self.plan.of(*moved) if not item.is_file]
 
     def write(self, tx: Any) -> None:
-        """Save and delete flows, and write the manifest and the items of the run."""
-        texts = {flow.desired.key: flow for flow in self.contents.flows}
-        saved = self.plan.of(*SAVED)
-        saves = [self._save(tx, texts[item.key]) for item in saved]
-        heads = flows.save_revisions(tx.connection, saves, now=self.now) if saves else []
-        gone = self.plan.of(Action.PRUNED)
-        flows.mark_deleted(
-            tx.connection,
-            [item.key for item in gone],
+        """Save and delete flows and files; write the manifest and the items of the run."""
+        self._write_flows(tx)
+        write_files(
+            tx,
+            self.plan,
+            self.contents,
+            owner=self.source.id,
+            run_id=self.run_id,
             now=self.now,
-            by=self.commit["author_name"],
-            via=self.via,
-            commit=self._commit(self.commit, "", ""),
         )
-        self.revisions = {
-            item.key: item.live.revision for item in self.plan.items if item.live is not None
-        }
-        self.revisions |= {(head.namespace, head.id): head.revision for head in heads}
-        self._tell_triggers(tx, [texts[item.key] for item in saved], gone)
         self.new_manifest = manifest_of(
             self.contents, self.revisions, self.manifest, self.contents.invalid
         )
@@ -97,6 +89,26 @@ class Application:
         )
         items = [sync_item(one, self.commit["sha"], self.revisions) for one in self.plan.changes]
         syncs.add_items(tx.connection, self.run_id, items)
+
+    def _write_flows(self, tx: Any) -> None:
+        texts = {flow.desired.key: flow for flow in self.contents.flows}
+        saved = [item for item in self.plan.of(*SAVED) if not item.is_file]
+        saves = [self._save(tx, texts[item.key]) for item in saved]
+        heads = flows.save_revisions(tx.connection, saves, now=self.now) if saves else []
+        gone = [item for item in self.plan.of(Action.PRUNED) if not item.is_file]
+        flows.mark_deleted(
+            tx.connection,
+            [item.key for item in gone],
+            now=self.now,
+            by=self.commit["author_name"],
+            via=self.via,
+            commit=self._commit(self.commit, "", ""),
+        )
+        self.revisions = {
+            item.key: item.live.revision for item in self.plan.items if item.live is not None
+        }
+        self.revisions |= {(head.namespace, head.id): head.revision for head in heads}
+        self._tell_triggers(tx, [texts[item.key] for item in saved], gone)
 
     def _save(self, tx: Any, flow: FlowText) -> flows.Save:
         one = flow.desired

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from penstock_server.store import flows
-from penstock_server.sync.desired import Contents, Manifest, bases
+from penstock_server.store import flows, namespace_files
+from penstock_server.sync.desired import Contents, Manifest, bases, file_digest
 from penstock_server.sync.plan import Live, Options, SyncPlan, plan
 from penstock_server.sync.settings import SourceSettings
 
@@ -20,11 +20,7 @@ def decide(
     confirmed: str | None,
 ) -> SyncPlan:
     """Compare a commit with the flows of its source, and with others that have the same name."""
-    desired = [flow.desired for flow in contents.flows]
-    mine = flows.list_heads(connection, managed_by=settings.id)
-    known = {(head.namespace, head.id) for head in mine}
-    other = flows.heads(connection, [one.key for one in desired if one.key not in known])
-    live = [_live(head) for head in (*mine, *other.values())]
+    live = [*_live_flows(connection, settings, contents), *_files(connection, settings, contents)]
     options = Options(
         source=settings.id,
         prune=settings.prune,
@@ -37,7 +33,30 @@ def decide(
         reconfigured=reconfigured,
         confirmed=confirmed,
     )
-    return plan(desired, live, bases(manifest), options)
+    return plan(contents.desired, live, bases(manifest), options)
+
+
+def _live_flows(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:
+    mine = flows.list_heads(connection, managed_by=settings.id)
+    known = {(head.namespace, head.id) for head in mine}
+    named = [flow.desired.key for flow in contents.flows if flow.desired.key not in known]
+    return [_live(head) for head in (*mine, *flows.heads(connection, named).values())]
+
+
+def _files(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:
+    mine = namespace_files.of_source(connection, settings.id)
+    known = {file.key for file in mine}
+    named = [file.desired.key for file in contents.files if file.desired.key not in known]
+    return [
+        Live(
+            namespace=file.namespace,
+            id=file.path,
+            revision=0,
+            digest=file_digest(file.sha256, executable=file.executable),
+            managed_by=file.managed_by,
+        )
+        for file in (*mine, *namespace_files.at(connection, named))
+    ]
 
 
 def _live(head: flows.Head) -> Live:

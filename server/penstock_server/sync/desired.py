@@ -15,7 +15,11 @@ from penstock_server.sync.plan import Base, Desired, Key
 from penstock_server.sync.reading import fault_from
 
 Manifest = Mapping[str, Mapping[str, Any]]
-"""Path -> {blob, items: [{namespace, id, pointer, digest, revision, push}]}."""
+"""Path -> {blob, items: [{namespace, id, pointer, digest, revision, push}], file?}.
+
+`file` is {namespace, path, sha256, size, executable, home}: a file of a namespace. `home` says that
+its folder named no namespace, so that it goes where the flows are.
+"""
 
 PUSH = "io.penstock.trigger.Push"
 
@@ -36,12 +40,43 @@ class FlowText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileContent:
+    """A file of a namespace; its content lies in the storage already."""
+
+    desired: Desired
+    commit: str
+    sha256: str
+    size: int
+    executable: bool
+    home: bool
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The file as a manifest keeps it."""
+        return {
+            "namespace": self.desired.namespace,
+            "path": self.desired.id,
+            "sha256": self.sha256,
+            "size": self.size,
+            "executable": self.executable,
+            "home": self.home,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """Everything that a commit says."""
 
     flows: tuple[FlowText, ...]
     faults: tuple[Fault, ...]
     blobs: Mapping[str, str]
+    files: tuple[FileContent, ...] = ()
+
+    @property
+    def desired(self) -> list[Desired]:
+        """All that the commit wants to be there."""
+        flows = [flow.desired for flow in self.flows]
+        return [*flows, *(file.desired for file in self.files)]
 
     @property
     def errors(self) -> tuple[Fault, ...]:
@@ -62,12 +97,16 @@ def contents_of(
 ) -> Contents:
     """Read an answer of the git process."""
     flows: list[FlowText] = []
+    others: list[_Found] = []
     faults = [fault_from(note) for note in notes]
     blobs: dict[str, str] = {}
     for file in files:
         path, blob = file["path"], file["blob"]
         # A blob that cannot match: what includes others is read again with each commit.
         blobs[path] = "" if file.get("includes") else blob
+        described = manifest.get(path, {}).get("file") if file["known"] else file.get("file")
+        if described is not None:
+            others.append((path, blob, file["commit"], described))
         if file["known"]:
             before = manifest.get(path, {}).get("items", ())
             flows += [_as_before(item, path, blob, file["commit"]) for item in before]
@@ -76,7 +115,64 @@ def contents_of(
         # A file counts whole: its good documents wait for the bad one to be mended.
         if not any(fault["severity"] == Severity.ERROR for fault in file["faults"]):
             flows += [_as_read(item, path, blob, file["commit"], digest) for item in file["items"]]
-    return Contents(flows=tuple(flows), faults=tuple(faults), blobs=blobs)
+    found, homeless = _files(others, _home(flows, faults, manifest))
+    # What went nowhere is looked at again when the flows have changed.
+    blobs |= {fault.path: "" for fault in homeless}
+    return Contents(
+        flows=tuple(flows), faults=(*faults, *homeless), blobs=blobs, files=tuple(found)
+    )
+
+
+_Found = tuple[str, str, str, Mapping[str, Any]]
+
+
+def _home(flows: Sequence[FlowText], faults: Sequence[Fault], manifest: Manifest) -> str | None:
+    """The namespace of files whose folder names none: that of all flows, else where they are."""
+    spaces = {flow.desired.namespace for flow in flows}
+    if len(spaces) == 1 and not any(fault.severity is Severity.ERROR for fault in faults):
+        return spaces.pop()
+    kept = (entry.get("file") or {} for entry in manifest.values())
+    return next((str(file["namespace"]) for file in kept if file.get("home")), None)
+
+
+def _files(found: Iterable[_Found], home: str | None) -> tuple[list[FileContent], list[Fault]]:
+    files: list[FileContent] = []
+    faults: list[Fault] = []
+    for path, blob, commit, file in found:
+        anywhere = bool(file.get("home")) or file["namespace"] is None
+        namespace = home if anywhere else file["namespace"]
+        if namespace is None:
+            message = f"{path} goes to no namespace: name one with `files: {{dir, namespace}}`"
+            faults.append(
+                Fault(code="FILE_SKIPPED", message=message, path=path, severity=Severity.NOTE)
+            )
+            continue
+        files.append(_file(path, blob, commit, file, namespace, home=anywhere))
+    return files, faults
+
+
+def _file(
+    path: str, blob: str, commit: str, file: Mapping[str, Any], namespace: str, *, home: bool
+) -> FileContent:
+    return FileContent(
+        desired=Desired(
+            namespace=namespace,
+            id=file["path"],
+            path=path,
+            blob=blob,
+            digest=file_digest(file["sha256"], executable=file["executable"]),
+        ),
+        commit=commit,
+        sha256=file["sha256"],
+        size=file["size"],
+        executable=file["executable"],
+        home=home,
+    )
+
+
+def file_digest(sha256: str, *, executable: bool) -> str:
+    """What tells one state of a file from another: content and mode."""
+    return f"{sha256}*" if executable else sha256
 
 
 def _as_read(
@@ -129,12 +225,18 @@ def manifest_from(entries: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str
 
 
 def bases(manifest: Manifest) -> dict[Key, Base]:
-    """The flows of a manifest by key."""
-    return {
+    """The flows and files of a manifest by key."""
+    found = {
         (item["namespace"], item["id"]): Base(path=path, digest=item["digest"])
         for path, entry in manifest.items()
         for item in entry["items"]
     }
+    for path, entry in manifest.items():
+        file = entry.get("file")
+        if file is not None:
+            digest = file_digest(file["sha256"], executable=file["executable"])
+            found[file["namespace"], file["path"]] = Base(path=path, digest=digest)
+    return found
 
 
 def manifest_of(
@@ -160,8 +262,11 @@ def manifest_of(
                 "push": list(flow.push),
             }
         )
+    for file in contents.files:
+        if file.desired.path not in skipped:
+            entries[file.desired.path]["file"] = file.data
     for path in skipped:
         if path in kept:
             # A blob that cannot match: the file is read again with the next commit.
-            entries[path] = {"blob": "", "items": list(kept[path]["items"])}
+            entries[path] = {**kept[path], "blob": ""}
     return entries

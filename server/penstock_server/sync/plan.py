@@ -1,5 +1,8 @@
 """What a commit changes, decided without touching anything.
 
+What is said of flows here holds for files of namespaces, too: their `id` is their path, which
+starts with a slash as no flow's id does.
+
 `plan(desired, live, base, options)` compares the flows of a commit with those that are stored and
 gives one item for every flow that is named on either side. A source only touches what it manages or
 adopts.
@@ -121,6 +124,11 @@ class Item:
         """Namespace and id."""
         return (self.namespace, self.id)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of a namespace and no flow."""
+        return self.id.startswith("/")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPlan:
@@ -183,7 +191,7 @@ def _by_key(desired: Iterable[Desired]) -> tuple[dict[Key, Desired], list[Fault]
     for one in desired:
         first = found.setdefault(one.key, one)
         if first is not one:
-            message = f"flow {one.namespace}.{one.id} is in {first.place} and in {one.place}"
+            message = f"{_named(one.key)} is in {first.place} and in {one.place}"
             faults.append(
                 Fault(
                     code="DUPLICATE_FLOW",
@@ -267,9 +275,9 @@ def _conflict(item: Item) -> Fault:
     owner = item.live.managed_by if item.live is not None else None
     name = f"{item.namespace}.{item.id}"
     message = (
-        f"flow {name} belongs to source {owner!r}"
+        f"{_named(item.key)} belongs to source {owner!r}"
         if owner is not None
-        else f"flow {name} exists and belongs to no source"
+        else f"{_named(item.key)} exists and belongs to no source"
     )
     hint = (
         "remove it from one of the two repositories"
@@ -278,6 +286,11 @@ def _conflict(item: Item) -> Fault:
     )
     path = item.desired.path if item.desired is not None else ""
     return Fault(code="OWNED_BY_OTHER", message=message, path=path, flow=name, hint=hint)
+
+
+def _named(key: Key) -> str:
+    namespace, name = key
+    return f"file {name} of {namespace}" if name.startswith("/") else f"flow {namespace}.{name}"
 
 
 def _guards(
@@ -291,13 +304,17 @@ def _guards(
     if not pruned:
         return []
     said: list[str] = []
-    if not wanted and not options.allow_empty:
-        said.append(f"the commit has no flow, and {mine} are stored: all of them would be deleted")
+    what = "flows and files" if any(item.is_file for item in pruned) else "flows"
+    lost = any(not item.is_file for item in pruned)
+    no_flow = all(name.startswith("/") for _, name in wanted)
+    if no_flow and (lost or not wanted) and not options.allow_empty:
+        said.append(f"the commit has no flow, and {mine} {what} are stored: all would be deleted")
     elif len(pruned) > options.min and len(pruned) * 100 > options.percent * mine:
-        said.append(f"{len(pruned)} of {mine} flows would be deleted")
+        said.append(f"{len(pruned)} of {mine} {what} would be deleted")
     if options.reconfigured:
         said.append(
-            f"the source reads something else than before, and {len(pruned)} flows would be deleted"
+            f"the source reads something else than before, and {len(pruned)} {what} would be"
+            " deleted"
         )
     return said
 

@@ -161,7 +161,7 @@ def sync_item(item: Item, sha: str, revisions: Mapping[Key, int] | None = None) 
     one = item.desired
     saved = revisions is not None and item.action in SAVED
     return SyncItem(
-        kind="flow",
+        kind="file" if item.is_file else "flow",
         namespace=item.namespace,
         name=item.id,
         path=one.path if one is not None else None,
