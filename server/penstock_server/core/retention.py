@@ -20,6 +20,7 @@ from penstock_runner.executor.messages import Outcome
 from penstock_runner.tasks.places import execution_prefix
 from penstock_runner.tasks.storage import Storage
 from penstock_server.config import RetentionSection
+from penstock_server.core.contents import collect
 from penstock_server.store import retention
 from penstock_server.store.engine import Database, Tx
 from penstock_server.store.retention import Past
@@ -85,6 +86,7 @@ class Retention:
     def _pass(self, now: datetime, done_before: datetime | None) -> Iterator[None]:
         """One step after the other; what was due at `done_before` needs no second look."""
         yield from self._keys(now)
+        yield from self._contents(now)
         shortest = self._rules.shortest
         if shortest is None:
             return
@@ -123,6 +125,13 @@ class Retention:
     def _delete_files(self, past: Sequence[Past]) -> None:
         for one in past:
             self._storage.delete(execution_prefix(one.namespace, one.flow_id, one.id))
+
+    def _contents(self, now: datetime) -> Iterator[None]:
+        """Contents of namespace files that a sync has left behind."""
+        task = self._hands.submit(collect, self._database, self._storage, now)
+        self._ready = task.done
+        yield
+        task.result()
 
     def _lines(self, past: Sequence[Past]) -> Iterator[None]:
         ids = [one.id for one in past]

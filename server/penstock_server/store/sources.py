@@ -182,8 +182,21 @@ def manifest(connection: Connection, source_id: str, sha: str) -> Manifest | Non
     row = connection.execute(chosen).mappings().one_or_none()
     if row is None:
         return None
-    entries = orjson.loads(zlib.decompress(base64.b64decode(row["entries"])))
-    return Manifest(**{**row, "entries": entries})
+    return Manifest(**{**row, "entries": _entries(row["entries"])})
+
+
+def _entries(text: str) -> list[dict[str, Any]]:
+    return list(orjson.loads(zlib.decompress(base64.b64decode(text))))
+
+
+def file_contents(connection: Connection) -> set[str]:
+    """The contents of namespace files that remembered commits had, by what they hold."""
+    found: set[str] = set()
+    for text in connection.scalars(select(manifests.c.entries)):
+        for entry in _entries(text):
+            if entry.get("file"):
+                found.add(entry["file"]["sha256"])
+    return found
 
 
 def applied_commits(connection: Connection, source_id: str) -> list[tuple[str, datetime]]:

@@ -162,9 +162,8 @@ class _Tree:
             return file_of(shown, blob, faults=[replace(content, path=shown)])
         sha256 = hashlib.sha256(content).hexdigest()
         if self._storage is not None:
-            address = content_address(sha256)
-            if not self._storage.exists(address):
-                self._storage.put_bytes(address, content)
+            # Written again where it lies already: what is old and unused may be deleted any time.
+            self._storage.put_bytes(content_address(sha256), content)
         described = {
             "namespace": place.namespace,
             "path": place.path,
