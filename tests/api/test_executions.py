@@ -261,6 +261,19 @@ def test_a_kill_is_accepted(web: Web) -> None:
     assert web.client.delete("/api/v1/executions/unknown/kill").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "action", ["pause", "resume", "restart", "replay", "state", "change-status", "labels",
+               "force-run", "unqueue"],
+)  # fmt: skip
+def test_an_action_is_found_where_newer_clients_look_for_it(web: Web, action: str) -> None:
+    addresses = web.client.application.url_map.bind("localhost")
+    older, newer = (
+        addresses.match(f"/api/v1/main/executions/x1/{below}", method="POST")
+        for below in (action, f"actions/{action}")
+    )
+    assert newer == older
+
+
 def test_a_deleted_execution_is_gone(web: Web) -> None:
     web.core.put(execution("x1", State.SUCCESS))
     assert web.client.delete("/api/v1/executions/x1").status_code == 204

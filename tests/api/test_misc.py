@@ -167,3 +167,7 @@ def test_an_expression_is_evaluated_as_a_task_run_sees_it(web: Web) -> None:
     assert told("{{ secret('X') }}") == {"result": "******"}
     assert "Unable to find `missing`" in told("{{ missing }}")["error"]
     assert web.client.post("/api/v1/executions/x1/eval/none", data="x").status_code == 422
+    newer = "/api/v1/main/executions/x1/actions/eval"
+    assert web.client.post(f"{newer}/{shown}", data="{{ taskrun.id }}").json == {"result": shown}
+    assert web.client.post(newer, data="{{ outputs.t.value }}").json == {"result": "v"}
+    assert "`taskrun`" in web.client.post(newer, data="{{ taskrun.id }}").json["error"]

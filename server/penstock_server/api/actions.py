@@ -18,7 +18,7 @@ from penstock_server.api.executions import found
 from penstock_server.api.library import Library
 from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.resumes import resume_inputs
-from penstock_server.api.routing import delete, post
+from penstock_server.api.routing import action, delete
 from penstock_server.api.sources import json_of
 from penstock_server.api.starts import Starts
 from penstock_server.core.shapes import Json
@@ -33,7 +33,7 @@ class ActionRoutes:
         self._starts = Starts(context)
         self._call = context.client.call
 
-    @delete("/<execution_id>/kill")
+    @action("DELETE", "kill")
     def kill(self, execution_id: str) -> Response:
         """Ask for the end of an execution, and of what it started."""
         found(self._context, execution_id)
@@ -41,14 +41,14 @@ class ActionRoutes:
         self._call("execution.kill", id=execution_id, cascade=cascade, by=actor(self._context))
         return empty(HTTPStatus.ACCEPTED)
 
-    @post("/<execution_id>/pause")
+    @action("POST", "pause")
     def pause(self, execution_id: str) -> Response:
         """Start nothing more until it is resumed."""
         found(self._context, execution_id)
         self._call("execution.pause", id=execution_id)
         return empty(HTTPStatus.OK)
 
-    @post("/<execution_id>/resume")
+    @action("POST", "resume")
     def resume(self, execution_id: str) -> Response:
         """Go on after a pause, with the inputs that the pause asks for."""
         execution = found(self._context, execution_id)
@@ -56,14 +56,14 @@ class ActionRoutes:
         self._call("execution.resume", id=execution_id, inputs=inputs)
         return empty()
 
-    @post("/<execution_id>/restart")
+    @action("POST", "restart")
     def restart(self, execution_id: str) -> Response:
         """Run again what failed."""
         execution = found(self._context, execution_id)
         revision = _revision(self._library, execution.namespace, execution.flow_id)
         return _execution(self._call("execution.restart", id=execution_id, revision=revision))
 
-    @post("/<execution_id>/replay")
+    @action("POST", "replay")
     def replay(self, execution_id: str) -> Response:
         """Run again as a new execution, from a task run or from the beginning."""
         execution = found(self._context, execution_id)
@@ -77,7 +77,7 @@ class ActionRoutes:
             )
         )
 
-    @post("/<execution_id>/state")
+    @action("POST", "state")
     def mark(self, execution_id: str) -> Response:
         """Give a task run another state and go on from there."""
         found(self._context, execution_id)
@@ -91,27 +91,27 @@ class ActionRoutes:
             )
         )
 
-    @post("/<execution_id>/change-status")
+    @action("POST", "change-status")
     def change_status(self, execution_id: str) -> Response:
         """Give an ended execution another final state."""
         found(self._context, execution_id)
         status = parameters.state(parameters.required(request.args, "status"), "status")
         return _execution(self._call("execution.status", id=execution_id, status=status.value))
 
-    @post("/<execution_id>/labels")
+    @action("POST", "labels")
     def labels(self, execution_id: str) -> Response:
         """Put labels on an ended execution; those of the same key are replaced."""
         execution = found(self._context, execution_id)
         given = label_list(json_of(request), dict(execution.labels))
         return _execution(self._call("execution.labels", id=execution_id, labels=given))
 
-    @post("/<execution_id>/force-run")
+    @action("POST", "force-run")
     def force(self, execution_id: str) -> Response:
         """Run now, whatever holds it back."""
         found(self._context, execution_id)
         return _execution(self._call("execution.force", id=execution_id))
 
-    @post("/<execution_id>/unqueue")
+    @action("POST", "unqueue")
     def unqueue(self, execution_id: str) -> Response:
         """Run a queued execution although its flow's limit is reached."""
         found(self._context, execution_id)

@@ -37,6 +37,17 @@ def delete(path: str) -> Callable[[Route], Route]:
     return _marked("DELETE", path)
 
 
+def action(method: str, name: str) -> Callable[[Route], Route]:
+    """Acts on one execution, where clients of both versions of the language look for it."""
+
+    def mark(view: Route) -> Route:
+        for path in (f"/<execution_id>/{name}", f"/<execution_id>/actions/{name}"):
+            view = _marked(method, path)(view)
+        return view
+
+    return mark
+
+
 def blueprint(name: str, prefix: str, handlers: object) -> Blueprint:
     """A blueprint of all marked methods of `handlers`."""
     routes = Blueprint(name, __name__, url_prefix=prefix)
