@@ -24,6 +24,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 WAIT_SECONDS = 30.0
 TERMINAL = frozenset({"SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "RETRIED", "SKIPPED"})
+# For flows whose tasks write into the test's folder, which is closed to the user of tasks.
+AS_OURSELVES = {"PENSTOCK_RUNNER_USER": str(os.geteuid())}
 _ADDRESS = re.compile(r"Penstock is running: \S+?:(\d+)\s")
 _OURS = ("PENSTOCK_", "KESTRA_", "SECRET_", "ENV_", "GITHUB_", "CI_")
 
@@ -36,6 +38,7 @@ class Service:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     within: tuple[str, ...] = ()
+    python: str = sys.executable
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     _client: httpx2.Client | None = None
@@ -104,7 +107,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = [*self.within, sys.executable, "-m", "penstock_server", "server"]
+        command = [*self.within, self.python, "-m", "penstock_server", "server"]
         command += ["--home", str(self.home)]
         command += ["--port", str(self.port), *self.options]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
@@ -186,6 +189,7 @@ def live_service(
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     within: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Iterator[Service]:
     """A service with its home below `folder`, ready to be called; stopped at the end.
 
@@ -196,6 +200,7 @@ def live_service(
         options=tuple(options),
         environment=dict(environment or {}),
         within=tuple(within),
+        python=python,
     )
     service.start()
     try:

@@ -60,6 +60,7 @@ class Processes:
 
     def run(self, on_started: Callable[[], None]) -> int:
         """Start all, call `on_started`, watch until stopped; gives the exit code."""
+        prctl(PR_SET_DUMPABLE, 0)  # a task of the same user must not read secrets out of memory
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
@@ -105,7 +106,6 @@ class Processes:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             prctl(PR_SET_PDEATHSIG, child.orphaned)
             prctl(PR_SET_NAME, f"penstock-{child.name}"[:15].encode())
-            prctl(PR_SET_DUMPABLE, 0)
             if os.getppid() != self._parent:
                 os._exit(0)
             child.main()

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.e2e import processes
-from tests.live import TERMINAL, Service, live_service, wait_for
+from tests.live import AS_OURSELVES, TERMINAL, Service, live_service, wait_for
 from tests.postgres import Cluster, postgres, postgres_database
 
 __all__ = ["postgres", "postgres_database"]
@@ -120,7 +120,7 @@ def story(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Story]:
         database = request.getfixturevalue("postgres_database")
         address = f"{cluster.user}@{cluster.host}:{cluster.port}/{database}"
         environment["PENSTOCK_DATABASE_URL"] = f"postgresql://{address}"
-    with live_service(tmp_path, environment=environment) as service:
+    with live_service(tmp_path, environment={**AS_OURSELVES, **environment}) as service:
         service.put_flow(FLOW)
         yield Story(service, tmp_path / "marks.txt")
     wait_for(lambda: processes.of_home(service.home), lambda left: not left)

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.e2e.gitting import clone, needs_git
-from tests.live import live_service, wait_for
+from tests.live import AS_OURSELVES, live_service, wait_for
 from tests.postgres import Cluster, postgres, postgres_database
 
 __all__ = ["postgres", "postgres_database"]
@@ -36,7 +36,7 @@ def test_a_pushed_flow_outlives_a_crash_of_the_service(
     url = f"postgresql://{postgres.user}@{postgres.host}:{postgres.port}/{postgres_database}"
     marks = tmp_path / "marks"
     with live_service(
-        tmp_path, options=["--examples"], environment={"PENSTOCK_DATABASE_URL": url}
+        tmp_path, options=["--examples"], environment={**AS_OURSELVES, "PENSTOCK_DATABASE_URL": url}
     ) as service:
         wait_for(
             lambda: service.get("/api/v1/main/git/sources").json(),
@@ -66,7 +66,8 @@ def test_a_service_goes_on_when_the_database_has_ended_its_connections(
     tmp_path: Path, postgres: Cluster, postgres_database: str
 ) -> None:
     url = f"postgresql://{postgres.user}@{postgres.host}:{postgres.port}/{postgres_database}"
-    with live_service(tmp_path, environment={"PENSTOCK_DATABASE_URL": url}) as service:
+    environment = {**AS_OURSELVES, "PENSTOCK_DATABASE_URL": url}
+    with live_service(tmp_path, environment=environment) as service:
         service.put_flow(FLOW)
         execution_id = service.start_flow("team", "story", folder=str(tmp_path))
         wait_for((tmp_path / "marks").exists, bool)

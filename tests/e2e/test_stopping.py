@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import processes
-from tests.live import STOP_SECONDS, Service, live_service, wait_for
+from tests.live import AS_OURSELVES, STOP_SECONDS, Service, live_service, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -60,7 +60,7 @@ tasks:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    with live_service(tmp_path) as running:
+    with live_service(tmp_path, environment=AS_OURSELVES) as running:
         for flow in (LONG, PAUSED, SLEEPING, STUBBORN):
             running.put_flow(flow)
         yield running

@@ -19,7 +19,7 @@ import pytest
 from tests import postgres
 from tests.e2e.courses import course_flow
 from tests.e2e.gitting import clone, needs_git
-from tests.live import Service, live_service, wait_for
+from tests.live import AS_OURSELVES, Service, live_service, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres, needs_git]
 
@@ -95,7 +95,7 @@ def service(
         write_rides(files, taxi)
     (programs / "wget").write_text(WGET.format(folder=files))
     (programs / "wget").chmod(0o755)
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    environment = {**AS_OURSELVES, "PATH": f"{programs}:{os.environ['PATH']}"}
     text = course_flow("04_postgres_taxi.yaml")
     with live_service(
         top, options=["--examples"], environment=environment, within=within

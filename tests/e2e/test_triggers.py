@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cli.command import penstock
-from tests.live import Service, live_service, wait_for
+from tests.live import AS_OURSELVES, Service, live_service, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -81,7 +81,7 @@ triggers:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with live_service(tmp_path_factory.mktemp("live")) as running:
+    with live_service(tmp_path_factory.mktemp("live"), environment=AS_OURSELVES) as running:
         yield running
 
 

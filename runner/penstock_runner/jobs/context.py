@@ -249,8 +249,11 @@ class JobContext:
 
     def cache_folder(self, name: str) -> Path:
         """A folder of this runner that outlives its jobs."""
-        folder = self._parts.settings.home / "cache" / name
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        settings = self._parts.settings
+        folder = (settings.cache or settings.home / "cache") / name
+        if not folder.is_dir():
+            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._folders.give(folder)
         return folder
 
     def check_out(self) -> None:

@@ -119,9 +119,7 @@ def collect(
     for relative, path in found.items():
         digest = hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()
         uri = address(f"{digest}-{safe_name(path.name)}")
-        whole = move and not path.is_symlink()
-        source = path.resolve() if path.is_symlink() else path
-        kept[relative] = storage.put_file(uri, source, move=whole)
+        kept[relative] = workspace.keep(path, storage, uri, move=move)
     return kept
 
 

@@ -132,7 +132,7 @@ class ThreadOutside:
                     cwd=str(command.cwd),
                     stdout=stdout,
                     stderr=stderr,
-                    run_as=self._settings.run_as,
+                    run_as=None,
                 )
             except processes.NotStarted as failed:
                 return Refused(str(failed))

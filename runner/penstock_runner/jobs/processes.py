@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from penstock_runner.jobs.settings import RunAs
+from penstock_runner.taskrunners import identity
 
 NICE = 5
 
@@ -26,29 +28,35 @@ def start(
     stderr: int,
     run_as: RunAs | None,
 ) -> int:
-    """Start a command in a session of its own and give its process id; the caller reaps it."""
-    user = (
-        {} if run_as is None else {"user": run_as.user, "group": run_as.group, "extra_groups": []}
-    )
+    """Start a command in a session of its own and give its process id; the caller reaps it.
+
+    As another user only in a process of one thread.
+    """
     try:
-        child = subprocess.Popen(  # noqa: S603 - the command line is the author's own
-            list(argv),
-            executable=_found(argv[0], env.get("PATH", "")),
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            close_fds=True,
-            **user,  # type: ignore[call-overload]
-        )
+        with _identity(run_as):
+            child = subprocess.Popen(  # noqa: S603 - the command line is the author's own
+                list(argv),
+                executable=_found(argv[0], env.get("PATH", "")),
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+                close_fds=True,
+            )
     except (OSError, ValueError, IndexError) as error:
-        raise NotStarted(_why(argv, error)) from None
+        raise NotStarted(_why(argv, error, run_as)) from None
     child.returncode = 0  # reaped by waitid: Popen must not wait for it
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
     return int(child.pid)
+
+
+def _identity(run_as: RunAs | None) -> contextlib.AbstractContextManager[None]:
+    if run_as is None:
+        return contextlib.nullcontext()
+    return identity.become(run_as.user, run_as.group)
 
 
 def _found(program: str, path: str) -> str:
@@ -62,13 +70,15 @@ def _found(program: str, path: str) -> str:
     raise FileNotFoundError(2, "there is no such program on PATH", program)
 
 
-def _why(argv: Sequence[str], error: Exception) -> str:
+def _why(argv: Sequence[str], error: Exception, run_as: RunAs | None) -> str:
     if not argv:
         return "The command is empty"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     hint = ""
-    if isinstance(error, OSError) and error.errno == 7:
+    if isinstance(error, OSError) and error.errno == errno.E2BIG:
         hint = "; put long scripts into a file with inputFiles"
+    if isinstance(error, PermissionError) and run_as is not None:
+        hint = f"; jobs run as user {run_as.name or run_as.user}, see the setting runner.user"
     return f"{argv[0]} cannot be started: {reason}{hint}"
 
 

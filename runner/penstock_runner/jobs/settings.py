@@ -37,6 +37,7 @@ class RunAs:
 
     user: int
     group: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +45,13 @@ class RunnerSettings:
     """One runner. `environment` is what that of its jobs starts from (`pick_environment`).
 
     `secrets` maps upper-case names to plain values; `envs` and `globals` are the variables of those
-    names.
+    names. `cache` is for what outlives jobs and is theirs, in the home when it is not given.
     """
 
     home: Path
     workspaces: Path
     storage: Path
+    cache: Path | None = None
     slots: int = field(default_factory=lambda: default_slots(os.cpu_count()))
     labels: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()

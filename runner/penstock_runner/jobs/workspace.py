@@ -14,10 +14,12 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from penstock_runner.jobs import users
 from penstock_runner.jobs.settings import RunAs
 from penstock_runner.tasks.api import TaskFailed
+from penstock_runner.tasks.storage import Storage
 
 PRIVATE = 0o700
 
@@ -118,16 +120,34 @@ class Workspace:
         """Whether a path, links followed, is still in the job's folders."""
         return path.resolve().is_relative_to(self.folder.resolve())
 
+    def open(self, path: Path) -> BinaryIO:
+        """Open a regular file that the job may have made, with the job's own rights."""
+        with users.with_rights_of(self._run_as):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(f"{path.name} is not a regular file")
+        return os.fdopen(descriptor, "rb")
+
+    def keep(self, path: Path, storage: Storage, uri: str, *, move: bool) -> str:
+        """Store a file of the job under an address; it may be moved unless it is a link."""
+        linked = path.is_symlink()
+        source = path.resolve() if linked else path
+        if self._run_as is None:
+            return storage.put_file(uri, source, move=move and not linked)
+        with self.open(source) as stream:
+            storage.put_stream(uri, stream)
+        if move and not linked:
+            path.unlink(missing_ok=True)
+        return uri
+
     def read_side_file(self, path: Path, limit: int) -> str:
         """What a process wrote to a side file, at most so many bytes; links are refused."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with self.open(path) as stream:
+                return stream.read(limit).decode("utf-8", "replace")
         except OSError:
             return ""
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                return ""
-            return stream.read(limit).decode("utf-8", "replace")
 
     def _room_for(self, name: str) -> Path:
         self.make()

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock_runner.taskrunners import identity
+
 PR_SET_CHILD_SUBREAPER = 36
 PROC = Path("/proc")
 
@@ -71,9 +73,20 @@ def facts(pid: int) -> ProcessFacts | None:
 
 
 def environment_of(pid: int, name: str) -> str | None:
-    """One variable of the environment that a process was started with."""
+    """One variable of the environment that a process was started with.
+
+    Root in a container may lack the right to look into processes of others; their owner has it.
+    """
+    path = PROC / str(pid) / "environ"
     try:
-        content = (PROC / str(pid) / "environ").read_bytes()
+        content = path.read_bytes()
+    except PermissionError:
+        try:
+            owner = path.stat()
+            with identity.rights_of(owner.st_uid, owner.st_gid):
+                content = path.read_bytes()
+        except OSError:
+            return None
     except OSError:
         return None
     prefix = name.encode() + b"="

@@ -17,19 +17,22 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.flow.check import check
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.flow.yaml import FAST
+from penstock_runner.jobs import users
 from penstock_runner.jobs.frames import Channel
 from penstock_runner.jobs.parts import default_parts
-from penstock_runner.jobs.settings import RunnerSettings, default_slots, pick_environment
+from penstock_runner.jobs.settings import RunnerSettings
 from penstock_runner.jobs.supervisor import Supervisor
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
-from penstock_server.app.containers import docker_access
+from penstock_server.app.faults import CannotStart
+from penstock_server.app.runners import runners_of
 from penstock_server.clock import Clock, SystemClock
 from penstock_server.config import Settings, Told
 from penstock_server.core import process as core_process
@@ -44,10 +47,6 @@ CONNECT_SECONDS = 30.0
 READY_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
-
-
-class CannotStart(Exception):
-    """The service cannot start; the message says what is in the way and what to do."""
 
 
 def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
@@ -76,7 +75,10 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
     children = [
         Child(name="core", main=lambda: core_process.run(told, clock, registry, changes)),
         Child(name="git", main=lambda: _run_git(settings, registry), stop_seconds=3),
-        Child(name="runner", main=lambda: _run_runner(told, clock, port)),
+        *(
+            Child(name=name, main=partial(_run_runner, runner, clock))
+            for name, runner in runners_of(told, port).items()
+        ),
         *(
             Child(
                 name=f"web{n}",
@@ -218,39 +220,12 @@ def _run_git(settings: Settings, registry: Registry) -> None:
     )
 
 
-def _run_runner(told: Told, clock: Clock, port: int) -> None:
-    settings = told.settings
+def _run_runner(settings: RunnerSettings, clock: Clock) -> None:
     channel = connect_to_core(settings.home)
-    parts = default_parts(runner_settings(told, port), clock.now)
-    Supervisor(channel, parts).run()
-
-
-def runner_settings(told: Told, port: int) -> RunnerSettings:
-    """How the runner of this machine works."""
-    settings = told.settings
-    return RunnerSettings(
-        home=settings.home.absolute(),
-        workspaces=Path(settings.workspaces),
-        storage=Path(settings.storage_root),
-        slots=settings.runner.slots or default_slots(os.cpu_count()),
-        labels=settings.runner.labels,
-        folders=settings.runner.folders,
-        secrets=told.secrets,
-        envs=told.envs,
-        globals=settings.globals,
-        environment=pick_environment(told.environment, settings.runner.pass_env),
-        url=settings.url or f"http://{settings.host}:{port}",
-        task_runner=settings.runner.default,
-        docker=docker_access(
-            settings,
-            told.environment,
-            private=(
-                settings.home.absolute(),
-                Path(settings.storage_root),
-                Path(settings.workspaces),
-            ),
-        ),
-    )
+    try:
+        Supervisor(channel, default_parts(settings, clock.now)).run()
+    finally:
+        users.leave_grounds(settings.workspaces)
 
 
 def _run_web(

@@ -69,7 +69,8 @@ def command(env_file: Path | None, log_level: str, **options: Any) -> None:
 
 
 def _serve(told: Told) -> int:
-    from penstock_server.app.service import CannotStart, serve
+    from penstock_server.app.faults import CannotStart
+    from penstock_server.app.service import serve
     from penstock_server.store.faults import StoreUnavailable
 
     try:

@@ -31,6 +31,7 @@ VARIABLES = {
     "PENSTOCK_DURABILITY": ("durability",),
     "PENSTOCK_WEB": ("web",),
     "PENSTOCK_SLOTS": ("runner", "slots"),
+    "PENSTOCK_RUNNER_USER": ("runner", "user"),
     "PENSTOCK_URL": ("url",),
     "PENSTOCK_TIMEZONE": ("timezone",),
     "PENSTOCK_ENCRYPTION_KEY": ("encryption_key",),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from penstock_server.config.docker import DockerSection
 from penstock_server.config.retention import RetentionSection
@@ -24,8 +24,9 @@ class BasicAuth(Section):
 
 
 class RunnerSection(Section):
-    """How this machine's runner works."""
+    """How a runner of this machine works; `name` tells several apart."""
 
+    name: str = Field(default="local", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
     slots: int | None = Field(default=None, ge=1, le=512)
     labels: tuple[str, ...] = ()
     workspaces: Path | None = None
@@ -70,6 +71,7 @@ class Settings(Section):
     examples: bool = False
     runner: RunnerSection = RunnerSection()
     docker: DockerSection = DockerSection()
+    runners: tuple[RunnerSection, ...] = ()
     git: GitSection = GitSection()
 
     @field_validator("basic_auth", mode="before")
@@ -81,6 +83,20 @@ class Settings(Section):
                 raise ValueError("give it as USER:PASSWORD")
             return {"username": username, "password": password}
         return value
+
+    @model_validator(mode="after")
+    def _runners_have_names(self) -> Self:
+        names = [runner.name for runner in self.all_runners]
+        if len(set(names)) < len(names):
+            raise ValueError(f"each of `runners` needs a `name` of its own, not {names}")
+        return self
+
+    @property
+    def all_runners(self) -> tuple[RunnerSection, ...]:
+        """The runners of this machine; what a further one does not say is as in `runner`."""
+        first = self.runner.model_dump(exclude_unset=True)
+        further = (one.model_dump(exclude_unset=True) for one in self.runners)
+        return (self.runner, *(RunnerSection.model_validate({**first, **one}) for one in further))
 
     @property
     def database(self) -> str:

@@ -1,0 +1,86 @@
+"""The runners of this machine, from the settings: their folders, their labels, their user."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from penstock_runner.jobs import users
+from penstock_runner.jobs.settings import RunAs, RunnerSettings, default_slots, pick_environment
+from penstock_server.app.containers import docker_access
+from penstock_server.app.faults import CannotStart
+from penstock_server.config import RunnerSection, Settings, Told
+
+log = logging.getLogger(__name__)
+
+
+def runners_of(told: Told, port: int) -> dict[str, RunnerSettings]:
+    """Each runner by the name of its process; raises `CannotStart`."""
+    first, *further = told.settings.all_runners
+    found = {"runner": runner_settings(told, first, port)}
+    for section in further:
+        found[f"runner-{section.name}"] = runner_settings(told, section, port, section.name)
+    return found
+
+
+def runner_settings(
+    told: Told, section: RunnerSection, port: int, apart: str | None = None
+) -> RunnerSettings:
+    """One runner; `apart` names the folder of workspaces that it has for itself."""
+    settings = told.settings
+    home = settings.home.absolute()
+    environment = pick_environment(told.environment, section.pass_env)
+    try:
+        user = users.job_user(section.user)
+        if user is None:
+            workspaces, cache = Path(section.workspaces or settings.workspaces), home / "cache"
+        else:
+            workspaces, cache = _open_places(section, home, user)
+            environment["PATH"] = users.reachable_path(environment["PATH"], user)
+            log.info("the processes of tasks run as user %s", user.name)
+    except users.UserRefused as refused:
+        raise CannotStart(str(refused)) from None
+    if user is None and os.geteuid() == 0 and section.user is None:
+        log.warning("tasks run as root: this process may not change its user (CAP_SETUID)")
+    if apart is not None:
+        workspaces = workspaces.with_name(f"{workspaces.name}-{apart}")
+    return RunnerSettings(
+        name=section.name,
+        home=home,
+        workspaces=workspaces,
+        storage=Path(settings.storage_root),
+        cache=cache,
+        slots=section.slots or default_slots(os.cpu_count()),
+        labels=section.labels,
+        secrets=told.secrets,
+        envs=told.envs,
+        globals=settings.globals,
+        environment=environment,
+        run_as=user,
+        url=_address(settings, port),
+        folders=section.folders,
+        task_runner=section.default,
+        docker=docker_access(
+            settings, told.environment, private=(home, Path(settings.storage_root), workspaces)
+        ),
+    )
+
+
+def _open_places(section: RunnerSection, home: Path, user: RunAs) -> tuple[Path, Path]:
+    """Where a user who cannot enter the home has workspaces and caches."""
+    if section.workspaces is None:
+        ground = users.grounds(home, user)
+        return ground / "workspaces", ground / "cache"
+    workspaces = section.workspaces.absolute()
+    workspaces.mkdir(mode=0o711, parents=True, exist_ok=True)
+    if not users.reaches(user, workspaces.parent):
+        raise users.UserRefused(
+            f"runner.workspaces: user {user.name}, as whom tasks run, cannot reach {workspaces}; "
+            "choose another folder, or set runner.user to root"
+        )
+    return workspaces, workspaces.with_name(f"{workspaces.name}-cache")
+
+
+def _address(settings: Settings, port: int) -> str:
+    return settings.url or f"http://{settings.host}:{port}"
