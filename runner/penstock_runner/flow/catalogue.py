@@ -16,13 +16,15 @@ class TypeInfo:
     """One type: its present name, and the model of its own properties when Penstock has it.
 
     `properties` is None for a type that is only known by name: its properties are not checked, and
-    a task of it fails when reached. `flowable` types order other tasks and are the engine's.
+    a task of it fails when reached. `flowable` types order other tasks and are the engine's,
+    `polling` triggers are evaluated by runners at an interval.
     """
 
     name: str
     kind: TypeKind
     properties: type[BaseModel] | None = None
     flowable: bool = False
+    polling: bool = False
     available: bool = True
     extra: str | None = None
 

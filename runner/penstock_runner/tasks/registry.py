@@ -181,6 +181,7 @@ class Registry:
                 kind=entry.kind,
                 properties=self._class(entry),
                 flowable=entry.flowable,
+                polling=entry.polling,
                 extra=entry.extra,
             )
         present = canonical(name)

@@ -116,3 +116,4 @@ class WebContext:
     git_hooks: Mapping[str, GitHook] = field(default_factory=dict)
     followers: int = 250
     flow_changes: FlowChanges | None = None
+    timezone: str = "UTC"

@@ -85,6 +85,7 @@ def make_wsgi(
         runner_alive=lambda: _runner_alive(database, clock),
         followers=serving.THREADS - 16,
         flow_changes=changes,
+        timezone=settings.timezone,
     )
     routes.install(app, context)
     views.install(app, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Protocol
@@ -47,6 +47,14 @@ class Listed:
     def before(self, moment: datetime) -> datetime | None:
         """The last one before a moment."""
         return next((one for one in reversed(self.dates) if one < moment), None)
+
+
+def between(dates: Dates, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The dates from one moment to another, both included."""
+    moment = dates.after(start.replace(microsecond=0) - timedelta(microseconds=1))
+    while moment is not None and moment <= end:
+        yield moment
+        moment = dates.after(moment)
 
 
 class _Properties(BaseModel):

@@ -1,4 +1,4 @@
-"""What people do on pages: start, kill, pause, resume, restart, replay, sync, switch a trigger.
+"""What people do on pages: start, kill, pause, resume, restart, replay, sync.
 
 Each is a form that is posted, does one thing through core, and leads to the page that shows it.
 """
@@ -24,7 +24,7 @@ from penstock_server.api.starts import Starts
 from penstock_server.web import forms, pages
 from penstock_server.web.errors import Missing
 from penstock_server.web.execution_page import Executions, Place
-from penstock_server.web.pages import Pages
+from penstock_server.web.pages import Pages, to
 
 
 class Actions:
@@ -78,21 +78,21 @@ class Actions:
             origin="ui",
             by=actor(self._context),
         )
-        return _to(pages.execution_link(namespace, flow_id, answer["execution"]["id"]))
+        return to(pages.execution_link(namespace, flow_id, answer["execution"]["id"]))
 
     @post("/executions/<namespace>/<flow_id>/<execution_id>/kill")
     def kill(self, namespace: str, flow_id: str, execution_id: str) -> Response:
         """Ask for the end of an execution and of what it started."""
         place = self._place(namespace, flow_id, execution_id)
         self._call("execution.kill", id=execution_id, cascade=True, by=actor(self._context))
-        return _to(pages.execution_link(*place))
+        return to(pages.execution_link(*place))
 
     @post("/executions/<namespace>/<flow_id>/<execution_id>/pause")
     def pause(self, namespace: str, flow_id: str, execution_id: str) -> Response:
         """Start nothing more until it is resumed."""
         place = self._place(namespace, flow_id, execution_id)
         self._call("execution.pause", id=execution_id)
-        return _to(pages.execution_link(*place))
+        return to(pages.execution_link(*place))
 
     @post("/executions/<namespace>/<flow_id>/<execution_id>/resume")
     def resume(self, namespace: str, flow_id: str, execution_id: str) -> Response:
@@ -115,14 +115,14 @@ class Actions:
                     resume=fields,
                 )
         self._call("execution.resume", id=execution_id, inputs=inputs)
-        return _to(pages.execution_link(namespace, flow_id, execution_id))
+        return to(pages.execution_link(namespace, flow_id, execution_id))
 
     @post("/executions/<namespace>/<flow_id>/<execution_id>/restart")
     def restart(self, namespace: str, flow_id: str, execution_id: str) -> Response:
         """Run again what failed."""
         place = self._place(namespace, flow_id, execution_id)
         self._call("execution.restart", id=execution_id, revision=None)
-        return _to(pages.execution_link(*place))
+        return to(pages.execution_link(*place))
 
     @post("/executions/<namespace>/<flow_id>/<execution_id>/replay")
     def replay(self, namespace: str, flow_id: str, execution_id: str) -> Response:
@@ -131,25 +131,13 @@ class Actions:
         answer = self._context.client.call(
             "execution.replay", id=execution_id, taskrun_id=None, revision=None
         )
-        return _to(pages.execution_link(namespace, flow_id, answer["execution"]["id"]))
+        return to(pages.execution_link(namespace, flow_id, answer["execution"]["id"]))
 
     @post("/git/<source_id>/sync")
     def sync(self, source_id: str) -> Response:
         """Look at a source now and apply what is found."""
         self._call("git.sync", source=source_id, wait=False, actor=actor(self._context))
-        return _to(pages.git_link(source_id))
-
-    @post("/flows/<namespace>/<flow_id>/triggers/<trigger_id>")
-    def switch(self, namespace: str, flow_id: str, trigger_id: str) -> Response:
-        """Switch a trigger off or on."""
-        self._call(
-            "trigger.set",
-            namespace=namespace,
-            flow_id=flow_id,
-            trigger_id=trigger_id,
-            disabled=request.form.get("on") != "true",
-        )
-        return _to(pages.flow_link(namespace, flow_id, "triggers"))
+        return to(pages.git_link(source_id))
 
     def _call(self, operation: str, **arguments: Any) -> None:
         self._context.client.call(operation, **arguments)
@@ -180,8 +168,3 @@ class Actions:
             valid=known.flow is not None and not stored.disabled,
         )
 
-
-def _to(link: str) -> Response:
-    answer = Response(status=303)
-    answer.headers["Location"] = link
-    return answer

@@ -67,7 +67,7 @@ class FlowPages:
     def show(self, namespace: str, flow_id: str) -> Response:
         """One flow: how its last executions went, and the newest of them."""
         now = self._context.clock.now()
-        known = self._known(namespace, flow_id)
+        known = self.known(namespace, flow_id)
         name = (namespace, flow_id)
         before = request.args.get("before") or None
         wanted = ExecutionFilter(namespace=namespace, flow_id=flow_id, exact_namespace=True)
@@ -93,10 +93,10 @@ class FlowPages:
     @get("/flows/<namespace>/<flow_id>/source")
     def source(self, namespace: str, flow_id: str) -> Response:
         """The file of a revision, the latest unless one is named."""
-        known = self._known(namespace, flow_id, whole(request.args, "revision"))
+        known = self.known(namespace, flow_id, whole(request.args, "revision"))
         return self._pages.render(
             "source.html",
-            head=self._head(known),
+            head=self.head(known),
             tab="source",
             lines=sources.lines(known.record.stored.source),
         )
@@ -104,16 +104,16 @@ class FlowPages:
     @get("/flows/<namespace>/<flow_id>/topology")
     def topology(self, namespace: str, flow_id: str) -> Response:
         """The tasks as a graph."""
-        known = self._known(namespace, flow_id)
+        known = self.known(namespace, flow_id)
         drawn = None if known.flow is None else topology.drawn(known.flow)
         return self._pages.render(
-            "flow_topology.html", head=self._head(known), tab="topology", drawn=drawn
+            "flow_topology.html", head=self.head(known), tab="topology", drawn=drawn
         )
 
     @get("/flows/<namespace>/<flow_id>/revisions")
     def revisions(self, namespace: str, flow_id: str) -> Response:
         """All revisions, newest first, and what the chosen one changed."""
-        known = self._known(namespace, flow_id)
+        known = self.known(namespace, flow_id)
         with self._context.database.read() as connection:
             records = queries.revisions(connection, namespace, flow_id)[::-1]
         chosen = whole(request.args, "revision", known.record.latest)
@@ -127,7 +127,7 @@ class FlowPages:
         )
         return self._pages.render(
             "revisions.html",
-            head=self._head(known),
+            head=self.head(known),
             tab="revisions",
             records=records[:SHOWN_REVISIONS],
             chosen=records[at],
@@ -137,26 +137,8 @@ class FlowPages:
             removed=removed,
         )
 
-    @get("/flows/<namespace>/<flow_id>/triggers")
-    def triggers(self, namespace: str, flow_id: str) -> Response:
-        """What starts the flow."""
-        known = self._known(namespace, flow_id)
-        with self._context.database.read() as connection:
-            states, _ = queries.triggers_page(
-                connection,
-                Paging(size=PAGE),
-                namespace=namespace,
-                flow_id=flow_id,
-                exact_namespace=True,
-            )
-        return self._pages.render(
-            "triggers.html",
-            head=self._head(known),
-            tab="triggers",
-            triggers=flows.trigger_rows(known.flow, states),
-        )
-
-    def _known(self, namespace: str, flow_id: str, revision: int | None = None) -> KnownFlow:
+    def known(self, namespace: str, flow_id: str, revision: int | None = None) -> KnownFlow:
+        """A flow, also one that was deleted; raises `Missing`."""
         known = self._library.find(namespace, flow_id, revision, deleted=True)
         if known is None:
             what = f"No flow {flow_id[:100]} in {namespace[:150]}"
@@ -165,7 +147,8 @@ class FlowPages:
             raise Missing(what, "It may have another name, or was never saved here.")
         return known
 
-    def _head(self, known: KnownFlow) -> FlowHead:
+    def head(self, known: KnownFlow) -> FlowHead:
+        """What every tab of a flow begins with."""
         now = self._context.clock.now()
         name = (known.record.stored.namespace, known.record.stored.id)
         recents: list[Recent]

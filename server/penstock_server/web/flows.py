@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from penstock_runner.flow.model import Flow, Trigger
 from penstock_server.api.library import KnownFlow
-from penstock_server.store.queries import FlowRecord, TriggerRecord
+from penstock_server.store.queries import FlowRecord
 from penstock_server.store.queries.briefs import Name, Recent
 from penstock_server.web import formats, spans, states, strips
 from penstock_server.web.strips import Spark
@@ -107,55 +106,6 @@ def flow_head(
         told=_told(recents[0], now) if recents else "",
         next=None if stored.disabled else following,
         labels=tuple(flow.labels.items()) if flow is not None else (),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerRow:
-    """One trigger of a flow."""
-
-    id: str
-    kind: str
-    when: str
-    detail: str
-    next: datetime | None
-    last: datetime | None
-    execution_id: str | None
-    on: bool
-    switchable: bool
-
-
-def trigger_rows(flow: Flow | None, records: Sequence[TriggerRecord]) -> tuple[TriggerRow, ...]:
-    """What a flow's file says of its triggers, with where each stands."""
-    known = {record.trigger_id: record for record in records}
-    return tuple(
-        _trigger_row(trigger, known.get(trigger.id))
-        for trigger in (flow.triggers if flow is not None else ())
-    )
-
-
-def _trigger_row(trigger: Trigger, record: TriggerRecord | None) -> TriggerRow:
-    kind = trigger.kind.rpartition(".")[2]
-    told = trigger.properties
-    when, detail = "", ""
-    if "cron" in told:
-        when, detail = str(told["cron"]), str(told.get("timezone") or "UTC")
-    elif kind == "Webhook":
-        # The key is a password: whoever has it may start the flow.
-        when = "…/webhook/<namespace>/<flow>/••••"
-    elif "interval" in told:
-        when, detail = str(told["interval"]), "interval"
-    off = trigger.disabled or (record is not None and record.disabled)
-    return TriggerRow(
-        id=trigger.id,
-        kind=kind,
-        when=when,
-        detail=detail,
-        next=None if record is None or off else record.next_date,
-        last=None if record is None else record.last_date,
-        execution_id=None if record is None else record.execution_id,
-        on=not off,
-        switchable=record is not None and not trigger.disabled,
     )
 
 

@@ -107,6 +107,13 @@ def flow_link(namespace: str, flow_id: str, tab: str = "") -> str:
     return f"/flows/{_part(namespace)}/{_part(flow_id)}{below}"
 
 
+def to(link: str) -> Response:
+    """The answer to a form: look there."""
+    answer = Response(status=303)
+    answer.headers["Location"] = link
+    return answer
+
+
 def execute_link(namespace: str, flow_id: str) -> str:
     """The form that starts a flow."""
     return f"/execute/{_part(namespace)}/{_part(flow_id)}"

@@ -19,6 +19,7 @@ from penstock_server.web.live import LivePages
 from penstock_server.web.log_page import LogPage
 from penstock_server.web.other_pages import OtherPages
 from penstock_server.web.pages import Pages
+from penstock_server.web.trigger_page import TriggerPages
 
 
 def install(app: Flask, context: WebContext) -> None:
@@ -38,10 +39,12 @@ def install(app: Flask, context: WebContext) -> None:
     errors.install(app, routes, frame)
     executions = Executions(context, library)
     home = HomeRoutes(context, frame)
+    of_flows = FlowPages(context, library, frame)
     listed = ExecutionsPage(context, frame)
     handlers = {
         "home": home,
-        "flows": FlowPages(context, library, frame),
+        "flows": of_flows,
+        "triggers": TriggerPages(context, frame, of_flows.known, of_flows.head),
         "executions": listed,
         "execution": ExecutionPages(executions, frame),
         "logs": LogPage(context, executions, frame, followers),
