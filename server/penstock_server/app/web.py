@@ -17,10 +17,12 @@ from flask import Flask
 
 from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.expressions.environment import Expressions, NoServices
+from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.api import routes
 from penstock_server.api.context import BasicAuth, GitHook, WebContext
+from penstock_server.api.stored_files import StoredFiles
 from penstock_server.clock import Clock
 from penstock_server.config import Settings, Told
 from penstock_server.core.address import socket_path
@@ -75,7 +77,9 @@ def make_wsgi(
     context = WebContext(
         client=client,
         database=database,
-        storage=LocalStorage(Path(settings.storage_root)),
+        storage=NamespaceStorage(
+            LocalStorage(Path(settings.storage_root)), StoredFiles(database, client)
+        ),
         registry=registry,
         settings=web_settings(settings),
         clock=clock,
