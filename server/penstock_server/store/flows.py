@@ -39,8 +39,10 @@ __all__ = [
     "Revision",
     "Save",
     "digest",
+    "drifted",
     "head",
     "heads",
+    "last_of_git",
     "list_heads",
     "mark_deleted",
     "revision",
@@ -228,6 +230,30 @@ def sources(
 ) -> dict[tuple[str, str], str]:
     """The latest texts of all flows, of a namespace with its children, or of a Git source."""
     return _sources(connection, list_heads(connection, namespace=namespace, managed_by=managed_by))
+
+
+def drifted(connection: Connection, source_id: str) -> set[tuple[str, str]]:
+    """The flows of a source that somebody has edited here."""
+    chosen = select(flows.c.namespace, flows.c.id).where(
+        flows.c.managed_by == source_id, flows.c.drifted, ~flows.c.deleted
+    )
+    return {(row.namespace, row.id) for row in connection.execute(chosen)}
+
+
+def last_of_git(connection: Connection, namespace: str, flow_id: str) -> Revision | None:
+    """The latest revision that came from a commit."""
+    chosen = (
+        select(flow_revisions)
+        .where(
+            flow_revisions.c.namespace == namespace,
+            flow_revisions.c.id == flow_id,
+            flow_revisions.c.commit_sha.is_not(None),
+        )
+        .order_by(flow_revisions.c.revision.desc())
+        .limit(1)
+    )
+    row = connection.execute(chosen).one_or_none()
+    return None if row is None else revision_of(row)
 
 
 def texts(

@@ -29,6 +29,7 @@ def decide(
         allow_empty=settings.allow_empty,
         protected=settings.protected,
         adopt=settings.adopt,
+        heal=settings.self_heal,
         invalid=contents.invalid,
         reconfigured=reconfigured,
         confirmed=confirmed,

@@ -45,7 +45,8 @@ class HeldSource:
     """A source with what is under way.
 
     `read_digest` is how it was read when last looked at; `named` are commits that webhooks have
-    named, `rejections` when deliveries with bad signatures came.
+    named, `rejections` when deliveries with bad signatures came; `drifted` are flows that were
+    edited here.
     """
 
     settings: SourceSettings
@@ -57,6 +58,7 @@ class HeldSource:
     following: list[Look] = field(default_factory=list)
     hinted_at: datetime | None = None
     applying: bool = False
+    drifted: frozenset[tuple[str, str]] = frozenset()
     named: list[str] = field(default_factory=list)
     rejections: list[datetime] = field(default_factory=list)
 

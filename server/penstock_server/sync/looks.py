@@ -76,6 +76,7 @@ class Looks:
             source.hinted_at = now
         source.deadline = now + source.settings.timeout + _GRACE
         digest = self._records.digest(source.settings)
+        self._records.note_drift(source)
         state = source.state
         try:
             request = look_request(
@@ -87,6 +88,7 @@ class Looks:
                 observed=_settled(source, look) if source.read_digest == digest else None,
                 reread=state.config_digest != digest,
                 look=look,
+                edited=source.drifted,
                 kept=self._records.kept(source, look.commit) if look.pin is not None else None,
             )
         except MissingSecret as missing:
@@ -150,5 +152,8 @@ def _settled(source: HeldSource, look: Look) -> str | None:
     if state.observed_commit == state.failed_commit and look.retry:
         return None
     done = state.observed_commit in (state.applied_commit, state.failed_commit)
-    waits = not source.settings.auto or state.pinned_commit is not None
+    if source.drifted and source.settings.self_heal and state.pinned_commit is None:
+        return None
+    stays = not source.settings.auto and not look.retry
+    waits = stays or state.pinned_commit is not None
     return state.observed_commit if done or waits else None

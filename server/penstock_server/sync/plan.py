@@ -89,8 +89,9 @@ class Base:
 class Options:
     """What the source allows. `invalid` are paths that could not be read as flows this time.
 
-    `reconfigured` says that the source reads something else than before; `confirmed` is the digest
-    of a plan that a person has let through the guards.
+    `heal` says that edits are overwritten also where the commit changes nothing. `reconfigured` says
+    that the source reads something else than before; `confirmed` is the digest of a plan that a
+    person has let through the guards.
     """
 
     source: str
@@ -100,6 +101,7 @@ class Options:
     allow_empty: bool = False
     protected: Sequence[str] = ("system",)
     adopt: bool = True
+    heal: bool = True
     invalid: frozenset[str] = frozenset()
     reconfigured: bool = False
     confirmed: str | None = None
@@ -229,7 +231,9 @@ def _present(one: Desired, known: Live | None, base: Base | None, options: Optio
         return item(Action.CONFLICT)
     if live.digest == one.digest:
         return item(Action.UNCHANGED)
-    return item(Action.UPDATED, drifted=base is not None and base.digest != live.digest)
+    drifted = base is not None and base.digest != live.digest
+    kept = drifted and not options.heal and base is not None and base.digest == one.digest
+    return item(Action.KEPT if kept else Action.UPDATED, drifted=drifted)
 
 
 def _absent(live: Live, base: Base | None, options: Options) -> Item:
@@ -338,4 +342,6 @@ def _counts(items: Iterable[Item]) -> dict[str, int]:
     for item in items:
         name = item.action.value.lower()
         counts[name] = counts.get(name, 0) + 1
+        if item.drifted:
+            counts["drifted"] = counts.get("drifted", 0) + 1
     return counts

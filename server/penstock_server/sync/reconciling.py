@@ -21,7 +21,15 @@ from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.records import Records
 from penstock_server.sync.rows import Run, commit_of, source_row, sync_item
-from penstock_server.sync.state import SourceState, applied, pinned, refused, seen, unreachable
+from penstock_server.sync.state import (
+    SourceState,
+    applied,
+    edited,
+    pinned,
+    refused,
+    seen,
+    unreachable,
+)
 from penstock_server.sync.verdicts import Verdict, verdict_on
 
 log = logging.getLogger(__name__)
@@ -169,6 +177,8 @@ class Reconciler:
             rewritten=bool(run.message["rewritten"]),
             skipped=len(contents.invalid),
         )
+        if source.settings.self_heal:
+            after = edited(after, (), now)
         if run.look.commit is not None:
             after = _gone_to(after, source, run)
         if run.look.pin is not None:

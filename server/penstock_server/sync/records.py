@@ -9,14 +9,14 @@ from typing import Any
 
 from penstock_runner.executor.messages import Outcome
 from penstock_runner.executor.store import Write
-from penstock_server.store import sources
+from penstock_server.store import flows, sources
 from penstock_server.sync.desired import Manifest, manifest_from
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.polling import first_look
 from penstock_server.sync.rereading import kept_commit
 from penstock_server.sync.rows import source_row, state_of
 from penstock_server.sync.settings import GitSettings, SourceSettings
-from penstock_server.sync.state import SourceState
+from penstock_server.sync.state import SourceState, edited, verified
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Records:
                 state = state_of(row) if row is not None else SourceState(id=one.id)
                 same = state.config_digest == self.digest(one)
                 state = replace(state, next_poll_at=first_look(one, now) if same else now)
-                source = HeldSource(settings=one, state=state)
+                source = HeldSource(settings=one, state=verified(state, one, now))
                 if state.applied_commit is not None:
                     held = sources.manifest(connection, one.id, state.applied_commit)
                     source.manifest = manifest_from(held.entries) if held is not None else {}
@@ -60,6 +60,12 @@ class Records:
         with self._around.database.read() as connection:
             held = sources.manifest(connection, source.settings.id, sha)
         return manifest_from(held.entries) if held is not None else None
+
+    def note_drift(self, source: HeldSource) -> None:
+        """Find out which flows of the source were edited here."""
+        with self._around.database.read() as connection:
+            source.drifted = frozenset(flows.drifted(connection, source.settings.id))
+        source.state = edited(source.state, source.drifted, self._around.clock.now())
 
     def save(self, source: HeldSource, writes: list[Write], after: Callable[[], None]) -> None:
         """Write the source as it is now, with what belongs to it, in one transaction."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
 from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
+from penstock_server.sync.plan import Key
 from penstock_server.sync.settings import GitSettings, SourceSettings
 from penstock_server.sync.state import SourceState
 
@@ -33,12 +34,13 @@ def look_request(
     observed: str | None,
     reread: bool,
     look: Look,
+    edited: Collection[Key] = (),
     kept: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The message for one look.
 
-    `reread` has every file read again, whatever was applied; `kept` is a commit that the store
-    remembers.
+    `reread` has every file read again, whatever was applied, `edited` those that hold these flows;
+    `kept` is a commit that the store remembers.
     """
     described = settings.model_dump(
         mode="json",
@@ -60,7 +62,11 @@ def look_request(
         "insecure": settings.tls.insecure_skip_verify,
         "auth": _auth(settings, secrets) if kept is None else None,
     }
-    known = {} if reread else {path: entry["blob"] for path, entry in manifest.items()}
+    known = {
+        path: entry["blob"]
+        for path, entry in manifest.items()
+        if not any((item["namespace"], item["id"]) in edited for item in entry["items"])
+    }
     if kept is not None:
         # What the store remembers is only read and checked: nobody is asked.
         ref = state.observed_ref or settings.ref_name
@@ -70,7 +76,7 @@ def look_request(
         "source": described,
         "observed": observed if look.aim != "plan" else None,
         "applied": state.applied_commit,
-        "known": known,
+        "known": {} if reread else known,
         "force": look.force or look.aim == "plan",
     }
 

@@ -18,13 +18,14 @@ Message = dict[str, Any]
 
 
 def kept_commit(connection: Any, source_id: str, sha: str, manifest: Manifest) -> Message | None:
-    """What the store remembers of a commit; None when a text of it is gone."""
+    """What the store remembers of a commit; None when a text of it is not there."""
     items = [item for entry in manifest.values() for item in entry["items"]]
     heads = flows.heads(connection, [(item["namespace"], item["id"]) for item in items])
     changed = [item for item in items if not _runs(item, heads, source_id)]
     names = [(item["namespace"], item["id"], item["revision"]) for item in changed]
     texts = flows.texts(connection, names)
-    if len(texts) < len(set(names)):
+    wanted = {name: item["digest"] for name, item in zip(names, changed, strict=True)}
+    if any(flows.digest(texts.get(name, "")) != digest for name, digest in wanted.items()):
         return None
     files = []
     for path, entry in manifest.items():

@@ -72,7 +72,7 @@ class SyncService:
             triggers=triggers,
         )
         self._deploys = Deploys(around)
-        records = Records(around, version)
+        records = self._records = Records(around, version)
         self._looks = Looks(records, settings, send, secrets)
         self._reconciler = Reconciler(around, records, self._looks)
         self._pins = Pins(around, records, self._looks)
@@ -169,6 +169,18 @@ class SyncService:
     def resume(self, source_id: str, *, actor: str | None = None, wait: Wait | None = None) -> None:
         """Follow the repository again."""
         self._pins.resume(self._source(source_id), actor, wait)
+
+    def edits(self, source_id: str) -> str:
+        """What a source says of edits by API and page."""
+        source = self._sources.get(source_id)
+        return source.settings.edits if source is not None else "deny"
+
+    def edited(self, source_id: str) -> None:
+        """Somebody has edited a flow of a source; the next look puts it right, or only says so."""
+        source = self._sources.get(source_id)
+        if source is not None:
+            self._records.note_drift(source)
+            self._records.save(source, [], lambda: None)
 
     def heard(self, delivery: Delivery, told: Heard) -> None:
         """A verified webhook: look now; more of them within two seconds make one look."""

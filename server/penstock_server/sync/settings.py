@@ -126,7 +126,8 @@ class SourceSettings(Settings):
     protected: tuple[str, ...] = ("system",)
     on_invalid: Literal["FAIL", "SKIP_FILE"] = "FAIL"
     adopt: bool = True
-    edits: Literal["deny", "allow", "propose"] = "deny"
+    edits: Literal["deny", "allow"] = "deny"
+    self_heal: bool = True
     force_push: Literal["apply", "refuse"] = "apply"
     labels: dict[str, str] = {}
     disable_triggers: bool = False

@@ -6,7 +6,7 @@ run are always those of `applied_commit`, whatever the status.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,8 @@ OUT_OF_SYNC = "OutOfSync"
 SYNCED = "Synced"
 UNKNOWN = "Unknown"
 PINNED = "Pinned"
+DRIFTED = "DriftDetected"
+UNVERIFIED = "TlsUnverified"
 
 _FAILURES_SHOWN = 3
 _FETCH_TYPES = frozenset({"FetchFailed", "RefMissing", "AuthFailed"})
@@ -81,7 +83,8 @@ def status_of(
         return DEGRADED
     if state.observed_at is None:
         return UNKNOWN
-    return SYNCED if state.applied_commit == state.observed_commit else OUT_OF_SYNC
+    same = state.applied_commit == state.observed_commit and not state.has(DRIFTED)
+    return SYNCED if same else OUT_OF_SYNC
 
 
 def _patience(settings: SourceSettings) -> timedelta:
@@ -201,6 +204,24 @@ def unpinned(state: SourceState) -> SourceState:
         state, pinned_commit=None, pinned_by=None, pinned_reason=None, pinned_until=None
     )
     return fine_again(state, PINNED)
+
+
+def edited(state: SourceState, flows: Collection[tuple[str, str]], now: datetime) -> SourceState:
+    """These flows of the source differ from what it has, because somebody has edited them."""
+    if not flows:
+        return fine_again(state, DRIFTED)
+    names = sorted(".".join(name) for name in flows)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    text = f"edited here, unlike the repository: {', '.join(names[:3])}{more}"
+    return troubled(state, kind=DRIFTED, code="DRIFT_DETECTED", message=text, now=now)
+
+
+def verified(state: SourceState, settings: SourceSettings, now: datetime) -> SourceState:
+    """Say that nobody checks who the host is, where the settings want it so."""
+    if not settings.tls.insecure_skip_verify:
+        return fine_again(state, UNVERIFIED)
+    text = "`tls.insecureSkipVerify` is on: anybody between here and the host can change flows"
+    return troubled(state, kind=UNVERIFIED, code="TLS_UNVERIFIED", message=text, now=now)
 
 
 def _condition(kind: str, code: str, message: str, now: datetime) -> Condition:

@@ -22,8 +22,15 @@ def save(room: Room, a: Arguments, answer: Answer) -> None:
     flow = _parsed(a["source"])
     saved: Saved = {}
     name = (flow.namespace, flow.id)
-    write = _saving(room, flow, a, saved)
-    room.write(answer, [write], changed_flows=[name], value=lambda: saved)
+    owners: set[str] = set()
+    write = _saving(room, flow, a, saved, owners)
+
+    def value() -> Saved:
+        for owner in owners:
+            room.sync.edited(owner)
+        return saved
+
+    room.write(answer, [write], changed_flows=[name], value=value)
 
 
 def _parsed(source: str) -> Flow:
@@ -35,10 +42,15 @@ def _parsed(source: str) -> Flow:
     return flow
 
 
-def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved) -> Write:
+def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved, owners: set[str]) -> Write:
+    """The write of one flow; `saved` says what it became, `owners` whose flow was edited."""
+
     def write(tx: Tx) -> None:
         before = stored_flows.head(tx.connection, flow.namespace, flow.id)
         _check(flow, before, a)
+        owned = before is not None and not before.deleted and before.managed_by is not None
+        if before is not None and owned:
+            _check_owner(room, tx, before, a, "change")
         head = stored_flows.save_revision(
             tx.connection,
             stored_flows.Save(
@@ -52,8 +64,11 @@ def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved) -> Write:
                 via=a.get("via", "api"),
             ),
             now=room.clock.now(),
+            drifted=owned and _differs_from_git(tx, flow, a["source"]),
         )
         room.scheduler.flow_saved(tx, flow, room.clock.now())
+        if owned:
+            owners.add(head.managed_by or "")
         saved.update(namespace=head.namespace, id=head.id, revision=head.revision)
 
     return write
@@ -73,12 +88,6 @@ def _check(flow: Flow, before: stored_flows.Head | None, a: Arguments) -> None:
             raise Refused("Not Found", status=404)
     if before is None:
         return
-    if exists and before.managed_by is not None and a.get("via", "api") in ("api", "ui"):
-        raise Refused(
-            f"MANAGED_BY_GIT: {flow.namespace}.{flow.id} is kept in step with the Git source "
-            f"'{before.managed_by}': change the file there and push it",
-            status=409,
-        )
     expected = a.get("expected_revision")
     if expected is not None and exists and before.revision != expected:
         raise Refused(
@@ -86,6 +95,28 @@ def _check(flow: Flow, before: stored_flows.Head | None, a: Arguments) -> None:
             "somebody has saved it since you read it",
             status=409,
         )
+
+
+def _check_owner(room: Room, tx: Tx, before: stored_flows.Head, a: Arguments, doing: str) -> None:
+    """A flow of a Git source is changed in Git, unless its source lets people edit it here."""
+    owner = before.managed_by or ""
+    if a.get("via", "api") not in ("api", "ui"):
+        return
+    if doing == "change" and room.sync.edits(owner) == "allow":
+        return
+    known = stored_flows.last_of_git(tx.connection, before.namespace, before.id)
+    commit = known.commit if known is not None else None
+    place = f" {commit.path} (commit {commit.sha[:7]})" if commit and commit.path else ""
+    raise Refused(
+        f"MANAGED_BY_GIT: {before.namespace}.{before.id} is kept in step with the Git source "
+        f"'{owner}': {doing} the file{place} there and push it",
+        status=409,
+    )
+
+
+def _differs_from_git(tx: Tx, flow: Flow, source: str) -> bool:
+    known = stored_flows.last_of_git(tx.connection, flow.namespace, flow.id)
+    return known is None or known.digest != stored_flows.digest(source)
 
 
 def delete(room: Room, a: Arguments, answer: Answer) -> None:
@@ -97,12 +128,8 @@ def delete(room: Room, a: Arguments, answer: Answer) -> None:
         before = stored_flows.head(tx.connection, namespace, flow_id)
         if before is None or before.deleted:
             raise Refused("Not Found", status=404)
-        if before.managed_by is not None and a.get("via", "api") in ("api", "ui"):
-            raise Refused(
-                f"MANAGED_BY_GIT: {namespace}.{flow_id} is kept in step with the Git source "
-                f"'{before.managed_by}': delete the file there and push it",
-                status=409,
-            )
+        if before.managed_by is not None:
+            _check_owner(room, tx, before, a, "delete")
         stored_flows.mark_deleted(tx.connection, [(namespace, flow_id)], now=now, by=a.get("by"))
         room.scheduler.flow_deleted(tx, namespace, flow_id)
 
@@ -127,12 +154,13 @@ def replace_namespace(room: Room, a: Arguments, answer: Answer) -> None:
     """Store all flows of a namespace in one transaction; with `delete` the others go."""
     parsed = [_parsed(source) for source in a["sources"]]
     saved: list[Saved] = []
+    owners: set[str] = set()
     writes: list[Write] = []
     for flow, source in zip(parsed, a["sources"], strict=True):
         one: Saved = {}
         saved.append(one)
         writes.append(
-            _saving(room, flow, {**a, "source": source, "mode": "upsert", "id": None}, one)
+            _saving(room, flow, {**a, "source": source, "mode": "upsert", "id": None}, one, owners)
         )
     names = [(flow.namespace, flow.id) for flow in parsed]
     gone: list[tuple[str, str]] = []
@@ -142,7 +170,9 @@ def replace_namespace(room: Room, a: Arguments, answer: Answer) -> None:
         extra = [
             (head.namespace, head.id)
             for head in heads
-            if head.namespace == a["namespace"] and (head.namespace, head.id) not in names
+            if head.namespace == a["namespace"]
+            and (head.namespace, head.id) not in names
+            and head.managed_by is None  # what a repository has is deleted there
         ]
         gone.extend(extra)
         stored_flows.mark_deleted(tx.connection, extra, now=room.clock.now(), by=a.get("saved_by"))
@@ -151,12 +181,13 @@ def replace_namespace(room: Room, a: Arguments, answer: Answer) -> None:
 
     if a.get("delete"):
         writes.append(remove)
-    room.write(
-        answer,
-        writes,
-        changed_flows=names,
-        value=lambda: {"saved": saved, "deleted": [list(name) for name in gone]},
-    )
+
+    def value() -> dict[str, Any]:
+        for owner in owners:
+            room.sync.edited(owner)
+        return {"saved": saved, "deleted": [list(name) for name in gone]}
+
+    room.write(answer, writes, changed_flows=names, value=value)
 
 
 OPERATIONS: Mapping[str, Operation] = {
