@@ -26,6 +26,8 @@ def batch_of(working: Working, on_change: OnChange | None = None) -> Batch:
         executions_deleted=working.deleted,
         records_kept=working.kept,
     )
+    batch.executions.update((write.execution.id, write) for write in working.given_up)
+    batch.logs.extend(working.last_words)
     for live in working.touched.values():
         part = live.part
         if part.events or live.read_version is None:

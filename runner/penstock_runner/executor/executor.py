@@ -35,6 +35,7 @@ from penstock_runner.executor.inbox import (
     Returned,
     Tell,
     Transact,
+    execution_of,
 )
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.live import Live, Part
@@ -259,12 +260,17 @@ class Executor:
         if not taken and not again and not self._held.working.jobs_ended:
             return 0
         self._held.again.clear()
-        for message in taken:
-            self._handlers.handle(message)
-        for live in again:
-            self._held.guarded(live, None, partial(self._handlers.advance, live))
-        self._handlers.deliver_mail()
-        self._handlers.neighbours.assign_waiting()
+        todo = deque(taken)
+        try:
+            while todo:
+                self._handlers.handle(todo.popleft())
+            for live in again:
+                self._held.guarded(live, None, partial(self._handlers.advance, live))
+            self._handlers.finish()
+        except Exception as fault:  # noqa: BLE001 - the store cannot be read, or the fault is ours
+            self._queue.extendleft(reversed(todo))
+            self._take_back(fault)
+            return len(taken)
         self._commit()
         return len(taken) + len(again)
 
@@ -274,6 +280,20 @@ class Executor:
             for row in self.store.due_timers(now, TIMERS_A_BATCH):
                 self._queue.appendleft(row)
             self._next_timer = None
+
+    def _take_back(self, fault: Exception) -> None:
+        """The batch cannot be finished; a message that is at fault by itself ends its execution."""
+        working, self._held.working = self._held.working, Working()
+        self.values.forget()
+        alone = working.handled[0] if len(working.handled) == 1 else None
+        named = None if alone is None else execution_of(alone)
+        if alone is not None and named is not None and not hasattr(fault, "status"):
+            log.error("execution %s: %s failed", named, type(alone).__name__, exc_info=fault)
+            self._held.give_up(named, fault)
+            self._held.answer_failure(alone, fault)
+            self._queue.appendleft(Transact())
+            return
+        self._undo(working, fault)
 
     # The commit
 

@@ -12,6 +12,7 @@ from penstock_runner.engine.attempts import TIMEOUT, clock_text
 from penstock_runner.engine.draft import WAITING
 from penstock_runner.engine.state import Execution, RunKey, State
 from penstock_runner.engine.truth import constant
+from penstock_runner.executor.broken import Broken
 from penstock_runner.executor.children import keep_outputs
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import Held
@@ -76,6 +77,7 @@ class Handlers:
             new_id=new_id,
             on_end=on_end,
         )
+        self._broken = Broken(store=store, held=held, dispatch=dispatch, on_end=on_end, now=now)
         self._stepper = stepper(self.neighbours)
         self._reports = ReportReader()
 
@@ -392,6 +394,14 @@ class Handlers:
             live = self._held.get(row.execution_id)
             if live is not None:
                 self._held.guarded(live, row, partial(self._read_mail, live, row))
+
+    def finish(self) -> None:
+        """What the batch needs once its messages are handled: news, ends, jobs for free slots."""
+        self.deliver_mail()
+        while self._broken.end_all():
+            self.slots.forget()
+            self.deliver_mail()
+        self.neighbours.assign_waiting()
 
     def _read_mail(self, live: Live, row: MailRow) -> None:
         at = live.time(self._now())

@@ -18,7 +18,15 @@ from penstock_runner.executor.flows import Flows, LoadedFlow
 from penstock_runner.executor.inbox import Message
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused
-from penstock_runner.executor.store import JobRow, KvWrite, MailRow, Store, Write
+from penstock_runner.executor.store import (
+    ExecutionWrite,
+    JobRow,
+    KvWrite,
+    LogRow,
+    MailRow,
+    Store,
+    Write,
+)
 
 HELD_EXECUTIONS = 20_000
 
@@ -40,6 +48,8 @@ class Working:
     deleted: list[str] = field(default_factory=list)
     kept: set[tuple[str, str]] = field(default_factory=set)
     idempotency: list[tuple[str, str, datetime]] = field(default_factory=list)
+    given_up: list[ExecutionWrite] = field(default_factory=list)
+    last_words: list[LogRow] = field(default_factory=list)
     after: list[Callable[[], None]] = field(default_factory=list)
     handled: list[Message] = field(default_factory=list)
 
@@ -57,6 +67,8 @@ class Held:
     ) -> None:
         self.lives: dict[str, Live] = {}
         self.again: dict[str, Live] = {}
+        # Executions that cannot go on, and why; they are ended before the batch is written.
+        self.broken: dict[str, str] = {}
         self.working = Working()
         self._store = store
         self._flows = flows
@@ -82,8 +94,12 @@ class Held:
                 loaded = self._flows.get(
                     execution.namespace, execution.flow_id, execution.flow_revision
                 )
-            except Refused:
-                log.exception("the flow of execution %s cannot be read", execution_id)
+            except Refused as reason:
+                if not execution.state.terminal:
+                    self.broken[execution_id] = (
+                        f"Revision {execution.flow_revision} of {execution.namespace}."
+                        f"{execution.flow_id}, which this execution runs, cannot be read: {reason}"
+                    )
                 return None
             live = Live(loaded, execution, self._constants, new=False, decrypt=self._decrypt)
             live.lines = self._store.last_line(execution_id)
@@ -108,12 +124,23 @@ class Held:
                 self.answer_failure(message, refused)
             return False
         except Exception as fault:
+            if hasattr(fault, "status"):
+                raise  # the store cannot be read: nothing is wrong with this execution
             log.exception("execution %s: %s failed", live.id, type(message).__name__)
             self.drop(live)
+            if live.read_version is not None:
+                self.give_up(live.id, fault)
             if message is not None:
                 self.answer_failure(message, fault)
             return False
         return True
+
+    def give_up(self, execution_id: str, fault: Exception) -> None:
+        """An execution cannot go on, through a fault of ours."""
+        self.broken[execution_id] = (
+            "The engine could not go on with this execution, which is a fault of Penstock: "
+            f"{type(fault).__name__}: {fault}"
+        )
 
     def answer_failure(self, message: Message, error: Exception) -> None:
         """Tell who asked, after the commit, that it was not done."""

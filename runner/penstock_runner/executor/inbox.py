@@ -85,3 +85,16 @@ class Remove:
 Message = (
     Transact | Tell | Lines | Reported | Lost | Returned | Recover | Remove | TimerRow | MailRow
 )
+
+
+def execution_of(message: Message) -> str | None:
+    """The execution that a message is about, if it is about one."""
+    match message:
+        case Reported():
+            return message.report.execution_id
+        case Lines() | Lost() | Returned():
+            return message.job[0]
+        case Transact():
+            return None
+        case _:
+            return message.execution_id

@@ -17,7 +17,7 @@ from penstock_runner.executor.inbox import Message, Tell
 from penstock_runner.executor.jobs import evaluation_job, task_job
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
-from penstock_runner.executor.starts import Starts, refusal
+from penstock_runner.executor.starts import PARENT_RUN, Starts, refusal
 from penstock_runner.executor.store import JobRow, MailRow, TimerRow, Write
 from penstock_runner.jobs.protocol import JobId
 
@@ -103,18 +103,8 @@ class Neighbourhood:
         `outputs` are what it gives to its parent, `error` says why it cannot.
         """
         execution = live.execution()
-        parent = live.base.facts.get("parentRun")
-        if isinstance(parent, list | tuple):
-            body = {
-                "key": parent[1],
-                "attempt": parent[2],
-                "index": parent[3],
-                "execution_id": execution.id,
-                "state": execution.state.value,
-                "outputs": outputs,
-                "error": error,
-            }
-            self.held.working.mail.append(MailRow(execution_id=str(parent[0]), body=body))
+        parent = live.base.facts.get(PARENT_RUN)
+        self.held.working.mail.extend(news_for_parent(parent, execution, outputs, error))
         live.part.writes.extend(self.on_end(execution))
         waiters, live.waiters = live.waiters, []
         for waiter in waiters:
@@ -140,6 +130,24 @@ class Neighbourhood:
             self.held.working.jobs_assigned.append(row)
             self.held.working.touched[live.id] = live
             self.hand_out(live, row, seat, self.held.working.after)
+
+
+def news_for_parent(
+    parent: object, execution: Execution, outputs: Mapping[str, Any] | None, error: str | None
+) -> list[MailRow]:
+    """What the end of an execution tells the task run that has started it, if one has."""
+    if not isinstance(parent, list | tuple):
+        return []
+    body = {
+        "key": parent[1],
+        "attempt": parent[2],
+        "index": parent[3],
+        "execution_id": execution.id,
+        "state": execution.state.value,
+        "outputs": outputs,
+        "error": error,
+    }
+    return [MailRow(execution_id=str(parent[0]), body=body)]
 
 
 def send_cancel(seat: RunnerSeat, job: JobId) -> None:

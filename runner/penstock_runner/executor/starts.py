@@ -23,6 +23,8 @@ from penstock_runner.flow.model import Level
 
 CORRELATION = CORRELATION_ID
 COMMIT = "system.gitCommit"
+# The fact of a child that names the task run which has started it.
+PARENT_RUN = "parentRun"
 DEEPEST_SUBFLOWS = 50
 DISABLED = "Requested Flow is disabled."
 
@@ -152,7 +154,7 @@ class Starts:
             id=child_id,
             correlation_id=parent.execution().labels.get(CORRELATION),
             facts={
-                "parentRun": [origin.id, command.key, command.attempt, command.index],
+                PARENT_RUN: [origin.id, command.key, command.attempt, command.index],
                 "depth": depth,
                 **({WANTED: request["outputs"]} if request.get("outputs") else {}),
             },

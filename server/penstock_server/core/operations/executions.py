@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.state import Execution, RunKey, State, TaskRun, TriggerOrigin
+from penstock_runner.engine.state import Execution, RunKey, State, TriggerOrigin
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import ASKED, Done, Outcome, Refused, Start
+from penstock_runner.executor.resumes import first_paused
 from penstock_server.core.room import Answer, Operation, Room, instant
 from penstock_server.core.shapes import execution_to_json
 from penstock_server.store.queries.executions import unended_children
@@ -111,8 +112,7 @@ def resume(room: Room, a: Arguments, answer: Answer) -> None:
     def make(live: Live, at: datetime) -> Sequence[e.Event]:
         if live.state is not State.PAUSED:
             raise Refused(f"Execution '{live.id}' is not paused, can't resume it", status=409)
-        paused = next((r for r in _in_order(live) if r.state is State.PAUSED), None)
-        key = paused.key if paused else None
+        key = first_paused(live.execution())
         return (e.Resumed(at=at, key=key, outputs=a.get("inputs")),)
 
     _tell(room, a, answer, make)
@@ -242,10 +242,6 @@ def _delete_files(room: Room, execution: Execution) -> None:
 
     prefix = execution_prefix(execution.namespace, execution.flow_id, execution.id)
     room.storage.delete_below(prefix)
-
-
-def _in_order(live: Live) -> list[TaskRun]:
-    return sorted(live.fold.runs.values(), key=lambda run: run.order)
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -1,0 +1,98 @@
+"""Executions that cannot go on: they end FAILED and say why, rather than wait for ever.
+
+Their flow can no longer be read, or a fault of ours stopped the engine. Neither leaves an engine
+that could end them in order, so the end is written beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from penstock_runner.engine import events as e
+from penstock_runner.engine.altered import altered
+from penstock_runner.engine.state import Execution, State
+from penstock_runner.executor.dispatch import Dispatch
+from penstock_runner.executor.held import Held
+from penstock_runner.executor.neighbourhood import news_for_parent, send_cancel
+from penstock_runner.executor.starts import PARENT_RUN
+from penstock_runner.executor.store import ExecutionWrite, LogRow, Store, Write
+from penstock_runner.flow.model import Level
+
+log = logging.getLogger(__name__)
+
+
+class Broken:
+    """Ends what `Held` found broken, in the batch that found it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        held: Held,
+        dispatch: Dispatch,
+        on_end: Callable[[Execution], Sequence[Write]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._held = held
+        self._dispatch = dispatch
+        self._on_end = on_end
+        self._now = now
+
+    def end_all(self) -> bool:
+        """Whether there were any."""
+        found, self._held.broken = self._held.broken, {}
+        stored = self._store.load(list(found)) if found else {}
+        for execution in stored.values():
+            if not execution.state.terminal:
+                self._end(execution, found[execution.id])
+        return bool(found)
+
+    def _end(self, execution: Execution, reason: str) -> None:
+        at = max(self._now(), execution.history[-1][1])
+        ended = failed(execution, at)
+        working = self._held.working
+        working.touched.pop(execution.id, None)
+        working.given_up.append(
+            ExecutionWrite(
+                execution=altered(ended, {"version": execution.version + 1}),
+                read_version=execution.version,
+                changed={key for key, run in ended.runs.items() if run is not execution.runs[key]},
+                events=[e.Queued(at=at, state=State.FAILED, reason=reason)],
+            )
+        )
+        line = LogRow(
+            execution_id=execution.id,
+            n=self._store.last_line(execution.id) + 1,
+            at=at,
+            level=Level.ERROR.value,
+            message=reason,
+            namespace=execution.namespace,
+            flow_id=execution.flow_id,
+        )
+        working.last_words.append(line)
+        for row in self._store.jobs():
+            if row.execution_id == execution.id:
+                self._drop_job((row.execution_id, row.key, row.attempt))
+        working.mail.extend(news_for_parent(execution.facts.get(PARENT_RUN), ended, None, None))
+        working.writes.extend(self._on_end(ended))
+
+    def _drop_job(self, job: tuple[str, str, int]) -> None:
+        seat = self._dispatch.seat_of(job)
+        if seat is not None:
+            self._held.working.after.append(lambda: send_cancel(seat, job))
+        else:
+            self._dispatch.free(job)
+        self._held.working.jobs_ended.append(job)
+
+
+def failed(execution: Execution, at: datetime) -> Execution:
+    """The execution with everything in it that has not ended FAILED."""
+    end = (State.FAILED, at)
+    runs = {
+        key: run if run.state.terminal else altered(run, {"history": (*run.history, end)})
+        for key, run in execution.runs.items()
+    }
+    return altered(execution, {"history": (*execution.history, end), "runs": runs})
