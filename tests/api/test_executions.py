@@ -274,6 +274,26 @@ def test_an_action_is_found_where_newer_clients_look_for_it(web: Web, action: st
     assert newer == older
 
 
+def test_newer_clients_are_told_what_became_of_an_execution_that_they_kill(web: Web) -> None:
+    web.core.put(execution("x1", State.CREATED, State.RUNNING))
+    killed = web.client.delete("/api/v1/main/executions/x1/actions/kill")
+    assert (killed.status_code, killed.json["state"]["current"]) == (200, "KILLED")
+
+
+def test_outputs_can_be_read_apart_from_the_execution(web: Web) -> None:
+    said = run("t", State.CREATED, State.SUCCESS, outputs={"value": "v"})
+    mute = run("u", State.CREATED, State.SUCCESS)
+    runs = {one.key: one for one in (said, mute)}
+    web.core.put(execution("x1", State.SUCCESS, runs=runs, outputs={"all": "v"}))
+    below = "/api/v1/main/outputs"
+    assert web.client.get(f"{below}/executions/x1").json == {"all": "v"}
+    (told,) = web.client.get(f"{below}/tasks/x1").json
+    assert (told["taskId"], told["inline"]) == ("t", True)
+    assert web.client.get(f"{below}/tasks/x1/{told['taskRunId']}").json == {"value": "v"}
+    assert web.client.get(f"{below}/tasks/x1/nothing").status_code == 404
+    assert web.client.get(f"{below}/executions/unknown").status_code == 404
+
+
 def test_a_deleted_execution_is_gone(web: Web) -> None:
     web.core.put(execution("x1", State.SUCCESS))
     assert web.client.delete("/api/v1/executions/x1").status_code == 204

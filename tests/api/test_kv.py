@@ -71,3 +71,13 @@ def test_an_illegal_key_is_422(web: Web, key: str) -> None:
     answer = web.client.put(f"/api/v1/namespaces/team/kv/{key}", data='"content"')
     assert answer.status_code == 422
     assert answer.json["message"].startswith("Illegal argument: Key must ")
+
+
+def test_the_keys_of_the_namespaces_above_are_listed_nearest_first(web: Web) -> None:
+    for namespace in ("team", "team.app", "team.app.jobs"):
+        web.client.put(f"/api/v1/namespaces/{namespace}/kv/shared", data="1")
+    found = web.client.get("/api/v1/main/namespaces/team.app.jobs/kv/inheritance").json
+    assert [(one["namespace"], one["key"]) for one in found] == [
+        ("team.app", "shared"),
+        ("team", "shared"),
+    ]

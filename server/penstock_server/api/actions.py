@@ -21,7 +21,7 @@ from penstock_server.api.resumes import resume_inputs
 from penstock_server.api.routing import action, delete
 from penstock_server.api.sources import json_of
 from penstock_server.api.starts import Starts
-from penstock_server.core.shapes import Json
+from penstock_server.core.shapes import Json, execution_to_json
 
 
 class ActionRoutes:
@@ -39,14 +39,14 @@ class ActionRoutes:
         found(self._context, execution_id)
         cascade = parameters.flag(request.args, "isOnKillCascade", default=True)
         self._call("execution.kill", id=execution_id, cascade=cascade, by=actor(self._context))
-        return empty(HTTPStatus.ACCEPTED)
+        return self._done(execution_id, HTTPStatus.ACCEPTED)
 
     @action("POST", "pause")
     def pause(self, execution_id: str) -> Response:
         """Start nothing more until it is resumed."""
         found(self._context, execution_id)
         self._call("execution.pause", id=execution_id)
-        return empty(HTTPStatus.OK)
+        return self._done(execution_id, HTTPStatus.OK)
 
     @action("POST", "resume")
     def resume(self, execution_id: str) -> Response:
@@ -54,7 +54,7 @@ class ActionRoutes:
         execution = found(self._context, execution_id)
         inputs = resume_inputs(self._library, self._starts, execution, request)
         self._call("execution.resume", id=execution_id, inputs=inputs)
-        return empty()
+        return self._done(execution_id, HTTPStatus.NO_CONTENT)
 
     @action("POST", "restart")
     def restart(self, execution_id: str) -> Response:
@@ -116,6 +116,13 @@ class ActionRoutes:
         """Run a queued execution although its flow's limit is reached."""
         found(self._context, execution_id)
         return _execution(self._call("execution.unqueue", id=execution_id))
+
+    def _done(self, execution_id: str, status: HTTPStatus) -> Response:
+        """Newer clients, known by their address, are told what became of it; others the status."""
+        if "/actions/" not in request.path:
+            return empty(status)
+        execution = found(self._context, execution_id)
+        return json_answer(execution_to_json(execution, self._context.clock.now()))
 
     @delete("/<execution_id>")
     def remove(self, execution_id: str) -> Response:

@@ -18,7 +18,7 @@ from penstock_server.api.context import WebContext
 from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.routing import delete, get, put
 from penstock_server.api.sources import json_of
-from penstock_server.core.shapes import iso, without_nulls
+from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import queries
 
 MAX_VALUE = 4 * 1024 * 1024
@@ -35,21 +35,30 @@ class KvRoutes:
     @get("/<namespace>/kv")
     def entries(self, namespace: str) -> Response:
         """Keys that have not expired, with their dates."""
+        return json_answer(self._dated(namespace))
+
+    @get("/<namespace>/kv/inheritance")
+    def inherited(self, namespace: str) -> Response:
+        """The keys of the namespaces above, which flows can read by naming the namespace."""
+        parts = namespace.split(".")
+        above = [".".join(parts[:length]) for length in range(len(parts) - 1, 0, -1)]
+        return json_answer([entry for one in above for entry in self._dated(one)])
+
+    def _dated(self, namespace: str) -> list[Json]:
         with self._context.database.read() as connection:
             found = queries.kv_entries(connection, namespace, self._context.clock.now())
-        return json_answer(
-            [
-                without_nulls(
-                    {
-                        "key": entry.key,
-                        "creationDate": iso(entry.created),
-                        "updateDate": iso(entry.updated),
-                        "expirationDate": iso(entry.expires) if entry.expires else None,
-                    }
-                )
-                for entry in found
-            ]
-        )
+        return [
+            without_nulls(
+                {
+                    "namespace": namespace,
+                    "key": entry.key,
+                    "creationDate": iso(entry.created),
+                    "updateDate": iso(entry.updated),
+                    "expirationDate": iso(entry.expires) if entry.expires else None,
+                }
+            )
+            for entry in found
+        ]
 
     @get("/<namespace>/kv/<key>")
     def value(self, namespace: str, key: str) -> Response:
