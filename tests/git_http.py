@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -121,7 +122,11 @@ class Repository:
 
 @dataclass
 class GitServer:
-    """A running server; what tests change while it runs."""
+    """A running server; what tests change while it runs.
+
+    `cut_after` is a method and how many bytes of the answers to it are sent before the end;
+    `dripping` sends byte after byte until it is set.
+    """
 
     url: str = ""
     username: str | None = None
@@ -129,6 +134,8 @@ class GitServer:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     hanging: threading.Event | None = None
+    cut_after: tuple[str, int] | None = None
+    dripping: threading.Event | None = None
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def url_of(self, repository: Repository) -> str:
@@ -138,9 +145,13 @@ class GitServer:
 
 @contextmanager
 def serve_git(
-    root: Path, username: str | None = None, password: str | None = None
+    root: Path,
+    username: str | None = None,
+    password: str | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[GitServer]:
-    """Serve all repositories below a folder over HTTP on a free port of this machine."""
+    """Serve all repositories below a folder over HTTP(S) on a free port of this machine."""
     program = _http_backend()
     facts = GitServer(username=username, password=password)
 
@@ -215,7 +226,20 @@ def serve_git(
                 if name != "Status":
                     self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            if facts.cut_after is not None and facts.cut_after[0] == self.command:
+                content = content[: facts.cut_after[1]]
+            if facts.dripping is not None:
+                self._drip(content)
+            else:
+                self.wfile.write(content)
+
+        def _drip(self, content: bytes) -> None:
+            assert facts.dripping is not None
+            for byte in content:
+                if facts.dripping.wait(0.05):
+                    return
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
 
         def _chunks(self) -> bytes:
             parts = []
@@ -227,16 +251,20 @@ def serve_git(
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(
         target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.02}
     )
     thread.start()
-    facts.url = f"http://127.0.0.1:{server.server_address[1]}"
+    scheme = "http" if tls is None else "https"
+    facts.url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
     try:
         yield facts
     finally:
-        if facts.hanging is not None:
-            facts.hanging.set()
+        for event in (facts.hanging, facts.dripping):
+            if event is not None:
+                event.set()
         server.shutdown()
         server.server_close()
 

@@ -187,6 +187,31 @@ def test_a_hung_host_does_not_hold_up_another_source(
     assert (late["type"], late["source"], late["code"]) == ("failed", "slow", "GIT_TIMEOUT")
 
 
+def test_a_host_that_drips_its_answer_is_given_up_when_the_time_is_over(
+    tmp_path: Path, server: GitServer, process: GitProcess
+) -> None:
+    repository = Repository(tmp_path / "served" / "flows.git")
+    repository.commit({"flows/a.yml": FLOW.format(id="a")})
+    server.dripping = threading.Event()
+    process.ask(request(server.url_of(repository), described={"timeout": 1}))
+    assert process.answer()["code"] == "GIT_TIMEOUT"
+    server.dripping = None
+    process.ask(request(server.url_of(repository)))
+    assert process.answer()["type"] == "found"
+
+
+def test_a_pack_larger_than_its_limit_is_not_taken(
+    tmp_path: Path, server: GitServer, process: GitProcess
+) -> None:
+    repository = Repository(tmp_path / "served" / "flows.git")
+    repository.commit({"flows/a.yml": FLOW.format(id="a"), "big": os.urandom(3_000_000)})
+    asked = request(server.url_of(repository))
+    asked["source"]["limits"]["pack_bytes"] = 1_000_000
+    process.ask(asked)
+    answer = process.answer()
+    assert (answer["code"], "limits.packBytes" in answer["message"]) == ("GIT_TOO_BIG", True)
+
+
 def test_trouble_is_answered_with_its_code(
     tmp_path: Path, server: GitServer, process: GitProcess
 ) -> None:

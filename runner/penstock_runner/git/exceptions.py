@@ -77,6 +77,8 @@ def trouble_of(error: BaseException, address: str) -> GitTrouble | None:
         code = _code_of(cause)
         if code is not None:
             return GitTrouble(code, message_for(code, address, _detail(cause)))
+    if any(isinstance(one, HangupException) for one in causes):
+        return GitTrouble(GIT_NETWORK, message_for(GIT_NETWORK, address, "it hung up"))
     return None
 
 
@@ -108,7 +110,8 @@ def _code_of(error: BaseException) -> str | None:
         case OSError() if error.errno in (errno.EFBIG, errno.ENOSPC):
             return GIT_TOO_BIG
         case HangupException():
-            return _ssh_code(error)
+            # What `ssh` has said is on one of several; the others tell nothing.
+            return _ssh_code(error) if _ssh_text(error) else None
         case _ if isinstance(error, _CORRUPT):
             return GIT_CORRUPT
         case GitProtocolError():

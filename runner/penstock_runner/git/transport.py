@@ -107,6 +107,8 @@ def _tls(remote: Remote) -> ssl.SSLContext:
         message = "`tls.caFile` holds no certificate, or `tls.clientCert` none with its key, in PEM"
         raise GitTrouble(GIT_TLS, message) from None
     if remote.insecure:
+        # Said where the source is shown; a line for each request would bury the rest.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

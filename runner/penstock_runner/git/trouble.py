@@ -50,7 +50,7 @@ def message_for(code: str, address: str, detail: str = "") -> str:
                 f"the TLS certificate of {address} is not valid now{tail}. Renew it at the host, "
                 "and check the clock of this machine."
             )
-        case "GIT_TLS" if "ostname" in detail:
+        case "GIT_TLS" if "mismatch" in detail:
             return (
                 f"the TLS certificate of {address} is for another name{tail}. Use the name that it "
                 "is for as `url`."
