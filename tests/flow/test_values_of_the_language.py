@@ -12,7 +12,6 @@ from penstock_runner.flow.cycles import in_circles
 from penstock_runner.flow.defaults import Default, apply_defaults
 from penstock_runner.flow.labels import of_execution, offending, read_labels
 from penstock_runner.flow.model import PluginDefault, Retry
-from penstock_runner.flow.retries import delay_after
 from penstock_runner.flow.suggestions import nearest
 from penstock_runner.flow.types import canonical, replaced_by
 
@@ -56,36 +55,6 @@ def retry(type_: Any, **more: Any) -> Retry:
 
 
 SECOND = timedelta(seconds=1)
-
-
-def test_a_constant_retry_waits_the_same_until_its_attempts_are_spent() -> None:
-    policy = retry("constant", interval=SECOND, max_attempts=3)
-    assert [delay_after(policy, n) for n in (1, 2, 3)] == [SECOND, SECOND, None]
-
-
-def test_an_exponential_retry_grows_from_nothing_to_its_longest() -> None:
-    policy = retry("exponential", interval=SECOND, max_interval=5 * SECOND)
-    assert [delay_after(policy, n) for n in (1, 2, 3, 4)] == [
-        timedelta(0),
-        2 * SECOND,
-        4 * SECOND,
-        5 * SECOND,
-    ]
-    by_three = retry("exponential", interval=SECOND, max_interval=99 * SECOND, delay_factor=3.9)
-    assert delay_after(by_three, 3) == 6 * SECOND
-
-
-def test_a_random_retry_is_spread_by_the_caller() -> None:
-    policy = retry("random", min_interval=SECOND, max_interval=3 * SECOND)
-    assert delay_after(policy, 1, 0.0) == SECOND
-    assert delay_after(policy, 1, 0.5) == 2 * SECOND
-    assert SECOND <= (delay_after(policy, 1, 0.999999) or SECOND) < 3 * SECOND
-
-
-def test_a_retry_ends_when_its_next_attempt_would_be_too_late() -> None:
-    policy = retry("constant", interval=10 * SECOND, max_duration=60 * SECOND)
-    assert delay_after(policy, 9, elapsed=50 * SECOND) == 10 * SECOND
-    assert delay_after(policy, 9, elapsed=51 * SECOND) is None
 
 
 def test_labels_are_read_from_both_spellings() -> None:

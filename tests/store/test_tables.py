@@ -104,7 +104,6 @@ def test_a_trigger_is_locked_once_and_freed_by_its_execution(database: Database)
         triggers.put(tx.connection, [trigger("a")])
         assert triggers.lock(tx.connection, "team", "load", "a", "x1")
         assert not triggers.lock(tx.connection, "team", "load", "a", "x2")
-        assert [t.trigger_id for t in triggers.locked_by(tx.connection, ["x1", "x2"])] == ["a"]
         assert triggers.unlock(tx.connection, "x2") == 0
         assert triggers.unlock(tx.connection, "x1") == 1
         assert triggers.get(tx.connection, "team", "load", "a") == trigger("a")
@@ -118,7 +117,7 @@ def test_triggers_that_a_flow_no_longer_has_are_forgotten(database: Database) ->
         assert triggers.remove(tx.connection, "team", "load") == 1
 
 
-def test_entries_are_put_listed_and_expire(database: Database) -> None:
+def test_entries_are_put_listed_and_removed(database: Database) -> None:
     plain = KvEntry(key="a", value=[1, {"b": None}], type="JSON", created=NOON, updated=NOON)
     short = KvEntry(key="b", value="x", type="STRING", created=NOON, updated=NOON, expires=after(1))
     with database.begin() as tx:
@@ -128,7 +127,7 @@ def test_entries_are_put_listed_and_expire(database: Database) -> None:
         assert kv.get(tx.connection, "team", "b") == short
         assert kv.get(tx.connection, "other", "b") is None
         assert kv.namespaces(tx.connection) == ["team"]
-        assert kv.remove_expired(tx.connection, after(2)) == 1
+        assert kv.remove(tx.connection, "team", "b")
         assert kv.remove(tx.connection, "team", "a")
         assert not kv.remove(tx.connection, "team", "a")
 
@@ -189,21 +188,7 @@ def test_a_source_comes_back_as_it_was_put(database: Database) -> None:
         sources.put_source(tx.connection, source())
         sources.put_source(tx.connection, whole)
         assert sources.source(tx.connection, "main", for_update=True) == whole
-        assert sources.change_source(tx.connection, "main", status="Synced", failures=0)
-        assert not sources.change_source(tx.connection, "other", status="Synced")
-        assert sources.list_sources(tx.connection) == [replace(whole, status="Synced", failures=0)]
-
-
-def test_sources_are_due_when_never_seen_or_at_their_moment(database: Database) -> None:
-    with database.begin() as tx:
-        for one in (
-            source("now", next_poll_at=NOON),
-            source("new"),
-            source("later", next_poll_at=after(9)),
-            source("off", enabled=False),
-        ):
-            sources.put_source(tx.connection, one)
-        assert {s.id for s in sources.due_sources(tx.connection, after(1), 10)} == {"now", "new"}
+        assert sources.list_sources(tx.connection) == [whole]
 
 
 def test_a_source_that_is_removed_leaves_its_flows_to_nobody(database: Database) -> None:
@@ -262,7 +247,7 @@ def test_a_run_is_written_again_as_it_goes_on(database: Database) -> None:
     )
     with database.begin() as tx:
         syncs.put_run(tx.connection, planned)
-        assert syncs.unended_runs(tx.connection) == [planned]
+        assert syncs.run(tx.connection, planned.id) == planned
         syncs.put_run(tx.connection, ended)
         syncs.put_run(tx.connection, run(2))
         syncs.add_items(tx.connection, ended.id, [item, replace(item, name="b")])

@@ -5,7 +5,7 @@ The task is plain data, beside the variables that its templates may read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,6 @@ from penstock_runner.executor.context import TaskStates, taskrun_id
 from penstock_runner.executor.flows import git_facts, git_place, git_variables
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.store import JobRow
-from penstock_runner.expressions.environment import Expressions
-from penstock_runner.expressions.errors import ExpressionSyntax
 from penstock_runner.flow.model import Task
 from penstock_runner.jobs.protocol import Job
 
@@ -25,7 +23,6 @@ from penstock_runner.jobs.protocol import Job
 _READS_ANYTHING = frozenset(
     {"render", "renderOnce", "printContext", "fetchContext", "tasksWithState"}
 )
-_LARGE = ("outputs", "tasks", "trigger", "inputs")
 
 
 def job_row(live: Live, command: c.RunJob, at: datetime) -> JobRow:
@@ -126,36 +123,6 @@ def plain_task(task: Task) -> dict[str, Any]:
 def _reads_states(task: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -> bool:
     text = f"{task['properties']}{task.get('branches', '')}{evaluate or ''}"
     return "tasks" in text or any(name in text for name in _READS_ANYTHING)
-
-
-def templates_in(value: object) -> Iterator[str]:
-    """Every text below a value that holds an expression."""
-    if isinstance(value, str):
-        if "{{" in value or "{%" in value:
-            yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from templates_in(key)
-            yield from templates_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from templates_in(item)
-
-
-def needed_variables(
-    properties: object, variables: Mapping[str, Any], expressions: Expressions
-) -> dict[str, Any]:
-    """The variables without the large ones that no template of the task can read."""
-    read: set[str] = set()
-    for source in templates_in(properties):
-        try:
-            template = expressions.compile(source)
-        except ExpressionSyntax:
-            return dict(variables)
-        if template.functions & _READS_ANYTHING:
-            return dict(variables)
-        read |= template.roots
-    return {name: value for name, value in variables.items() if name not in _LARGE or name in read}
 
 
 def required_labels(live: Live, task: Task) -> tuple[str, ...]:

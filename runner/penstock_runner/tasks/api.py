@@ -263,9 +263,3 @@ class RunContext(Protocol):
     def call(self, operation: str, **arguments: object) -> Any:
         """Ask the core process for what only it can do (`executions.purge`, `logs.fetch` ...)."""
         ...
-
-
-class Runnable(Protocol):
-    """What every task class can do."""
-
-    def run(self, ctx: RunContext) -> Outputs | Result | None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
 
@@ -16,13 +16,13 @@ def get(connection: Connection, namespace: str, key: str) -> KvEntry | None:
     row = connection.execute(
         select(kv).where(kv.c.namespace == namespace, kv.c.key == key)
     ).one_or_none()
-    return None if row is None else _entry(row)
+    return None if row is None else entry_of(row)
 
 
 def entries(connection: Connection, namespace: str) -> list[KvEntry]:
     """All entries of a namespace as stored, by key."""
     chosen = select(kv).where(kv.c.namespace == namespace).order_by(kv.c.key)
-    return [_entry(row) for row in connection.execute(chosen)]
+    return [entry_of(row) for row in connection.execute(chosen)]
 
 
 def namespaces(connection: Connection) -> list[str]:
@@ -50,12 +50,8 @@ def remove(connection: Connection, namespace: str, key: str) -> bool:
     return bool(gone.rowcount)
 
 
-def remove_expired(connection: Connection, before: datetime) -> int:
-    """Delete entries that expired before this moment; how many."""
-    return connection.execute(delete(kv).where(kv.c.expires_at < before)).rowcount
-
-
-def _entry(row: Row[tuple[object, ...]]) -> KvEntry:
+def entry_of(row: Row[Any]) -> KvEntry:
+    """The entry of a row."""
     return KvEntry(
         key=row.key,
         value=row.value,

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from penstock_server.store import namespace_files, upserts
 from penstock_server.store.schema import flows, git_commits, git_sources, manifests
@@ -81,12 +81,6 @@ def put_source(connection: Connection, source: GitSource) -> None:
     upserts.put(connection, git_sources, [upserts.values_of(source)])
 
 
-def change_source(connection: Connection, source_id: str, **changes: Any) -> bool:
-    """Change some columns of a source; whether there is such a source."""
-    changed = update(git_sources).where(git_sources.c.id == source_id).values(**changes)
-    return bool(connection.execute(changed).rowcount)
-
-
 def source(connection: Connection, source_id: str, *, for_update: bool = False) -> GitSource | None:
     """A source by its id; `for_update` keeps others from changing it until the transaction ends."""
     chosen = select(git_sources).where(git_sources.c.id == source_id)
@@ -100,18 +94,6 @@ def list_sources(connection: Connection) -> list[GitSource]:
     """All sources by id."""
     found = connection.execute(select(git_sources).order_by(git_sources.c.id)).mappings()
     return [GitSource(**row) for row in found]
-
-
-def due_sources(connection: Connection, now: datetime, limit: int) -> list[GitSource]:
-    """Enabled sources that want a look: never looked at, or their moment has come."""
-    moment = git_sources.c.next_poll_at
-    chosen = (
-        select(git_sources)
-        .where(git_sources.c.enabled, or_(moment.is_(None), moment <= now))
-        .order_by(moment, git_sources.c.id)
-        .limit(limit)
-    )
-    return [GitSource(**row) for row in connection.execute(chosen).mappings()]
 
 
 def remove_source(connection: Connection, source_id: str, *, now: datetime) -> bool:

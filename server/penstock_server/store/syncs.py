@@ -116,12 +116,6 @@ def runs(connection: Connection, source_id: str, *, limit: int = 50) -> list[Syn
     return [SyncRun(**row) for row in connection.execute(chosen).mappings()]
 
 
-def unended_runs(connection: Connection) -> list[SyncRun]:
-    """Runs that a stopped process has left; rightly there are none at start."""
-    chosen = select(sync_runs).where(sync_runs.c.ended_at.is_(None)).order_by(sync_runs.c.id)
-    return [SyncRun(**row) for row in connection.execute(chosen).mappings()]
-
-
 def add_items(connection: Connection, run_id: str, items: Sequence[SyncItem]) -> None:
     """Store what a run did, in this order."""
     if items:

@@ -105,13 +105,6 @@ def lock(
     return bool(changed.rowcount)
 
 
-def locked_by(connection: Connection, execution_ids: Collection[str]) -> list[TriggerState]:
-    """The triggers that these executions hold."""
-    if not execution_ids:
-        return []
-    return _all(connection, select(triggers).where(triggers.c.execution_id.in_(execution_ids)))
-
-
 def unlock(connection: Connection, execution_id: str) -> int:
     """Free the triggers that an execution holds; how many."""
     freed = update(triggers).where(triggers.c.execution_id == execution_id)

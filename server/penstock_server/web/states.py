@@ -31,7 +31,6 @@ OPEN = frozenset(
     {"CREATED", "QUEUED", "RUNNING", "RETRYING", "RESTARTED", "PAUSED", "KILLING"},
 )
 GOING = frozenset({"RUNNING", "RETRYING", "RESTARTED", "KILLING"})
-TURNING = frozenset({"RUNNING", "PROGRESSING"})
 _WEIGHT = (
     "FAILED",
     "LATE",

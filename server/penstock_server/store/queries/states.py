@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from penstock_runner.tasks.api import KvEntry
+from penstock_server.store.kv import entry_of
 from penstock_server.store.queries.conditions import (
     Condition,
     Paging,
@@ -71,14 +72,14 @@ def kv_entries(connection: Connection, namespace: str, now: datetime) -> list[Kv
         .where(or_(kv.c.expires_at.is_(None), kv.c.expires_at > now))
         .order_by(kv.c.key)
     )
-    return [_kv(row) for row in connection.execute(query)]
+    return [entry_of(row) for row in connection.execute(query)]
 
 
 def kv_entry(connection: Connection, namespace: str, key: str) -> KvEntry | None:
     """One entry, expired or not."""
     query = select(kv).where(kv.c.namespace == namespace, kv.c.key == key)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _kv(row)
+    return None if row is None else entry_of(row)
 
 
 def kv_namespaces(connection: Connection) -> list[str]:
@@ -190,17 +191,6 @@ def runners_seen_since(connection: Connection, moment: datetime) -> int:
 def readable(connection: Connection) -> bool:
     """Whether the store answers."""
     return connection.scalar(select(1)) == 1
-
-
-def _kv(row: Row[Any]) -> KvEntry:
-    return KvEntry(
-        key=row.key,
-        value=row.value,
-        type=row.type,
-        created=row.created_at,
-        updated=row.updated_at,
-        expires=row.expires_at,
-    )
 
 
 def trigger_record(row: Row[Any]) -> TriggerRecord:
