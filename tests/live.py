@@ -107,11 +107,20 @@ class Service:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
+        begins = len(self.said())
+        self.launch()
+        try:
+            self._await_ready(begins)
+        except BaseException:
+            self.kill()
+            raise
+
+    def launch(self) -> None:
+        """Start it."""
         command = [*self.within, self.python, "-m", "penstock_server", "server"]
         command += ["--home", str(self.home)]
         command += ["--port", str(self.port), *self.options]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
-        begins = len(self.said())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -122,11 +131,6 @@ class Service:
                 start_new_session=True,
                 cwd=self.home.parent,
             )
-        try:
-            self._await_ready(begins)
-        except BaseException:
-            self.kill()
-            raise
 
     def stop(self) -> int:
         """Stop it as SIGTERM does; gives its exit code."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 from tests.e2e.gitting import clone, needs_git
-from tests.live import AS_OURSELVES, live_service, wait_for
+from tests.live import AS_OURSELVES, Service, live_service, wait_for
 from tests.postgres import Cluster, postgres, postgres_database
 
 __all__ = ["postgres", "postgres_database"]
@@ -88,3 +94,59 @@ def test_a_service_goes_on_when_the_database_has_ended_its_connections(
         assert said.count("worked") == said.count("kept") == 1
         print(service.said())
         assert "Traceback" not in service.said()
+
+
+TICKING = """
+id: ticking
+namespace: team
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: tick}
+triggers:
+  - {id: tick, type: io.kestra.plugin.core.trigger.Schedule, cron: "* * * * * *", withSeconds: true}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ready(service: Service) -> bool:
+    try:
+        return service.get("/health/ready").status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def fired(service: Service) -> list[str]:
+    """The dates for which the schedule has run, in order."""
+    params = {"namespace": "team", "flowId": "ticking", "size": 100, "state": "SUCCESS"}
+    found = service.get("/api/v1/main/executions/search", params=params).json()["results"]
+    return sorted(str(one["trigger"]["variables"]["date"]) for one in found)
+
+
+def test_a_second_service_stands_by_and_takes_over_with_no_date_missed_or_doubled(
+    tmp_path: Path, postgres: Cluster, postgres_database: str
+) -> None:
+    url = f"postgresql://{postgres.user}@{postgres.host}:{postgres.port}/{postgres_database}"
+    environment = {**AS_OURSELVES, "PENSTOCK_DATABASE_URL": url}
+    with ExitStack() as stack:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        first = stack.enter_context(live_service(tmp_path / "one", environment=environment))
+        first.put_flow(TICKING)
+        wait_for(lambda: fired(first), lambda dates: len(dates) >= 2)
+        home = tmp_path / "two" / "home"
+        second = Service(home=home, environment=environment, port=free_port())
+        stack.callback(second.kill)
+        second.launch()
+        wait_for(second.said, lambda said: "standing by, another service leads" in said)
+        first.kill()
+        wait_for(second.said, lambda said: "this one leads from now on" in said)
+        wait_for(partial(ready, second), bool)
+        before = len(fired(second))
+        dates = wait_for(lambda: fired(second), lambda now: len(now) >= before + 3)
+        moments = [datetime.fromisoformat(date) for date in dates]
+        steps = {after - one for one, after in pairwise(moments)}
+        assert steps == {timedelta(seconds=1)}

@@ -277,8 +277,10 @@ def test_a_leader_that_loses_its_connection_writes_again_only_as_leader(
     with refused("store"):
         store.write(created(execution(3)))
     other.lead()
+    assert not leader.deposed
     with refused("in use by another penstock process"):
         store.write(created(execution(3)))
+    assert leader.deposed
     for one in (store, leader, other):
         one.close()
 

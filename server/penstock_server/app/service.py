@@ -43,7 +43,7 @@ from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.store.migrations import upgrade
 from penstock_server.sync.configuration import git_settings
 
-CONNECT_SECONDS = 30.0
+LONGEST_PAUSE = 0.25
 READY_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -185,18 +185,20 @@ def _await_ready(
 
 
 def connect_to_core(home: Path) -> Channel:
-    """A channel to core, which may be starting at this moment."""
+    """A channel to core, which may be starting at this moment, or wait for its turn to lead.
+
+    Who waits here has a parent that ends it: there is no moment to give up.
+    """
     path = socket_path(home)
-    until = time.monotonic() + CONNECT_SECONDS
+    pause = 0.005
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(str(path))
         except OSError:
             connection.close()
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.005)  # noqa: TID251 - a start-up poll, bounded above
+            time.sleep(pause)  # noqa: TID251 - a start-up poll
+            pause = min(pause * 1.1, LONGEST_PAUSE)
             continue
         return Channel(connection)
 

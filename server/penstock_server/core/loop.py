@@ -114,6 +114,9 @@ class CoreLoop:
             log.info("taking up %d executions that were under way", recovered)
         while not self._stopped():
             self._turn(woken)
+            if self._room.database.deposed:
+                log.error("another service leads the store by now; this one stands by")
+                raise SystemExit(1)
         self._finish()
 
     def _stopped(self) -> bool:

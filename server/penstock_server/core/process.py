@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -35,16 +37,21 @@ from penstock_server.scheduler.assembly import Triggers, assembled
 from penstock_server.scheduler.rendering import TriggerServices
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
+from penstock_server.store.faults import StoreInUse
 from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.sync.configuration import git_settings
 from penstock_server.sync.service import SyncService
+
+LOOK_AGAIN = 1.0
+
+log = logging.getLogger(__name__)
 
 
 def run(told: Told, clock: Clock, registry: Registry, changes: FlowChanges) -> None:
     """Serve until SIGTERM; the store belongs to this process alone while it runs."""
     settings = told.settings
     database = open_store(settings.database, durability=settings.durability)
-    database.lead()
+    _lead(database)
     changes.note()  # whoever led before may have changed flows
     followers = Followers()
     loop: CoreLoop | None = None
@@ -74,6 +81,28 @@ def run(told: Told, clock: Clock, registry: Registry, changes: FlowChanges) -> N
         loop.run()
     finally:
         database.close()
+
+
+def _lead(database: Database) -> None:
+    """Wait until no other service leads the store, and lead it then.
+
+    Only a database server can be shared; a file that is in use is a mistake of whoever started us.
+    """
+    told = False
+    while True:
+        try:
+            database.lead()
+        except StoreInUse as held:
+            if database.kind == "sqlite":
+                raise
+            if not told:
+                log.warning("standing by, another service leads: %s", held)
+                told = True
+            threading.Event().wait(LOOK_AGAIN)
+        else:
+            if told:
+                log.warning("the service that led is gone; this one leads from now on")
+            return
 
 
 def make_room(

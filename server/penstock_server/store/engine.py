@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from penstock_server.store.checkpoints import Checkpoints
-from penstock_server.store.faults import StoreUnavailable, reason
+from penstock_server.store.faults import StoreInUse, StoreUnavailable, reason
 from penstock_server.store.leadership import Leadership, acquire_leadership
 
 __all__ = ["Database", "Leadership", "StoreUnavailable", "Tx", "acquire_leadership", "open_store"]
@@ -62,6 +62,8 @@ class Database:
         self._lock = threading.Lock()
         self._leadership: Leadership | None = None
         self._leads = False
+        self._led = False
+        self.deposed = False
         self._writer: Connection | None = None
         self._writing = self._engine(url, writes=True)
         self._reading = self._engine(url, writes=False)
@@ -169,10 +171,12 @@ class Database:
         taken = writer.exec_driver_sql(f"SELECT pg_try_advisory_lock({LEADER_LOCK})").scalar_one()
         writer.commit()
         if not taken:
-            raise StoreUnavailable(
+            self.deposed = self._led
+            raise StoreInUse(
                 f"store {self.shown} is in use by another penstock process; stop it first,"
                 " or name another database"
             )
+        self._led = True
 
     def _undo(self, writer: Connection, raw: Any) -> None:
         """Roll back; a connection that cannot is thrown away, the next write makes another."""

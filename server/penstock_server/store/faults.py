@@ -10,6 +10,10 @@ class StoreUnavailable(Exception):
     status = 503
 
 
+class StoreInUse(StoreUnavailable):
+    """Another process leads this store."""
+
+
 _SQLITE = (
     (
         "file is not a database",
