@@ -225,6 +225,14 @@ def test_a_failure_is_told_by_the_last_attempt_of_its_task() -> None:
     assert heads.why(None, []) is None
 
 
+@pytest.mark.parametrize("between", ["CANCELLED", "KILLED", "RETRIED", "RUNNING"])
+def test_what_neither_failed_nor_succeeded_leaves_a_flow_failing(between: str) -> None:
+    latest = [recent(between, 3), recent("FAILED", 2), recent(between, 1), recent("FAILED", 0)]
+    assert [one.id for one in home.failing(latest)] == ["x2", "x0"]
+    assert home.failing([recent("SUCCESS", 4), *latest]) == ()
+    assert home.failing([recent("WARNING", 4), *latest]) == ()
+
+
 def test_of_a_traceback_its_end_is_told() -> None:
     trace = 'Traceback (most recent call last):\n  File "x.py", line 1\n    import y\n'
     end = "ModuleNotFoundError: No module named 'y'\nCommand failed with exit code 1"

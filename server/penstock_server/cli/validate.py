@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,11 +71,12 @@ def command(
     shown = report.junit(faults, files) if form == "junit" else report.render(faults, form)
     if shown:
         click.echo(shown.removesuffix("\n"))
+    of = Counter(fault.severity for fault in faults)
     counts = Counts(
         files=len(files),
         valid=len(files) - len(blocked),
-        errors=sum(fault.severity is Severity.ERROR for fault in faults),
-        warnings=sum(fault.severity is Severity.WARNING for fault in faults),
+        errors=of[Severity.ERROR],
+        warnings=of[Severity.WARNING],
     )
     if form == "text":
         click.echo(str(counts), err=True)

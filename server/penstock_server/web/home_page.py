@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,11 +14,11 @@ from penstock_server.api.routing import get
 from penstock_server.store import queries
 from penstock_server.store.queries import ExecutionFilter, TriggerRecord, briefs
 from penstock_server.store.queries import home as asked
-from penstock_server.store.queries.briefs import CommitBrief, Name, Recent
+from penstock_server.store.queries.briefs import Brief, CommitBrief, Name, Recent
 from penstock_server.store.queries.home import ErrorLine
 from penstock_server.web import ansi, home, pages, rows, states
 from penstock_server.web.execution import of_last_attempt
-from penstock_server.web.home import Attention, Home, SourceLine
+from penstock_server.web.home import Attention, Home, Rates, Running, SourceLine
 from penstock_server.web.pages import Pages
 
 LATE_AFTER = timedelta(seconds=60)
@@ -27,6 +28,7 @@ SHOWN = 10
 RECENT = 8
 ACTIVE = (*sorted(states.GOING), "PAUSED")
 LOOKED_BACK = 24
+BUCKETS = {"6h": "15 min", "24h": "hour", "7d": "6 h", "30d": "day"}
 
 
 class HomeRoutes:
@@ -58,64 +60,85 @@ def _values(connection: Any, now: datetime, key: str, *, alive: bool) -> Home:
     range_name, length, parts = home.RANGES[key]
     width = length / parts
     since = now - length
-    first_day = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(
-        days=home.DAYS - 1
-    )
     counted = asked.buckets(connection, since, width)
-    by_day = asked.buckets(connection, first_day, timedelta(days=1))
     suspects = asked.flows_that_failed(connection, now - FAILED_WITHIN, MOST_FLOWS)
     counts = queries.state_counts(connection, ExecutionFilter(states=tuple(states.OPEN)))
     shown = briefs.briefs(connection, ExecutionFilter(states=ACTIVE), SHOWN)
     latest = briefs.briefs(connection, briefs.EVERYTHING, RECENT)
     names = {(b.execution.namespace, b.execution.flow_id) for b in (*shown, *latest)}
     recents = briefs.recents(connection, {*names, *suspects}, LOOKED_BACK)
-    tasks = asked.active_tasks(connection, [one.execution.id for one in shown])
-    late = asked.late_triggers(connection, now - LATE_AFTER, SHOWN)
     following = asked.next_triggers(connection, now, 5)
-    failed = {name: home.failing(recents[name]) for name in suspects}
-    failed = {name: ones for name, ones in failed.items() if ones}
+    failed = {name: ones for name in suspects if (ones := home.failing(recents[name]))}
     sources = tuple(home.source_line(one) for one in asked.source_briefs(connection))
-    degraded = [one for one in sources if one.state == "DEGRADED"]
-    attention = (
-        *_failures(connection, failed),
-        *(_late(one) for one in late),
-        *(_degraded(one) for one in degraded),
-    )
-    total = sum(one.count for one in counted)
+    attention = _attention(connection, failed, sources, now)
+    wrong = Counter(one.state for one in attention)
+    by_state = Counter[str]()
+    for one in counted:
+        by_state[one.state] += one.count
     return Home(
         sentence=home.sentence(
-            failing=len(failed),
-            late=len(late),
-            total=total,
-            failed=sum(one.count for one in counted if one.state == "FAILED"),
+            failing=wrong["FAILED"],
+            late=wrong["LATE"],
+            total=by_state.total(),
+            failed=by_state["FAILED"],
             range_name=range_name,
             next_at=following[0].next_date if following else None,
             alive=alive,
-            degraded=len(degraded),
+            degraded=wrong["DEGRADED"],
         ),
         doing=home.doing(counts),
         range=key,
         range_name=range_name,
-        bucket_name={"6h": "15 min", "24h": "hour", "7d": "6 h", "30d": "day"}[key],
-        total=total,
+        bucket_name=BUCKETS[key],
+        total=by_state.total(),
         open_count=sum(counts.get(state, 0) for state in ACTIVE),
         attention=attention,
-        running=tuple(
-            home.running(
-                one,
-                tasks.get(one.execution.id, ()),
-                recents[one.execution.namespace, one.execution.flow_id],
-                now,
-            )
-            for one in shown
-        ),
+        running=_running(connection, shown, recents, now),
         chart=home.chart(counted, parts, since, width),
-        rates=home.rates(by_day, first_day),
+        rates=_rates(connection, now),
         sources=sources,
         next=tuple(following),
         recent=rows.list_rows(latest, recents, now),
         last_failure=None if attention else asked.last_failure(connection),
     )
+
+
+def _attention(
+    connection: Any,
+    failed: Mapping[Name, Sequence[Recent]],
+    sources: Sequence[SourceLine],
+    now: datetime,
+) -> tuple[Attention, ...]:
+    late = asked.late_triggers(connection, now - LATE_AFTER, SHOWN)
+    return (
+        *_failures(connection, failed),
+        *(_late(one) for one in late),
+        *(_degraded(one) for one in sources if one.state == "DEGRADED"),
+    )
+
+
+def _running(
+    connection: Any,
+    shown: Sequence[Brief],
+    recents: Mapping[Name, Sequence[Recent]],
+    now: datetime,
+) -> tuple[Running, ...]:
+    tasks = asked.active_tasks(connection, [one.execution.id for one in shown])
+    return tuple(
+        home.running(
+            one,
+            tasks.get(one.execution.id, ()),
+            recents[one.execution.namespace, one.execution.flow_id],
+            now,
+        )
+        for one in shown
+    )
+
+
+def _rates(connection: Any, now: datetime) -> Rates | None:
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    since = today - timedelta(days=home.DAYS - 1)
+    return home.rates(asked.buckets(connection, since, timedelta(days=1)), since)
 
 
 def _failures(connection: Any, failed: Mapping[Name, Sequence[Recent]]) -> list[Attention]:
