@@ -110,7 +110,7 @@ def test_only_listeners_whose_conditions_hold_run_after_the_end() -> None:
     assert list(world.states(execution_id)) == ["fail", "bad"]
 
 
-def test_a_replay_from_a_task_is_shown_before_it_goes_on() -> None:
+def test_a_replay_from_a_task_is_shown_before_it_goes_on_and_keeps_what_came_before() -> None:
     world = World(TWO)
     old = world.execution(world.start("two"))
     outcomes: list[Outcome] = []
@@ -125,6 +125,7 @@ def test_a_replay_from_a_task_is_shown_before_it_goes_on() -> None:
     world.settle()
     [shown] = outcomes[0].executions
     assert [state.value for state, _ in shown.history][-1] == "RESTARTED"
+    assert world.states(shown.id) == {"a": "SUCCESS", "b": "SUCCESS"}
     assert world.execution(shown.id).state is State.SUCCESS
 
 

@@ -166,6 +166,7 @@ class Handlers:
         live.failure = start.failure
         if start.replay_from is not None:
             live.told = len(execution.history)
+            live.part.changed.update(execution.runs)
         if start.idempotency_key is not None:
             self._held.working.idempotency.append((start.idempotency_key, live.id, self._now()))
         return live

@@ -156,9 +156,17 @@ class MemoryStore:
     def _write_executions(self, batch: Batch) -> None:
         for execution_id, write in batch.executions.items():
             version = (write.read_version or 0) + 1
-            # The runs are a live view of the executor's; a store keeps what was written.
-            runs = MappingProxyType(dict(write.execution.runs))
-            self._executions[execution_id] = replace(write.execution, version=version, runs=runs)
+            # Like a database, it is told of task runs one by one: what nobody writes is not there.
+            stored = self._executions.get(execution_id)
+            runs = {} if stored is None else dict(stored.runs)
+            now = write.execution.runs
+            changed = [now[key] for key in write.changed if key in now]
+            runs.update((run.key, run) for run in sorted(changed, key=lambda run: run.order))
+            for key in write.removed - now.keys():
+                runs.pop(key, None)
+            self._executions[execution_id] = replace(
+                write.execution, version=version, runs=MappingProxyType(runs)
+            )
             if write.events:
                 self._events.setdefault(execution_id, []).append(tuple(write.events))
 
