@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
 from tests.sync.world import REGISTRY, FrozenClock
 
 from penstock_runner.engine.state import Execution
@@ -20,8 +21,8 @@ from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.scheduler.assembly import assembled
-from penstock_server.store import flows, triggers
-from penstock_server.store.engine import open_store
+from penstock_server.store import flows, schema, triggers
+from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
 from penstock_server.store.migrations import upgrade
 from penstock_server.store.triggers import TriggerState
@@ -40,16 +41,18 @@ class Quiet:
 class Service:
     """A store with all that starts and runs executions; the clock stands still."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None, recover: str = "ALL") -> None:
         self.folder = folder
-        self.database = open_store(f"sqlite:///{folder / 'store.db'}")
+        self.recover = recover
+        self.database = open_store(url or f"sqlite:///{folder / 'store.db'}")
         upgrade(self.database)
+        self.make_store: Callable[[Database], SqlStore] = SqlStore
         self.clock = FrozenClock()
         self.start()
 
     def start(self) -> None:
         """Everything but the store, as after a start of the process."""
-        self.store = SqlStore(self.database)
+        self.store = self.make_store(self.database)
         self.flows = Flows(self.store.flow)
         around = Surroundings(
             expressions=EXPRESSIONS, secrets={}, storage=LocalStorage(self.folder / "storage")
@@ -72,6 +75,7 @@ class Service:
             expressions=EXPRESSIONS,
             load=REGISTRY.load,
             polls=REGISTRY.is_polling,
+            recover=self.recover,
         )
         self.scheduler, self.changes = triggers.scheduler, triggers.changes
         self.triggers = triggers
@@ -156,10 +160,9 @@ class Service:
     def executions(self, flow_id: str) -> list[Execution]:
         """Those of a flow, oldest first."""
         with self.database.read() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT id FROM executions WHERE flow_id = ? ORDER BY id", (flow_id,)
-            )
-            ids = [row[0] for row in found]
+            table = schema.executions.c
+            found = connection.execute(select(table.id).where(table.flow_id == flow_id))
+            ids = sorted(row[0] for row in found)
         return [self.execution(one) for one in ids]
 
     def lines(self, execution_id: str) -> list[str]:

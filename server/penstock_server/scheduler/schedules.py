@@ -51,7 +51,7 @@ class Listed:
 
 def between(dates: Dates, start: datetime, end: datetime) -> Iterator[datetime]:
     """The dates from one moment to another, both included."""
-    moment = dates.after(start.replace(microsecond=0) - timedelta(microseconds=1))
+    moment = dates.after(_just_before(start))
     while moment is not None and moment <= end:
         yield moment
         moment = dates.after(moment)
@@ -92,12 +92,13 @@ class Plan:
 
     def at_or_after(self, moment: datetime) -> datetime | None:
         """The first date that is not before a moment, to the second."""
-        return self.dates.after(moment.replace(microsecond=0) - timedelta(microseconds=1))
+        return self.dates.after(_just_before(moment))
 
     def following(self, last: datetime, now: datetime) -> datetime | None:
         """The next date after one that was evaluated; those that are too late are left out."""
+        last = last.astimezone(UTC)
         if self.late is not None and not self.choosing and last + self.late < now:
-            last = max(last, now - self.late - timedelta(microseconds=1))
+            last = max(last, now.astimezone(UTC) - self.late - timedelta(microseconds=1))
         return self.dates.after(last)
 
 
@@ -137,6 +138,11 @@ def by_day(condition: Mapping[str, Any]) -> bool:
     if kind in ("Not", "Or"):
         return all(by_day(part) for part in condition.get("conditions") or ())
     return kind in BY_DAY and "date" not in condition
+
+
+def _just_before(moment: datetime) -> datetime:
+    """In UTC: where an hour comes twice, the wall clock would go back to the first of them."""
+    return _to_the_second(moment) - timedelta(microseconds=1)
 
 
 def _to_the_second(moment: datetime) -> datetime:
