@@ -315,3 +315,22 @@ def test_a_text_that_is_no_yaml_is_told_with_its_line() -> None:
     assert [v.message for v in violations(parsed.faults)] == [
         "a tab cannot indent YAML: use spaces (line 4, column 1)"
     ]
+
+
+def test_what_has_no_effect_is_told_at_its_place() -> None:
+    text = flow_text(
+        """
+        - id: outer
+          type: io.kestra.plugin.core.flow.Sequential
+          tasks:
+            - {id: it, type: io.kestra.plugin.core.log.Log, message: x, killSignal: INT}
+        - {id: off, type: io.kestra.plugin.core.log.Log, message: x, taskCache: null}
+        """,
+        "concurrency: {limit: 1, cancelInProgress: true}",
+    )
+    _, faults = read(text)
+    assert {(fault.code, fault.severity) for fault in faults} == {("NO_EFFECT", Severity.WARNING)}
+    assert [fault.pointer for fault in faults] == [
+        "/concurrency/cancelInProgress",
+        "/tasks/0/tasks/0/killSignal",
+    ]

@@ -21,6 +21,7 @@ from penstock_runner.flow.cycles import in_circles
 from penstock_runner.flow.document import Document, pointer_of
 from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity, without_echoes
 from penstock_runner.flow.flow_rules import flow_faults, property_names
+from penstock_runner.flow.ignored import ignored
 from penstock_runner.flow.labels import offending, read_labels
 from penstock_runner.flow.literals import is_template
 from penstock_runner.flow.parse import Parsed, flow_name
@@ -94,6 +95,7 @@ class _Checker:
         yield from self._retry(self.data.get("retry"), "/retry")
         yield from self._routing(self.data, "")
         yield from flow_faults(self.parsed, self.data, tasks, self.catalogue)
+        yield from ignored(self.document, self.data, tasks)
 
     # -- tasks and triggers -----------------------------------------------------------------------
 

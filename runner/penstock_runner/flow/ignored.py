@@ -1,0 +1,38 @@
+"""Properties that the language knows and nothing here acts on: who writes one is told.
+
+A flow that uses them is kept as it is, since it runs without them; what it would run like with them
+is not pretended. Whoever makes one work takes its name out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from penstock_runner.flow.document import Document
+from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.sites import Site
+
+OF_FLOWS = ("checks", "quota")
+OF_CONCURRENCY = ("group", "cancelInProgress", "queue")
+OF_TASKS = ("taskCache", "queueTimeout", "killGrace", "killSignal")
+
+
+def ignored(
+    document: Document, data: Mapping[str, object], tasks: Iterable[Site]
+) -> Iterator[Fault]:
+    """A warning for each property without effect, at its place."""
+    yield from _of(document, data, OF_FLOWS, "")
+    yield from _of(document, data.get("concurrency"), OF_CONCURRENCY, "/concurrency")
+    for site in tasks:
+        yield from _of(document, site.written, OF_TASKS, site.pointer)
+
+
+def _of(document: Document, written: object, names: Iterable[str], pointer: str) -> Iterator[Fault]:
+    if not isinstance(written, Mapping):
+        return
+    for name in names:
+        if written.get(name) not in (None, False):
+            message = f"'{name}' has no effect here: the flow runs as if it were not written"
+            fault = document.fault("NO_EFFECT", message, f"{pointer}/{name}")
+            yield replace(fault, severity=Severity.WARNING)
