@@ -105,3 +105,4 @@ class TriggerChanges:
         if after != found:
             triggers.put(tx.connection, [replace(after, updated_at=self._clock.now())])
         self._scheduler.changed()
+        self._scheduler.switches.changed()

@@ -32,6 +32,7 @@ from penstock_server.scheduler.rendering import Load, Services, without_services
 from penstock_server.scheduler.rows import Name, find, name_of
 from penstock_server.scheduler.saving import Saving
 from penstock_server.scheduler.schedules import ALL, KINDS
+from penstock_server.scheduler.switches import Switches
 from penstock_server.store import triggers
 from penstock_server.store.triggers import TriggerState
 
@@ -77,6 +78,7 @@ class Scheduler:
         load = load or Registry().load
         self.evaluation = Evaluation(expressions, services, load, constants or {})
         self.reading = Reading(flows, expressions.default_zone, recover)
+        self.switches = Switches(database)
         self._flow_triggers = flow_triggers
         self._polling = polling
         self._parking = Parking()
@@ -154,6 +156,7 @@ class Scheduler:
             after = replace(state, execution_id=freed)
             if stops:
                 after = replace(after, disabled=disabled)
+                self.switches.changed()
             if after != state:
                 self._stale = True
                 triggers.put(tx.connection, [replace(after, updated_at=self._clock.now())])
@@ -184,6 +187,7 @@ class Scheduler:
 
     def _saved(self) -> None:
         self.changed()
+        self.switches.changed()
         if self._recovers is None:
             self._recovers = _NOT_YET_MISSED
 

@@ -73,6 +73,13 @@ def due(connection: Connection, now: datetime, limit: int) -> list[TriggerState]
     return _all(connection, chosen, ordered=True)
 
 
+def switched_off(connection: Connection) -> list[tuple[str, str, str]]:
+    """The names of the triggers that are switched off."""
+    table = triggers.c
+    chosen = select(table.namespace, table.flow_id, table.trigger_id).where(table.disabled)
+    return [(row[0], row[1], row[2]) for row in connection.execute(chosen)]
+
+
 def late(connection: Connection, before: datetime) -> list[TriggerState]:
     """Triggers whose moment came before a given one, whatever holds them."""
     return _all(connection, select(triggers).where(triggers.c.next_date < before))

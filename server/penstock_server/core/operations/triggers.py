@@ -21,6 +21,9 @@ def fire_webhook(room: Room, a: Arguments, answer: Answer) -> None:
         answer.refuse("too many starts are waiting; try again in a second", 503)
         return
     trigger = a["trigger"]
+    if room.scheduler.switches.is_off((a["namespace"], a["flow_id"], trigger["id"])):
+        answer.refuse(f"The trigger '{trigger['id']}' is disabled", 409)
+        return
     start = Start(
         namespace=a["namespace"],
         flow_id=a["flow_id"],
