@@ -8,7 +8,7 @@ import shutil
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,11 +16,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from dulwich.object_store import iter_tree_contents
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FILE, EXECUTABLE, LINK, MODULE, FOLDER = 0o100644, 0o100755, 0o120000, 0o160000, 0o040000
+
+
+@dataclass(frozen=True)
+class Head:
+    """A commit as tests look at it."""
+
+    id: str
+    parents: list[str]
+    author: str
+    message: str
 
 
 class Repository:
@@ -105,6 +116,35 @@ class Repository:
         """A lightweight tag."""
         self._repo.refs[b"refs/tags/" + name.encode()] = commit.encode()
 
+    def head(self, branch: str | None = None) -> Head:
+        """The commit of a branch."""
+        commit = self._repo[b"refs/heads/" + (branch or self.branch).encode()]
+        assert isinstance(commit, Commit)
+        return Head(
+            id=commit.id.decode(),
+            parents=[one.decode() for one in commit.parents],
+            author=commit.author.decode(),
+            message=commit.message.decode(),
+        )
+
+    def contents(self, branch: str | None = None) -> dict[str, str]:
+        """Path -> text of the files of a branch."""
+        return {
+            path: self._repo[sha].as_raw_string().decode("utf-8", "replace")
+            for path, mode, sha in self._entries(branch)
+            if mode in (FILE, EXECUTABLE)
+        }
+
+    def modes(self) -> dict[str, int]:
+        """Path -> mode of all entries of the branch."""
+        return {path: mode for path, mode, _ in self._entries(None)}
+
+    def _entries(self, branch: str | None) -> Iterator[tuple[str, int, ObjectID]]:
+        commit = self._repo[b"refs/heads/" + (branch or self.branch).encode()]
+        assert isinstance(commit, Commit)
+        for entry in iter_tree_contents(self._repo.object_store, commit.tree):
+            yield entry.path.decode(), entry.mode, entry.sha
+
     def _tree(self, files: Mapping[str, bytes]) -> ObjectID:
         here: list[tuple[bytes, int, ObjectID]] = []
         folders: dict[str, dict[str, bytes]] = {}
@@ -125,7 +165,7 @@ class GitServer:
     """A running server; what tests change while it runs.
 
     `cut_after` is a method and how many bytes of the answers to it are sent before the end;
-    `dripping` sends byte after byte until it is set.
+    `dripping` sends byte after byte until it is set; `api` answers what is posted elsewhere.
     """
 
     url: str = ""
@@ -136,6 +176,7 @@ class GitServer:
     hanging: threading.Event | None = None
     cut_after: tuple[str, int] | None = None
     dripping: threading.Event | None = None
+    api: Callable[[str, dict[str, str], bytes], tuple[int, dict[str, str], bytes]] | None = None
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def url_of(self, repository: Repository) -> str:
@@ -173,6 +214,9 @@ def serve_git(
             if facts.hanging is not None:
                 facts.hanging.wait(30)
                 return
+            if facts.api is not None and self.path.startswith(("/api/", "/rest/", "/2.0/")):
+                self._call(facts.api(self.path, headers, self._body()))
+                return
             if facts.status is not None:
                 self.send_response(facts.status)
                 for name, value in facts.headers.items():
@@ -186,27 +230,39 @@ def serve_git(
                 return
             self._run()
 
+        def _call(self, answer: tuple[int, dict[str, str], bytes]) -> None:
+            status, more, content = answer
+            self.send_response(status)
+            for name, value in more.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                return self._chunks()
+            length = int(self.headers.get("Content-Length") or 0)
+            return self.rfile.read(length) if length else b""
+
         def _known(self) -> bool:
             wanted = base64.b64encode(f"{facts.username}:{facts.password}".encode()).decode()
             return self.headers.get("Authorization") == f"Basic {wanted}"
 
         def _run(self) -> None:
             path, _, query = self.path.partition("?")
-            length = int(self.headers.get("Content-Length") or 0)
-            if self.headers.get("Transfer-Encoding") == "chunked":
-                body = self._chunks()
-            else:
-                body = self.rfile.read(length) if length else b""
+            body = self._body()
             environment = {
                 "PATH": os.environ.get("PATH", ""),
                 "GIT_PROJECT_ROOT": str(root),
                 "GIT_HTTP_EXPORT_ALL": "1",
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "GIT_CONFIG_COUNT": "2",
+                "GIT_CONFIG_COUNT": "3",
                 "GIT_CONFIG_KEY_0": "safe.directory",
                 "GIT_CONFIG_VALUE_0": "*",
                 "GIT_CONFIG_KEY_1": "uploadpack.allowFilter",
                 "GIT_CONFIG_VALUE_1": "true",
+                "GIT_CONFIG_KEY_2": "http.receivepack",
+                "GIT_CONFIG_VALUE_2": "true",
                 "PATH_INFO": path,
                 "QUERY_STRING": query,
                 "REQUEST_METHOD": self.command,

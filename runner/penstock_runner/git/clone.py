@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_runner.git.checkout import TargetNotEmpty
-from penstock_runner.git.remote import Credentials, Rules, remote_of
+from penstock_runner.git.remote import Remote
 from penstock_runner.git.store import BareStore, Wanted
 from penstock_runner.git.trouble import GIT_CORRUPT, GitTrouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """What to clone, and how to get in. Time-outs are in seconds."""
+class Chosen:
+    """What to clone: a commit, else a tag, else a branch, else the remote's own branch."""
 
-    url: str
     branch: str | None = None
     tag: str | None = None
     commit: str | None = None
-    credentials: Credentials = field(default_factory=Credentials)
-    ca_file: str | None = None
-    connect_seconds: float = 10.0
-    read_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +31,15 @@ class Cloned:
     files: int
 
 
-def clone(source: Source, target: Path, scratch: Path) -> Cloned:
+def clone(remote: Remote, chosen: Chosen, target: Path, scratch: Path) -> Cloned:
     """Write the files of the wanted commit below `target`; raises `GitTrouble`.
 
     `scratch` is a folder for the objects, which are removed afterwards.
     """
-    remote = remote_of(
-        source.url,
-        source.credentials,
-        rules=Rules(allow_http=True),
-        ca_file=source.ca_file,
-        connect_seconds=source.connect_seconds,
-        read_seconds=source.read_seconds,
-    )
     store = Path(tempfile.mkdtemp(prefix="clone-", dir=scratch))
     try:
         with BareStore(store / "store") as bare:
-            fetched = bare.fetch(remote, _wanted(source))
+            fetched = bare.fetch(remote, _wanted(chosen))
             count = bare.write_tree(fetched.commit, target)
     except TargetNotEmpty as full:
         raise GitTrouble(GIT_CORRUPT, f"{full}: clone into an empty directory") from full
@@ -61,9 +48,9 @@ def clone(source: Source, target: Path, scratch: Path) -> Cloned:
     return Cloned(commit=fetched.commit, ref=fetched.ref, files=count)
 
 
-def _wanted(source: Source) -> Wanted:
-    if source.commit:
-        return Wanted(kind="commit", name=source.commit)
-    if source.tag:
-        return Wanted(kind="tag", name=source.tag)
-    return Wanted(kind="branch", name=source.branch or "HEAD")
+def _wanted(chosen: Chosen) -> Wanted:
+    if chosen.commit:
+        return Wanted(kind="commit", name=chosen.commit)
+    if chosen.tag:
+        return Wanted(kind="tag", name=chosen.tag)
+    return Wanted(kind="branch", name=chosen.branch or "HEAD")

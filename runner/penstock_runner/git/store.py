@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from dulwich.client import GitClient
-from dulwich.object_store import peel_sha
+from dulwich.object_store import BaseObjectStore, peel_sha
 from dulwich.objects import Commit, ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
@@ -181,7 +181,7 @@ class BareStore:
 
     def commit_info(self, commit: str) -> CommitInfo:
         """What a commit says of itself."""
-        return commit_info(self._commit(commit))
+        return commit_info(self.commit(commit))
 
     def commits_between(self, old: str | None, new: str) -> Since:
         """The commits that `new` has and `old` has not, newest first."""
@@ -189,8 +189,8 @@ class BareStore:
 
     def changed_paths(self, old: str | None, new: str, folder: str = "") -> tuple[str, ...]:
         """Paths below a folder that differ between two commits; all when there is no old one."""
-        before = self._commit(old).tree.decode() if old and self.has(old) else None
-        return changed_between(self._objects, before, self._commit(new).tree.decode(), folder)
+        before = self.commit(old).tree.decode() if old and self.has(old) else None
+        return changed_between(self._objects, before, self.commit(new).tree.decode(), folder)
 
     def last_touched(self, since: Since, folder: str = "") -> dict[str, str]:
         """Path -> the newest commit of `since` that touched it."""
@@ -213,7 +213,7 @@ class BareStore:
 
     def tree(self, commit: str, folder: str = "") -> Listing:
         """Everything below a folder of a commit; raises `FolderMissing`."""
-        tree = tree_at(self._objects, self._commit(commit).tree, folder)
+        tree = tree_at(self._objects, self.commit(commit).tree, folder)
         if tree is None:
             raise FolderMissing(folder, commit)
         return list_tree(self._objects, tree)
@@ -257,6 +257,11 @@ class BareStore:
         return write_files(self.tree(commit, folder), self.read, target)
 
     @property
+    def objects(self) -> BaseObjectStore:
+        """The objects themselves."""
+        return self._objects
+
+    @property
     def crowded(self) -> bool:
         """Whether the store has so many packs that a fresh one is better."""
         return len(list(self._pack_folder.glob("*.pack"))) > MOST_PACKS
@@ -265,7 +270,8 @@ class BareStore:
     def _pack_folder(self) -> Path:
         return self.path / "objects" / "pack"
 
-    def _commit(self, sha: str) -> Commit:
+    def commit(self, sha: str) -> Commit:
+        """A commit that is here; raises `GitTrouble` for what is none."""
         try:
             _, found = peel_sha(self._objects, ObjectID(sha.encode()))
         except KeyError:

@@ -132,6 +132,10 @@ class NamespaceStorage:
         self._released(prefix, below)
         return [*(one for one in below if one not in deleted), *deleted]
 
+    def delete_hidden(self, uri: str) -> None:
+        """Delete the file that a row of the same name hides."""
+        self._base.delete(uri)
+
     def walk(self, prefix: str) -> Iterator[FileFacts]:
         """All files below an address, in the order of their paths."""
         rows = self._below(prefix)

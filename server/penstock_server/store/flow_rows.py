@@ -29,7 +29,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Save:
-    """A text to store as the latest revision of a flow, with what its head says of it."""
+    """A text to store as the latest revision of a flow, with what its head says of it.
+
+    `owned` says that the source of the commit keeps the flow from now on.
+    """
 
     namespace: str
     id: str
@@ -40,6 +43,7 @@ class Save:
     by: str | None = None
     via: str = "api"
     commit: Commit | None = None
+    owned: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

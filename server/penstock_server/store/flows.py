@@ -306,7 +306,7 @@ def stored(
 def _next_head(save: Save, before: Head | None, now: datetime, *, drifted: bool) -> Head:
     new_digest = digest(save.source)
     owner = before.managed_by if before is not None else None
-    if save.commit is not None:
+    if save.commit is not None and save.owned:
         owner = save.commit.source_id
     same = before is not None and not before.deleted and before.digest == new_digest
     after = Head(

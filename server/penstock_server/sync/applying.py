@@ -53,6 +53,7 @@ class Application:
     now: datetime
     triggers: TriggerRows | None = None
     via: str = "git"
+    owned: bool = True
     revisions: dict[Key, int] = field(default_factory=dict)
     new_manifest: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -69,10 +70,17 @@ class Application:
             tx,
             self.plan,
             self.contents,
-            owner=self.source.id,
+            owner=self.source.id if self.owned else None,
             run_id=self.run_id,
             now=self.now,
         )
+        if self.owned:
+            self._remember(tx)
+        items = [sync_item(one, self.commit["sha"], self.revisions) for one in self.plan.changes]
+        syncs.add_items(tx.connection, self.run_id, items)
+
+    def _remember(self, tx: Any) -> None:
+        """What the source has now, and the commits that it came from."""
         self.new_manifest = manifest_of(
             self.contents, self.revisions, self.manifest, self.contents.invalid
         )
@@ -87,8 +95,6 @@ class Application:
                 entries=entries_of(self.new_manifest),
             ),
         )
-        items = [sync_item(one, self.commit["sha"], self.revisions) for one in self.plan.changes]
-        syncs.add_items(tx.connection, self.run_id, items)
 
     def _write_flows(self, tx: Any) -> None:
         texts = {flow.desired.key: flow for flow in self.contents.flows}
@@ -128,6 +134,7 @@ class Application:
             by=info["author_name"],
             via=self.via,
             commit=self._commit(info, one.path, one.blob),
+            owned=self.owned,
         )
 
     def _commit(self, info: Mapping[str, Any], path: str, blob: str) -> flows.Commit:

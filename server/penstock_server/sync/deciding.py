@@ -41,7 +41,7 @@ def _live_flows(connection: Any, settings: SourceSettings, contents: Contents) -
     mine = flows.list_heads(connection, managed_by=settings.id)
     known = {(head.namespace, head.id) for head in mine}
     named = [flow.desired.key for flow in contents.flows if flow.desired.key not in known]
-    return [_live(head) for head in (*mine, *flows.heads(connection, named).values())]
+    return [live_flow(head) for head in (*mine, *flows.heads(connection, named).values())]
 
 
 def _files(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:
@@ -60,7 +60,8 @@ def _files(connection: Any, settings: SourceSettings, contents: Contents) -> lis
     ]
 
 
-def _live(head: flows.Head) -> Live:
+def live_flow(head: flows.Head) -> Live:
+    """The head of a flow as plans compare it."""
     return Live(
         namespace=head.namespace,
         id=head.id,

@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.flow.faults import Fault
+from penstock_runner.flow.rewriting import Renames
 from penstock_runner.git.links import with_links_inside
 from penstock_runner.git.store import BareStore
 from penstock_runner.git.tree import LFS_MARK, Entry, Listing
@@ -24,7 +25,6 @@ from penstock_server.sync.file_rules import FilePlace, Sorting
 from penstock_server.sync.namespaces import allowed, rewrites
 from penstock_server.sync.reading import File, Reader, add_names, fault_data, file_of
 from penstock_server.sync.repository_settings import FILE, Rules, read_settings, rules_of
-from penstock_server.sync.rewriting import Renames
 
 GIT_SETTINGS = "GIT_SETTINGS"
 
@@ -77,7 +77,8 @@ class _Tree:
         self._entries = {entry.path: entry for entry in whole.entries}
 
     def gather(self) -> Gathered:
-        settings = self._entries.get(FILE)
+        # A task says itself what it wants.
+        settings = None if self._source.get("by_task") else self._entries.get(FILE)
         rules = self._rules(settings)
         changed = self._known.get(self._shown(FILE)) != (settings.blob if settings else None)
         listing = self._store.selected(self._whole, exclude=rules.exclude)
@@ -126,7 +127,7 @@ class _Tree:
     def _flows(self, entries: list[Entry], rules: Rules, known: Mapping[str, str]) -> list[File]:
         texts: dict[str, str | Fault] = {}
         renames = None
-        if rewrites(rules.mapping):
+        if rewrites(rules.mapping) and not self._source.get("by_task"):
             renames = Renames()
             for entry in entries:
                 texts[entry.path] = self._text(entry)
@@ -139,6 +140,7 @@ class _Tree:
             renames=renames,
             include=self._included,
             labels=rules.labels,
+            namespace=self._source.get("namespace"),
         )
         files: list[File] = []
         for entry in entries:

@@ -87,14 +87,15 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the source allows. `invalid` are paths that could not be read as flows this time.
+    """What the source allows; without a source, nothing has an owner.
 
-    `heal` says that edits are overwritten also where the commit changes nothing. `reconfigured` says
-    that the source reads something else than before; `confirmed` is the digest of a plan that a
-    person has let through the guards.
+    `invalid` are paths that could not be read as flows this time. `heal` says that edits are
+    overwritten also where the commit changes nothing. `reconfigured` says that the source reads
+    something else than before; `confirmed` is the digest of a plan that a person has let through
+    the guards.
     """
 
-    source: str
+    source: str | None
     prune: bool = True
     percent: int = 50
     min: int = 10
@@ -225,7 +226,7 @@ def _present(one: Desired, known: Live | None, base: Base | None, options: Optio
 
     if live is None:
         return item(Action.ADDED)
-    if live.managed_by is None and options.adopt:
+    if live.managed_by is None and options.adopt and options.source is not None:
         return item(Action.ADOPTED)
     if live.managed_by != options.source:
         return item(Action.CONFLICT)

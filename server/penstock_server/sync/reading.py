@@ -15,11 +15,11 @@ from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import Parsed, parse_documents
+from penstock_runner.flow.rewriting import Renames, rewritten
 from penstock_runner.flow.yaml import Document, load_documents
 from penstock_runner.tasks.validation import all_faults
 from penstock_server.sync.includes import Read, expand
 from penstock_server.sync.namespaces import Placed, allowed, namespace_for
-from penstock_server.sync.rewriting import Renames, rewritten
 from penstock_server.sync.settings import Mapping as NamespaceMapping
 
 File = dict[str, Any]

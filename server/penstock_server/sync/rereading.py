@@ -30,6 +30,8 @@ def kept_commit(connection: Any, source_id: str, sha: str, manifest: Manifest) -
     files = []
     for path, entry in manifest.items():
         file: Message = {"path": path, "blob": entry["blob"]}
+        if entry.get("file"):
+            file["file"] = entry["file"]
         if any(item in changed for item in entry["items"]):
             file["texts"] = [
                 {
@@ -103,6 +105,9 @@ def reread(request: Mapping[str, Any], catalogue: Catalogue) -> Message:
 
 def _file(reader: Reader, file: Mapping[str, Any]) -> Message:
     path, blob = file["path"], file["blob"]
+    if "file" in file:
+        # The content of a namespace file is kept as long as a commit is remembered that had it.
+        return {**file_of(path, blob), "file": file["file"]}
     if "texts" not in file:
         return file_of(path, blob, known=True)
     items: list[Message] = []

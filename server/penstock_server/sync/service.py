@@ -29,6 +29,7 @@ from penstock_server.sync.requests import Secrets
 from penstock_server.sync.rows import condition_data
 from penstock_server.sync.settings import GitSettings
 from penstock_server.sync.state import status_of
+from penstock_server.sync.task_syncs import TaskSyncs
 
 Message = Mapping[str, Any]
 _SOON = timedelta(seconds=1)
@@ -77,6 +78,7 @@ class SyncService:
         self._reconciler = Reconciler(around, records, self._looks)
         self._pins = Pins(around, records, self._looks)
         self._hearing = Hearing(around, records, self._looks)
+        self.tasks = TaskSyncs(around, settings, send)
         self._sources = records.load(settings)
 
     # What core's loop calls
@@ -84,6 +86,7 @@ class SyncService:
     def tick(self, now: datetime) -> datetime | None:
         """Start the looks that are due; when to be called again: soon, since webhooks come in."""
         self._push_starts.tick(now)
+        self.tasks.tick(now)
         for source in self._sources.values():
             self._pins.expire(source, now)
             wakes = source.wakes
@@ -96,7 +99,10 @@ class SyncService:
     def receive(self, message: Message) -> None:
         """An answer of the git process."""
         source = self._sources.get(str(message.get("source")))
-        if source is None or source.looking is None:
+        if source is None:
+            self.tasks.receive(message)
+            return
+        if source.looking is None:
             return
         look, source.looking = source.looking, None
         source.deadline = None
@@ -115,6 +121,7 @@ class SyncService:
     def git_process_restarted(self) -> None:
         """Ask again for the looks that were under way."""
         now = self._clock.now()
+        self.tasks.git_process_restarted()
         for source in self._sources.values():
             if source.looking is not None:
                 self._looks.start(source, source.looking, now)
