@@ -20,6 +20,7 @@ from penstock_runner.jobs.parts import Parts, default_parts
 from penstock_runner.jobs.protocol import Job
 from penstock_runner.jobs.settings import Limits, RunnerSettings, pick_environment
 from penstock_runner.jobs.supervisor import Supervisor
+from penstock_runner.taskrunners.docker_access import DockerAccess
 
 DEADLINE = 20.0
 COMMANDS = "io.kestra.plugin.scripts.shell.Commands"
@@ -38,6 +39,7 @@ def settings(folder: Path, **changes: Any) -> RunnerSettings:
         "slots": 4,
         "environment": pick_environment(os.environ),
         "task_runner": "process",
+        "docker": DockerAccess(hosts=()),
         "limits": QUICK,
     }
     return RunnerSettings(**{**given, **changes})

@@ -55,7 +55,8 @@ def run(folder: Path, kind: str, heard: Heard | None = None, **more: Any) -> Rep
     """Run one script task in this process."""
     variables = more.pop("variables", {})
     changes = more.pop("settings", {})
-    wanted = job({"type": f"io.kestra.plugin.scripts.{kind}", "properties": more})
+    key = more.pop("key", "t")
+    wanted = job({"type": f"io.kestra.plugin.scripts.{kind}", "properties": more}, key=key)
     wanted = Job(
         **{**{n: getattr(wanted, n) for n in wanted.__dataclass_fields__}, "variables": variables}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ class JobContext:
         self._exit: State | None = None
         self._annotations: list[dict[str, str]] = []
         self._told_about_runner = False
+        self._last_choice: tuple[Mapping[str, object] | None, choice.Choice] | None = None
         self._earlier = earlier
         self._children: list[JobContext] = []
         self.task_id = task_id
@@ -240,6 +242,22 @@ class JobContext:
         """The PATH of processes on this machine."""
         return self._parts.settings.environment.get("PATH", DEFAULT_PATH)
 
+    @property
+    def index_settings(self) -> Mapping[str, str]:
+        """Where the machine gets packages from; passwords in there are masked from now on."""
+        settings = self._parts.settings.index_settings
+        for value in settings.values():
+            for word in re.findall(r"://([^/\s@]+)@", value):
+                self._masker.add(word.rpartition(":")[2])
+        return settings
+
+    def stands_in(self, task_runner: Mapping[str, object] | None) -> bool:
+        """Whether a process takes the place of a container the task did not ask to do without."""
+        try:
+            return self._chosen(task_runner).stands_in
+        except SetupFailed as failed:
+            raise TaskFailed(str(failed), reason="setup") from None
+
     def in_container(self, task_runner: Mapping[str, object] | None) -> bool:
         """Whether a process with this task runner would not run on this machine itself."""
         try:
@@ -388,8 +406,14 @@ class JobContext:
         )
 
     def _chosen(self, task_runner: Mapping[str, object] | None) -> choice.Choice:
-        settings = self._parts.settings
-        return choice.choose(task_runner, default=settings.task_runner, access=settings.docker)
+        """The task runner, asked for once for the same properties."""
+        if self._last_choice is None or self._last_choice[0] != task_runner:
+            settings = self._parts.settings
+            chosen = choice.choose(
+                task_runner, default=settings.task_runner, access=settings.docker
+            )
+            self._last_choice = (task_runner, chosen)
+        return self._last_choice[1]
 
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:
         flow_env = self.renderer.deep(dict(self._job.flow_env)) if self._job.flow_env else {}

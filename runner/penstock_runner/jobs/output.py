@@ -147,8 +147,8 @@ class JobOutput:
         try:
             kind, name, value = str(metric["type"]).lower(), str(metric["name"]), metric["value"]
             tags = {str(key): str(tag) for key, tag in (metric.get("tags") or {}).items()}
-            if kind not in {"counter", "timer"}:
-                raise ValueError(f"{kind} is neither counter nor timer")
+            if kind not in {"counter", "gauge", "timer"}:
+                raise ValueError(f"{kind} is no counter, gauge or timer")
             self._metric(name, kind, float(value), tags)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._log.say(Level.WARN, f"Invalid metric in '{line}': {error}")

@@ -12,6 +12,14 @@ from penstock_runner.taskrunners.docker_access import DockerAccess
 
 ALWAYS_PASSED = ("PATH", "LANG", "TZ")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+OF_THE_RUNNER = (
+    "PIP_TARGET",
+    "PIP_PREFIX",
+    "PIP_USER",
+    "PIP_REQUIRE_VIRTUALENV",
+    "UV_SYSTEM_PYTHON",
+)
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -46,6 +54,7 @@ class RunnerSettings:
 
     `secrets` maps upper-case names to plain values; `envs` and `globals` are the variables of those
     names. `cache` is for what outlives jobs and is theirs, in the home when it is not given.
+    `index_settings` say where the machine gets packages from (`pick_index_settings`).
     """
 
     home: Path
@@ -59,6 +68,7 @@ class RunnerSettings:
     envs: Mapping[str, object] = field(default_factory=dict)
     globals: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": DEFAULT_PATH})
+    index_settings: Mapping[str, str] = field(default_factory=dict, repr=False)
     run_as: RunAs | None = None
     url: str = ""
     name: str = "local"
@@ -85,6 +95,19 @@ def pick_environment(
     picked.setdefault("PATH", DEFAULT_PATH)
     picked.setdefault("LANG", "C.UTF-8")
     return picked
+
+
+def pick_index_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that say where packages come from, for installers and for nothing else.
+
+    Jobs do not inherit them: the address of a package index may hold a password.
+    """
+    named = (*PROXIES, *CERTIFICATES)
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in named or (name.startswith(("PIP_", "UV_")) and name not in OF_THE_RUNNER)
+    }
 
 
 def reserved(name: str) -> bool:

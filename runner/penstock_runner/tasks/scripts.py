@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from penstock_runner.engine.state import State
+from penstock_runner.tasks import python_environment
 from penstock_runner.tasks.api import (
     Outputs,
     ProcessEnd,
@@ -28,6 +29,7 @@ from penstock_runner.tasks.api import (
     TaskProperties,
     Typed,
 )
+from penstock_runner.tasks.python_environment import Wish
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
@@ -71,6 +73,15 @@ class ScriptContext(RunContext, Protocol):
     @property
     def search_path(self) -> str:
         """The PATH of processes on this machine."""
+        ...
+
+    @property
+    def index_settings(self) -> Mapping[str, str]:
+        """Where the machine gets packages from, as variables for installers."""
+        ...
+
+    def stands_in(self, task_runner: Mapping[str, object] | None) -> bool:
+        """Whether a process takes the place of a container the task did not ask to do without."""
         ...
 
     def in_container(self, task_runner: Mapping[str, object] | None) -> bool:
@@ -122,10 +133,15 @@ class ScriptProperties(TaskProperties):
         return self.output_directory or self.runner is not None
 
     @property
+    def named_image(self) -> str | None:
+        """The image that the task itself names."""
+        named = self.container_image or (self.docker or {}).get("image")
+        return str(named) if named else None
+
+    @property
     def image(self) -> str:
         """The image for task runners that use one."""
-        named = self.container_image or (self.docker or {}).get("image")
-        return str(named) if named else self.language.image
+        return self.named_image or self.language.image
 
     @property
     def chosen_runner(self) -> Mapping[str, object] | None:
@@ -171,7 +187,7 @@ class Script:
         self.ctx = ctx
         self.properties = properties
         self.env: dict[str, str] = {}
-        self.first: list[str] = []
+        self._kept: set[str] = set()
         self._script: Path | None = None
         self.more: dict[str, object] = {"workingDir": str(ctx.workspace)}
         if properties.has_output_dir:
@@ -195,10 +211,33 @@ class Script:
         self._script = self.ctx.write_file(name, script)
         return self._script
 
-    def through(self, commands: Sequence[str]) -> Result:
+    def before(self) -> list[str]:
+        """The `beforeCommands` as they are run."""
+        return [self.render(command) for command in self.properties.before_commands]
+
+    def with_python(self, lines: Sequence[str], **said: Any) -> tuple[str, list[str]]:
+        """The Python for the lines on this machine: its command, and the lines that are left."""
+        properties = self.properties
+        wish = Wish(
+            image=properties.named_image,
+            stands_in=self.ctx.stands_in(properties.chosen_runner),
+            **said,
+        )
+        found = python_environment.prepare(self.ctx, wish, lines)
+        env = dict(found.env)
+        given = self._written_environment().get("PYTHONPATH")
+        if given and "PYTHONPATH" in env:
+            env["PYTHONPATH"] += f":{given}"
+            self._kept = {"PYTHONPATH"}
+        self.env.update(env)
+        return found.python, list(found.lines)
+
+    def through(self, commands: Sequence[str], *, before: Sequence[str] | None = None) -> Result:
         """Run the commands after `beforeCommands`, and give the outputs or fail with them."""
-        before = [self.render(command) for command in self.properties.before_commands]
-        end = self.run([*self.first, *before, *commands])
+        lines = [*(self.before() if before is None else before), *commands]
+        if before is None and not self.ctx.in_container(self.properties.chosen_runner):
+            _, lines = self.with_python(lines, python_task=False)
+        end = self.run(lines)
         outputs = self._outputs(end)
         if end.exit_code:
             raise TaskFailed(
@@ -228,10 +267,15 @@ class Script:
             )
         )
 
-    def _environment(self) -> dict[str, str]:
+    def _written_environment(self) -> dict[str, str]:
+        """The `env` of the task, rendered."""
         written = self.ctx.render(dict(self.properties.env), self.more) or {}
+        return {str(key): _text(value) for key, value in written.items() if value is not None}
+
+    def _environment(self) -> dict[str, str]:
+        written = self._written_environment()
         env = {**self.properties.language.env, **self.env}
-        env.update({str(key): _text(value) for key, value in written.items() if value is not None})
+        env.update({name: text for name, text in written.items() if name not in self._kept})
         if "outputDir" in self.more:
             env["OUTPUT_DIR"] = str(self.more["outputDir"])
         return env

@@ -7,7 +7,13 @@ import os
 from pathlib import Path
 
 from penstock_runner.jobs import users
-from penstock_runner.jobs.settings import RunAs, RunnerSettings, default_slots, pick_environment
+from penstock_runner.jobs.settings import (
+    RunAs,
+    RunnerSettings,
+    default_slots,
+    pick_environment,
+    pick_index_settings,
+)
 from penstock_server.app.containers import docker_access
 from penstock_server.app.faults import CannotStart
 from penstock_server.config import RunnerSection, Settings, Told
@@ -57,6 +63,7 @@ def runner_settings(
         envs=told.envs,
         globals=settings.globals,
         environment=environment,
+        index_settings=pick_index_settings(told.environment),
         run_as=user,
         url=_address(settings, port),
         folders=section.folders,

@@ -124,9 +124,21 @@ def _ours(name: str) -> bool:
     return name.startswith(("SECRET_", "ENV_", "KESTRA_"))
 
 
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """Where packages of scripts outlive the run, beside other caches of this user."""
+    base = environment.get("XDG_CACHE_HOME")
+    if not base and environment.get("HOME"):
+        base = f"{environment['HOME']}/.cache"
+    return Path(base, "penstock") if base else None
+
+
 def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str]) -> int:
     from penstock_runner.executor.messages import Refused, Start
-    from penstock_runner.jobs.settings import RunnerSettings, pick_environment
+    from penstock_runner.jobs.settings import (
+        RunnerSettings,
+        pick_environment,
+        pick_index_settings,
+    )
     from penstock_runner.local import LocalRun, Watch
     from penstock_server.app.containers import docker_access
     from penstock_server.cli.progress import Progress, result_of
@@ -146,7 +158,9 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
             storage=folder / "storage",
             secrets=told.secrets,
             envs=told.envs,
+            cache=_cache(environment),
             environment=pick_environment(environment),
+            index_settings=pick_index_settings(environment),
             task_runner=wanted.runner,  # type: ignore[arg-type]
             docker=docker_access(told.settings, environment, private=(folder,)),
         ),
