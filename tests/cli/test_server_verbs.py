@@ -245,6 +245,8 @@ def test_a_deploy_adds_updates_and_prunes_its_own_flows(service: Service, flows:
     (flows.folder / "b.yml").unlink()
     kept = penstock("deploy", flows.folder, *to)
     assert "1 not sent but kept" in kept.out
+    assert f"not as commit {sha[:7]} has them" in kept.err
+    assert service.get("/api/v1/main/flows/team.deploy/a").json()["git"]["commit"] != sha
     pruned = penstock("deploy", flows.folder, "--prune", "--format", "json", *to).json
     assert pruned["counts"] == {"unchanged": 1, "pruned": 1}
     assert service.get("/api/v1/main/flows/team.deploy/b").status_code == 404

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from tests.actions.composite import heredocs
 
 from penstock_runner.git.history import CommitInfo
-from penstock_runner.git.provenance import Provenance, provenance
+from penstock_runner.git.provenance import Provenance, committed, provenance
 from penstock_runner.git.seed import seed_bare
 from penstock_server.cli import backfill, github
 from penstock_server.cli.connection import checked_url
@@ -120,6 +121,18 @@ def test_a_checkout_says_where_it_stands(tmp_path: Path) -> None:
     assert found is not None
     assert found.commit is not None
     assert (found.commit.sha, found.ref, found.url) == (sha, "refs/heads/main", "https://h/x.git")
+
+
+def test_only_files_as_they_are_committed_carry_the_commit(tmp_path: Path) -> None:
+    files = {"flows/a.yml": (b"id: a\r\n", False), "b.yml": (b"id: b\n", False)}
+    made = tmp_path / "x.git"
+    seed_bare(made, files, message="m", author="A <a@example.org>", at=1_700_000_000)
+    found = provenance(made)
+    assert found is not None
+    assert committed(found, {"flows/a.yml": "id: a\n", "b.yml": "id: b\n"})
+    for other in ({"b.yml": "id: c\n"}, {"new.yml": "id: b\n"}, {"flows": ""}, {"b.yml/x": ""}):
+        assert not committed(found, other)
+    assert not committed(replace(found, commit=None), {})
 
 
 def test_events_are_read_and_heartbeats_passed_over() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dulwich.errors import NotGitRepository
-from dulwich.objects import Commit
+from dulwich.errors import NotGitRepository, NotTreeError
+from dulwich.object_store import tree_lookup_path
+from dulwich.objects import Blob, Commit, ObjectID
 from dulwich.repo import Repo
 
 from penstock_runner.git.history import CommitInfo, commit_info
@@ -38,6 +40,33 @@ def provenance(folder: Path) -> Provenance | None:
         )
     finally:
         repository.close()
+
+
+def committed(checkout: Provenance, files: Mapping[str, str]) -> bool:
+    """Whether the commit that is checked out holds these texts, by path from the root, as they are.
+
+    Ends of lines do not count, since a checkout may write others than the commit has.
+    """
+    if checkout.commit is None:
+        return False
+    with Repo(str(checkout.root)) as repository:
+        return all(
+            _text_at(repository, checkout.commit.tree, path) == text.replace("\r\n", "\n")
+            for path, text in files.items()
+        )
+
+
+def _text_at(repository: Repo, tree: str, path: str) -> str | None:
+    try:
+        _, sha = tree_lookup_path(
+            repository.__getitem__, ObjectID(tree.encode("ascii")), path.encode()
+        )
+        found = repository[sha]
+    except (KeyError, ValueError, OSError, NotTreeError):
+        return None
+    if not isinstance(found, Blob):
+        return None
+    return found.data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
 
 
 def _head(repository: Repo) -> CommitInfo | None:

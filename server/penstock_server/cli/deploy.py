@@ -15,7 +15,7 @@ import httpx2
 from penstock_runner.flow import report
 from penstock_runner.flow.durations import parse_iso
 from penstock_runner.flow.faults import Fault, Severity
-from penstock_runner.git.provenance import provenance
+from penstock_runner.git.provenance import Provenance, committed, provenance
 from penstock_server.cli import github
 from penstock_server.cli.connection import (
     CONNECT_SECONDS,
@@ -146,7 +146,7 @@ def _deploy(path: Path, wanted: Wanted, connection: Connection, said: _Said) -> 
         said.invalid([report.record(one) for one in report.in_order(faults)])
         return FAILED
     said.warnings(faults)
-    answer = send(connection, wanted, files, origin_of(said.environment, checkout))
+    answer = send(connection, wanted, files, _origin(said.environment, checkout, files))
     if answer.status_code == 422:
         records = [one for one in answer.json()["_embedded"]["errors"] if "code" in one]
         if not records:
@@ -159,6 +159,19 @@ def _deploy(path: Path, wanted: Wanted, connection: Connection, said: _Said) -> 
     result: dict[str, Any] = answer.json()
     said.done(result)
     return CHANGES if wanted.dry_run and result["changed"] else FINE
+
+
+def _origin(
+    environment: Mapping[str, str], checkout: Provenance | None, files: Mapping[str, str | Fault]
+) -> Origin:
+    """Where the files come from; what was changed since the commit does not carry its name."""
+    if checkout is not None and checkout.commit is not None:
+        texts = {path: text for path, text in files.items() if isinstance(text, str)}
+        if not committed(checkout, texts):
+            sha = checkout.commit.sha[:7]
+            click.echo(f"penstock: the files are not as commit {sha} has them", err=True)
+            checkout = replace(checkout, commit=None)
+    return origin_of(environment, checkout)
 
 
 def read_files(path: Path, root: Path | None) -> dict[str, str | Fault]:
