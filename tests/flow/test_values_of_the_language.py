@@ -164,6 +164,8 @@ def test_a_misspelt_word_finds_the_one_that_was_meant() -> None:
     assert nearest("desciption", ["description", "id"]) == "description"
     assert nearest("taksRunner", ["taskRunner"]) == "taskRunner"
     assert nearest("colour", ["tasks"]) is None
+    assert nearest("input", ["i2p4t"]) is None
+    assert nearest("inputs", ["i2p4ts"]) == "i2p4ts"
 
 
 def test_circles_are_found_wherever_they_are() -> None:
