@@ -30,9 +30,10 @@ _BUSY = frozenset({429, 503})
 class Guard:
     """The rules for one remote and its redirects."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, authorization: str | None = None) -> None:
         self._origin = _origin(remote.url)
-        self._authorization = _authorization(remote)
+        given = {"Authorization": authorization} if authorization else None
+        self._authorization = given or _authorization(remote)
         self._private_hosts = remote.private_hosts
         self._public_origin = False
 

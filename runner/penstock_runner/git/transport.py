@@ -36,7 +36,7 @@ def connected(remote: Remote) -> Iterator[tuple[GitClient, str]]:
         elif remote.scheme == "file":
             yield LocalGitClient(quiet=True), remote.path
         else:
-            pool = _pool(remote)
+            pool = pool_of(remote)
             try:
                 yield HttpGitClient(remote.url, pool_manager=pool, quiet=True), remote.path
             finally:
@@ -50,7 +50,8 @@ def connected(remote: Remote) -> Iterator[tuple[GitClient, str]]:
         raise trouble from None
 
 
-def _pool(remote: Remote) -> urllib3.PoolManager:
+def pool_of(remote: Remote, authorization: str | None = None) -> urllib3.PoolManager:
+    """Connections to the remote's host; credentials are those of the remote, or the ones given."""
     # Left to itself, urllib3 would sleep for as long as a busy host asks.
     retries = Retry(
         total=3,
@@ -66,12 +67,12 @@ def _pool(remote: Remote) -> urllib3.PoolManager:
     if remote.scheme == "https":
         options["ssl_context"] = _tls(remote)
     if not remote.proxy or remote.proxy == NO_PROXY:
-        return GuardedPool(Guard(remote), **options)
+        return GuardedPool(Guard(remote, authorization), **options)
     parts = parse_url(remote.proxy)
     if parts.auth:
         options["proxy_headers"] = make_headers(proxy_basic_auth=parts.auth)
     bare = parts._replace(auth=None).url
-    return GuardedProxy(Guard(remote), proxy_url=bare, **options)
+    return GuardedProxy(Guard(remote, authorization), proxy_url=bare, **options)
 
 
 def with_files(remote: Remote) -> Remote:

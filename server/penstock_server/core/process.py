@@ -40,6 +40,7 @@ from penstock_server.store.executions import SqlStore
 from penstock_server.store.faults import StoreInUse
 from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.sync.configuration import git_settings
+from penstock_server.sync.reporting import Reporting
 from penstock_server.sync.service import SyncService
 
 LOOK_AGAIN = 1.0
@@ -125,12 +126,15 @@ def make_room(
     flows = Flows(store.flow, global_defaults(settings.plugin_defaults), flows_changed)
     around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
     hooks: list[Triggers] = []
+    reporting: list[Reporting] = []
 
     def on_end(execution: Execution) -> Sequence[Write]:
         return [write for hook in hooks for write in hook.ended(execution)]
 
     def on_change(execution: Execution, told_before: int) -> Sequence[Write]:
-        return [write for hook in hooks for write in hook.changed(execution, told_before)]
+        told = [write for hook in hooks for write in hook.changed(execution, told_before)]
+        reported = [write for one in reporting for write in one.changed(execution, told_before)]
+        return [*told, *reported]
 
     constants = {
         "envs": dict(told.envs),
@@ -178,6 +182,7 @@ def make_room(
         on_flows_changed=flows.forget,
         version=version("penstock"),
     )
+    reporting.append(sync.reporting)
     return Room(
         settings=settings,
         clock=clock,

@@ -201,9 +201,19 @@ def add_outgoing(connection: Connection, outgoing: Sequence[Outgoing]) -> None:
         connection.execute(insert(outbox), rows)
 
 
-def due_outgoing(connection: Connection, now: datetime, limit: int) -> list[Outgoing]:
+def due_outgoing(
+    connection: Connection, now: datetime, limit: int, *, kind: str | None = None
+) -> list[Outgoing]:
     """What is to be told now, oldest first."""
     chosen = select(outbox).where(outbox.c.next_at <= now).order_by(outbox.c.id).limit(limit)
+    if kind is not None:
+        chosen = chosen.where(outbox.c.kind == kind)
+    return [Outgoing(**row) for row in connection.execute(chosen).mappings()]
+
+
+def outgoing(connection: Connection, kinds: Sequence[str], limit: int) -> list[Outgoing]:
+    """What is to be told now or later, oldest first."""
+    chosen = select(outbox).where(outbox.c.kind.in_(kinds)).order_by(outbox.c.id).limit(limit)
     return [Outgoing(**row) for row in connection.execute(chosen).mappings()]
 
 

@@ -27,7 +27,8 @@ from penstock_runner.git.store import tidy
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TIMEOUT, GIT_TOO_BIG, GitTrouble
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.tasks.storage import Storage
-from penstock_server.sync.look import Message, failed, look
+from penstock_server.sync.errands import KINDS, run_errand
+from penstock_server.sync.look import Message, failed
 
 _GRACE_SECONDS = 2.0
 _CPU_SECONDS = 300
@@ -97,7 +98,7 @@ class Looker:
         for key, _ in self._selector.select(self._patience()):
             if key.fileobj is self._channel:
                 for message in self._channel.receive():
-                    if message.get("type") == "look":
+                    if message.get("type") in KINDS:
                         self._take(message)
             else:
                 self._read(self._children[key.fd])
@@ -179,7 +180,7 @@ class Looker:
                 child.channel.close()
             limit_resources(message["source"]["limits"])
             store = self._settings.home / "git" / message["source"]["id"]
-            answer = look(message, store, self._catalogue, self._settings.storage)
+            answer = run_errand(message, store, self._catalogue, self._settings.storage)
             channel = Channel(connection, limit=1 << 30)
             channel.send(answer)
             connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature

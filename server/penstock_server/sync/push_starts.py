@@ -62,8 +62,7 @@ class PushStarts:
         if not self._some:
             return
         with self._read() as connection:
-            found = syncs.due_outgoing(connection, now, _AT_ONCE)
-        mine = [one for one in found if one.kind == KIND]
+            mine = syncs.due_outgoing(connection, now, _AT_ONCE, kind=KIND)
         self._some = len(mine) == _AT_ONCE
         for one in mine:
             if one.id not in self._under_way:

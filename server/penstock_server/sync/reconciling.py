@@ -20,6 +20,7 @@ from penstock_server.sync.planning import plan_data
 from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.records import Records
+from penstock_server.sync.reports import of_run
 from penstock_server.sync.rows import Run, commit_of, source_row, sync_item
 from penstock_server.sync.state import (
     SourceState,
@@ -144,9 +145,11 @@ class Reconciler:
         row = run.row(phase, now, decided, verdict.errors, message)
         commit = commit_of(source.settings.id, run.message["commit"])
         items = [sync_item(item, run.sha) for item in decided.changes]
+        reports = self._reports(source, run, row)
 
         def write(tx: Any) -> None:
             syncs.put_run(tx.connection, row)
+            syncs.add_outgoing(tx.connection, reports)
             syncs.add_items(tx.connection, run.id, items)
             sources.add_commits(tx.connection, [commit])
 
@@ -185,10 +188,12 @@ class Reconciler:
             after = pinned(after, now, run.look.pin)
         starts = self._pushed(source, run, contents, decided)
         row = run.row("succeeded", now, decided, contents.errors, "")
+        reports = self._reports(source, run, row)
 
         def write(tx: Any) -> None:
             job.write(tx)
             syncs.put_run(tx.connection, row)
+            syncs.add_outgoing(tx.connection, reports)
             put_starts(tx, source.settings.id, run.sha, starts, now)
             sources.put_source(tx.connection, source_row(source.settings, after, now))
 
@@ -223,6 +228,12 @@ class Reconciler:
         kept = [flow for flow in contents.flows if flow.desired.key in there]
         return starts_of(push, kept, self._around.starter.new_id)
 
+    def _reports(self, source: HeldSource, run: Run, row: syncs.SyncRun) -> list[syncs.Outgoing]:
+        """What the forge is told of a commit that its ref points to."""
+        if run.look.commit is not None:
+            return []
+        return of_run(source.settings, row, str(run.message["ref"]))
+
     def _not_applied(
         self, source: HeldSource, run: Run, decided: SyncPlan, error: Exception
     ) -> None:
@@ -234,9 +245,11 @@ class Reconciler:
             source.state, source.settings, now, code="APPLY_FAILED", message=str(error)
         )
         row = run.row("failed", now, decided, [], str(error))
+        reports = self._reports(source, run, row)
 
         def write(tx: Any) -> None:
             syncs.put_run(tx.connection, row)
+            syncs.add_outgoing(tx.connection, reports)
 
         result = run.result("failed", decided, [], str(error))
         self._records.save(source, [write], lambda: run.look.answer(result))

@@ -53,13 +53,8 @@ def look_request(
         "ref": look.commit or settings.ref_name,
         "mapping": settings.mapping.model_dump(mode="json", by_alias=True),
         "timeout": settings.timeout.total_seconds(),
-        "allow_http": settings.allow_http,
         "file_roots": [str(root) for root in git.file_roots],
-        "allow_private": git.allow_private,
-        "proxy": settings.proxy or proxy_for(settings.shown_url, git.proxies),
-        "ca_file": str(settings.tls.ca_file) if settings.tls.ca_file else None,
-        "client_cert": str(settings.tls.client_cert) if settings.tls.client_cert else None,
-        "insecure": settings.tls.insecure_skip_verify,
+        **network_of(settings, git, settings.shown_url),
         "auth": _auth(settings, secrets) if kept is None else None,
     }
     known = {
@@ -79,6 +74,30 @@ def look_request(
         "known": {} if reread else known,
         "force": look.force or look.aim == "plan",
     }
+
+
+def network_of(settings: SourceSettings, git: GitSettings, url: str) -> dict[str, Any]:
+    """How an address is reached: through which proxy, and whose certificates are trusted."""
+    return {
+        "allow_http": settings.allow_http,
+        "allow_private": git.allow_private,
+        "proxy": settings.proxy or proxy_for(url, git.proxies),
+        "ca_file": str(settings.tls.ca_file) if settings.tls.ca_file else None,
+        "client_cert": str(settings.tls.client_cert) if settings.tls.client_cert else None,
+        "insecure": settings.tls.insecure_skip_verify,
+    }
+
+
+def report_token(settings: SourceSettings, secrets: Secrets) -> str:
+    """The token that reports are made with: that of `report`, else that of `auth`."""
+    name = settings.report.token_secret if settings.report is not None else None
+    name = name or settings.auth.token_secret
+    if name is None:
+        return settings.auth.token.get_secret_value() if settings.auth.token is not None else ""
+    value = secrets(name)
+    if value is None:
+        raise MissingSecret(name)
+    return value
 
 
 def proxy_for(url: str, proxies: Mapping[str, str]) -> str | None:

@@ -25,6 +25,8 @@ from penstock_server.sync.pins import Pins
 from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.reconciling import Reconciler
 from penstock_server.sync.records import Records
+from penstock_server.sync.reporting import PREFIX as REPORT
+from penstock_server.sync.reporting import Reporting
 from penstock_server.sync.requests import Secrets
 from penstock_server.sync.rows import condition_data
 from penstock_server.sync.settings import GitSettings
@@ -78,6 +80,7 @@ class SyncService:
         self._reconciler = Reconciler(around, records, self._looks)
         self._pins = Pins(around, records, self._looks)
         self._hearing = Hearing(around, records, self._looks)
+        self.reporting = Reporting(around, records, settings, send, secrets)
         self.tasks = TaskSyncs(around, settings, send)
         self._sources = records.load(settings)
 
@@ -86,6 +89,7 @@ class SyncService:
     def tick(self, now: datetime) -> datetime | None:
         """Start the looks that are due; when to be called again: soon, since webhooks come in."""
         self._push_starts.tick(now)
+        self.reporting.tick(now)
         self.tasks.tick(now)
         for source in self._sources.values():
             self._pins.expire(source, now)
@@ -98,7 +102,11 @@ class SyncService:
 
     def receive(self, message: Message) -> None:
         """An answer of the git process."""
-        source = self._sources.get(str(message.get("source")))
+        name = str(message.get("source"))
+        if name.startswith(REPORT):
+            self.reporting.receive(message, self._sources.get(name.removeprefix(REPORT)))
+            return
+        source = self._sources.get(name)
         if source is None:
             self.tasks.receive(message)
             return
@@ -121,6 +129,7 @@ class SyncService:
     def git_process_restarted(self) -> None:
         """Ask again for the looks that were under way."""
         now = self._clock.now()
+        self.reporting.git_process_restarted()
         self.tasks.git_process_restarted()
         for source in self._sources.values():
             if source.looking is not None:

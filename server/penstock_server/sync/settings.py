@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from penstock_runner.git.remote import stripped
 from penstock_server.sync.file_rules import FileLayout, FileRules
+from penstock_server.sync.forge_calls import Forge, forge_of
 
 SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
 Seconds = Annotated[timedelta, Field(ge=timedelta(seconds=1))]
@@ -90,6 +91,25 @@ class Webhook(Settings):
         return (self.secret_secret,) if isinstance(self.secret_secret, str) else self.secret_secret
 
 
+class Report(Settings):
+    """What the forge is told of each commit, and with which token; else with that of `auth`.
+
+    `url` is the address of this service as people reach it, for links.
+    """
+
+    statuses: bool = True
+    deployments: str | None = None
+    token_secret: str | None = None
+    context: str = "penstock/{source}"
+    url: str | None = None
+    forge: Forge | Literal["auto"] = "auto"
+
+    @property
+    def base(self) -> str:
+        """What links begin with; empty when nobody said it."""
+        return (self.url or "").rstrip("/")
+
+
 class Limits(Settings):
     """Sizes past which a repository is not read."""
 
@@ -136,13 +156,35 @@ class SourceSettings(Settings):
     proxy: str | None = None
     allow_http: bool = False
     webhook: Webhook | None = None
+    report: Report | None = None
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _reports_to_somebody(self) -> Self:
+        report = self.report
+        if report is None:
+            return self
+        if self.report_forge is None:
+            names = ", ".join(get_args(Forge))
+            raise ValueError(f"the host of 'url' tells no forge: set 'report.forge' to {names}")
+        if report.deployments and self.report_forge != "github":
+            raise ValueError("'report.deployments' is for GitHub: leave it out")
+        if not (report.token_secret or self.auth.token_secret or self.auth.token):
+            raise ValueError("'report' needs 'tokenSecret', the secret with a token of the forge")
+        return self
 
     @model_validator(mode="after")
     def _one_ref(self) -> Self:
         if sum(given is not None for given in (self.ref, self.tag, self.commit)) > 1:
             raise ValueError("give one of 'ref', 'tag' and 'commit'")
         return self
+
+    @property
+    def report_forge(self) -> Forge | None:
+        """The forge that reports go to."""
+        if self.report is None or self.report.forge == "auto":
+            return forge_of(self.shown_url)
+        return self.report.forge
 
     @property
     def shown_url(self) -> str:

@@ -1,0 +1,25 @@
+"""What a child of the git process does for one message: a look, a call of a forge, a check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.tasks.storage import Storage
+from penstock_server.sync.look import Message, look
+from penstock_server.sync.posting import post
+
+KINDS = frozenset({"look", "call"})
+
+
+def run_errand(
+    message: Mapping[str, Any], store: Path, catalogue: Catalogue, storage: Storage | None
+) -> Message:
+    """Do what a message asks for; the answer names the same source."""
+    match message["type"]:
+        case "call":
+            return post(message)
+        case _:
+            return look(message, store, catalogue, storage)
