@@ -125,6 +125,15 @@ def test_validate_finds_all_faults_in_a_folder(tmp_path: Path) -> None:
     assert penstock("validate", tmp_path / "good.yml").code == 0
 
 
+def test_validate_warns_of_tasks_that_no_runner_may_take(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(log_flow("far") + "runsOn: [gpu, region=eu]\n")
+    (tmp_path / "runners.yaml").write_text("w1: [GPU, region=us]\nw2: [cpu]\n")
+    told = penstock("validate", tmp_path / "flow.yaml", "--runners", tmp_path / "runners.yaml")
+    assert told.code == 0, told.err
+    assert "NO_RUNNER_MATCHES" in told.out
+    assert "0 of 2 runners match; closest: w1 lacks region=eu" in told.out
+
+
 def test_github_gets_annotations_outputs_and_a_summary(tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text(log_flow("bad").replace("message:", "massage:"))
     outputs, summary = tmp_path / "out", tmp_path / "summary"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from tests.engine.story import NOON, World, constant, flow, group, job
 
 from penstock_runner.engine import commands as c
@@ -167,3 +169,23 @@ def test_the_file_of_a_log_is_noted_on_its_attempt() -> None:
         "kestra:///1.log",
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason", "exit_code", "again"),
+    [
+        ({}, "exit", 1, True),
+        ({"when": ("timeout", "oom")}, "timeout", None, True),
+        ({"when": ("timeout", "oom")}, "exit", 1, False),
+        ({"exit_codes": (3, 42)}, "exit", 42, True),
+        ({"exit_codes": (3, 42)}, "exit", 1, False),
+        ({"when": ("timeout",), "exit_codes": (3,)}, "exit", 3, True),
+    ],
+)
+def test_a_retry_may_name_the_failures_that_it_tries_again(
+    conditions: dict[str, Any], reason: str, exit_code: int | None, again: bool
+) -> None:
+    retry = constant(30, max_attempts=2).model_copy(update=conditions)
+    failure = e.JobEnded(at=NOON, key=A, attempt=1, state=F, reason=reason, exit_code=exit_code)
+    world = World(flow(job("a", retry=retry))).start().tell(failure)
+    assert (world.fold.run(A).state is State.RETRYING) is again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,9 @@ class World:
         self.executor.recover()
         self.settle()
 
-    def runner(self, slots: int = 4, name: str = "r1") -> None:
-        self.executor.runner_joined(
-            RunnerSeat(name=name, slots=slots, labels=frozenset(), send=self.sent.append)
-        )
+    def runner(self, slots: int = 4, name: str = "r1", labels: Iterable[str] = ()) -> None:
+        seat = RunnerSeat(name=name, slots=slots, labels=frozenset(labels), send=self.sent.append)
+        self.executor.runner_joined(seat)
         self.settle()
 
     def start(self, flow_id: str, **more: Any) -> str:

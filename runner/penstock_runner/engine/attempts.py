@@ -24,6 +24,7 @@ from penstock_runner.engine.state import Attempt, RunKey, State, TaskRun
 from penstock_runner.engine.truth import constant
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level, Retry, RetryBehavior
+from penstock_runner.flow.retries import answers
 
 LOST = "runner-lost"
 STOPPED = "runner-stopped"
@@ -137,7 +138,8 @@ def conclude(
         return
     # A failure that the author allows is only seen by the task's own retry.
     retry = node.task.retry if allows_failure(node.task, exit_code) else node.retry
-    if state is State.FAILED and retry is not None and _tried_again(draft, run, retry, changes):
+    again = state is State.FAILED and retry is not None and answers(retry, reason, exit_code)
+    if again and retry is not None and _tried_again(draft, run, retry, changes):
         return
     if state is State.SUCCESS and node.retry is not None and node.retry.warning_on_retry:
         state = State.WARNING if _tries(attempts) > 1 else state

@@ -5,16 +5,14 @@ Free slots are known here, so a job is assigned in the write that makes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from penstock_runner.executor.store import JobRow
+from penstock_runner.flow import routing
 from penstock_runner.jobs.protocol import JobId
-
-# Jobs that ask for labels nobody has must not cost a look at all of them each time.
-LOOKED_AT = 200
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,11 +26,13 @@ class RunnerSeat:
     busy: set[JobId] = field(default_factory=set)
     leaving: bool = False
 
-    def takes(self, required: Iterable[str]) -> bool:
-        """Whether it stays, and has a free slot and every label asked for."""
-        if self.leaving:
-            return False
-        return len(self.busy) < self.slots and all(label in self.labels for label in required)
+    def takes(self, required: Sequence[str]) -> bool:
+        """Whether it stays, has a free slot, and may take what asks for these labels."""
+        return not self.leaving and len(self.busy) < self.slots and self.matches(required)
+
+    def matches(self, required: Sequence[str]) -> bool:
+        """Whether it may take what asks for these labels, once it has a free slot."""
+        return not routing.lacking(required, self.labels)
 
 
 class Dispatch:
@@ -41,6 +41,8 @@ class Dispatch:
     def __init__(self) -> None:
         self._seats: dict[str, RunnerSeat] = {}
         self._waiting: dict[JobId, JobRow] = {}
+        self._lines: dict[tuple[str, ...], dict[JobId, int]] = {}
+        self._numbers = itertools.count()
         self._where: dict[JobId, str] = {}
 
     @property
@@ -86,16 +88,47 @@ class Dispatch:
 
     def wait(self, row: JobRow) -> None:
         """The job waits until a slot is free."""
-        self._waiting[_id(row)] = row
+        job = _id(row)
+        self._forget(job)
+        self._waiting[job] = row
+        self._lines.setdefault(row.required, {})[job] = next(self._numbers)
 
     def next_assignable(self) -> tuple[JobRow, RunnerSeat] | None:
-        """The oldest waiting job that a free slot fits, taken out of the queue."""
-        for row in islice(self._waiting.values(), LOOKED_AT):
-            seat = self.choose(row.required)
+        """The oldest waiting job that a free slot fits, taken out of the queue.
+
+        Jobs that ask for the same labels wait in one line, so that many which wait for a runner
+        that is not there hold up nobody else.
+        """
+        best: tuple[int, JobId, RunnerSeat] | None = None
+        for required, line in self._lines.items():
+            job, number = next(iter(line.items()))
+            if best is not None and best[0] < number:
+                continue
+            seat = self.choose(required)
             if seat is not None:
-                del self._waiting[_id(row)]
-                return row, seat
-        return None
+                best = (number, job, seat)
+        if best is None:
+            return None
+        row = self._waiting[best[1]]
+        self._forget(best[1])
+        return row, best[2]
+
+    def why_unmatched(self, required: tuple[str, ...]) -> str | None:
+        """Why no connected runner may take such a job; None when one may."""
+        seats = {seat.name: seat.labels for seat in self._seats.values() if not seat.leaving}
+        return routing.why_unmatched(required, seats)
+
+    def waiting_row(self, job: JobId) -> JobRow | None:
+        """The job, while it waits for a runner."""
+        return self._waiting.get(job)
+
+    def _forget(self, job: JobId) -> None:
+        row = self._waiting.pop(job, None)
+        if row is not None:
+            line = self._lines[row.required]
+            del line[job]
+            if not line:
+                del self._lines[row.required]
 
     def free(self, job: JobId) -> None:
         """The job has ended, wherever it was."""
@@ -103,7 +136,7 @@ class Dispatch:
         if name is not None and name in self._seats:
             self._seats[name].busy.discard(job)
         elif name is None:
-            self._waiting.pop(job, None)
+            self._forget(job)
 
     def seat_of(self, job: JobId) -> RunnerSeat | None:
         """Where a job runs, None while it waits."""

@@ -12,6 +12,7 @@ from penstock_runner.engine.attempts import TIMEOUT, clock_text
 from penstock_runner.engine.draft import WAITING
 from penstock_runner.engine.state import Execution, RunKey, State
 from penstock_runner.engine.truth import constant
+from penstock_runner.executor import placing
 from penstock_runner.executor.broken import Broken
 from penstock_runner.executor.children import keep_outputs
 from penstock_runner.executor.dispatch import Dispatch
@@ -31,6 +32,7 @@ from penstock_runner.executor.jobs import job_row
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
+from penstock_runner.executor.placing import QUEUE_PURPOSE
 from penstock_runner.executor.reports import ReportReader
 from penstock_runner.executor.slots import Slots
 from penstock_runner.executor.starts import Starts
@@ -290,7 +292,8 @@ class Handlers:
             self._lost(Lost(job=message.job, planned=True))
             return
         asked = c.RunJob(key=run.key, attempt=attempt, task_id=run.task_id)
-        row = job_row(live, asked, live.time(self._now()))
+        at = live.time(self._now())
+        row = job_row(live, asked, at, self._stepper.route_of(live, run.key, at).required)
         self._held.working.jobs_assigned.append(row)
         self._dispatch.wait(row)
 
@@ -351,6 +354,8 @@ class Handlers:
                 live.feed(e.JobEnded(at=at, key=key, attempt=row.attempt, state=State.SUCCESS))
             elif row.purpose == OVERSLEPT:
                 self._overslept(live, key, row.attempt, at)
+            elif row.purpose == QUEUE_PURPOSE:
+                self._queued_too_long(live, key, row.attempt, at)
             elif row.purpose == "schedule":
                 if live.state is State.CREATED:
                     live.feed(e.Started(at=at))
@@ -364,6 +369,18 @@ class Handlers:
             self.advance(live)
 
         self._held.guarded(live, row, act)
+
+    def _queued_too_long(self, live: Live, key: RunKey, attempt: int, at: datetime) -> None:
+        job: JobId = (live.id, key, attempt)
+        row = self._dispatch.waiting_row(job)
+        if row is None:
+            return
+        why = self._dispatch.why_unmatched(row.required)
+        if why is None and live.task(key).queue_timeout is None:
+            return  # a runner has come that may take it, and is busy
+        self._dispatch.free(job)
+        live.part.jobs_ended.append(job)
+        placing.overdue(live, key, attempt, why, at)
 
     def _overslept(self, live: Live, key: RunKey, attempt: int, at: datetime) -> None:
         live.sleeping.discard((key, attempt))

@@ -25,7 +25,7 @@ _READS_ANYTHING = frozenset(
 )
 
 
-def job_row(live: Live, command: c.RunJob, at: datetime) -> JobRow:
+def job_row(live: Live, command: c.RunJob, at: datetime, required: tuple[str, ...] = ()) -> JobRow:
     """The row of a job that no runner has."""
     return JobRow(
         execution_id=live.id,
@@ -33,7 +33,7 @@ def job_row(live: Live, command: c.RunJob, at: datetime) -> JobRow:
         attempt=command.attempt,
         task_id=command.task_id,
         created=at,
-        required=required_labels(live, live.task(command.key)),
+        required=required,
     )
 
 
@@ -123,20 +123,3 @@ def plain_task(task: Task) -> dict[str, Any]:
 def _reads_states(task: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -> bool:
     text = f"{task['properties']}{task.get('branches', '')}{evaluate or ''}"
     return "tasks" in text or any(name in text for name in _READS_ANYTHING)
-
-
-def required_labels(live: Live, task: Task) -> tuple[str, ...]:
-    """The runner labels that a task asks for; what is nearer to the task wins."""
-    flow = live.loaded.flow
-    for level in (task, flow):
-        for asked in (level.runs_on, level.worker_group, level.worker_selector):
-            if asked is None:
-                continue
-            if isinstance(asked, str):
-                return (asked,)
-            if isinstance(asked, dict):
-                tags = asked.get("tags") or asked.get("key")
-                return (tags,) if isinstance(tags, str) else tuple(map(str, tags or ()))
-            if isinstance(asked, list | tuple):
-                return tuple(map(str, asked))
-    return ()

@@ -86,6 +86,10 @@ class Neighbourhood:
         live.part.jobs.append(row)
         self.hand_out(live, row, seat, live.part.after)
 
+    def why_unmatched(self, required: tuple[str, ...]) -> str | None:
+        """Why no runner may take such a job; None when one may."""
+        return self.dispatch.why_unmatched(required)
+
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool:  # noqa: ARG002
         """Stop a job; False when no runner has it, so that it ends here and now."""
         job: JobId = (live.id, key, attempt)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State
+from penstock_runner.executor import placing
 from penstock_runner.executor.children import WANTED, wanted_outputs
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.inline import (
@@ -25,7 +26,6 @@ from penstock_runner.executor.inline import (
     InlineServices,
     Surroundings,
 )
-from penstock_runner.executor.jobs import job_row
 from penstock_runner.executor.live import Live, masked
 from penstock_runner.executor.questions import Questions
 from penstock_runner.executor.sizes import TOO_LARGE, too_large
@@ -35,6 +35,7 @@ from penstock_runner.expressions.environment import is_pure
 from penstock_runner.expressions.errors import ExpressionFailed, NotInline
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level, Task
+from penstock_runner.flow.routing import Route, written_route
 from penstock_runner.tasks.api import Result, TaskFailed, TaskProperties
 from penstock_runner.tasks.binding import bind
 from penstock_runner.tasks.registry import Registry, UnknownType
@@ -45,6 +46,7 @@ INLINE_SECONDS = 0.010
 SLEEP = "io.kestra.plugin.core.flow.Sleep"
 SLEEP_PURPOSE = "sleep"
 OVERSLEPT = "sleep-timeout"
+NOWHERE_SPECIAL = Route()
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Neighbours(Protocol):
     def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None: ...
     def retry_execution(self, live: Live, at: datetime) -> None: ...
     def new_job(self, live: Live, row: JobRow) -> None: ...
+    def why_unmatched(self, required: tuple[str, ...]) -> str | None: ...
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool: ...
     def ended(self, live: Live, outputs: Mapping[str, Any] | None, error: str | None) -> None: ...
 
@@ -137,7 +140,27 @@ class Stepper:
         elif self._may_run_here(live, task):
             self._run_here(live, command, task)
         else:
-            self.neighbours.new_job(live, job_row(live, command, live.time(self.now())))
+            self._hand_over(live, command)
+
+    def _hand_over(self, live: Live, command: c.RunJob) -> None:
+        """The task becomes a job of a runner."""
+        at = live.time(self.now())
+        try:
+            route = self.route_of(live, command.key, at)
+        except placing.PlacingFailed as failed:
+            error, name = str(failed), (command.key, command.attempt)
+            placing.refuse(live, *name, error, at, reason="setup")
+            return
+        placing.place(live, command, route, self.neighbours, at)
+
+    def route_of(self, live: Live, key: RunKey, at: datetime) -> Route:
+        """Where the job of a task run may go; raises one of `PlacingFailed`."""
+        task = live.task(key)
+        if written_route((task, live.loaded.flow)) is None:
+            return NOWHERE_SPECIAL
+        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        render = InlineRender(self.around.expressions, live.variables(key), services)
+        return placing.route_of(live, task, render)
 
     def _may_run_here(self, live: Live, task: Task) -> bool:
         known = live.loaded.inline.get(task.id)
@@ -195,7 +218,7 @@ class Stepper:
     def _elsewhere(self, live: Live, command: c.RunJob, task: Task) -> None:
         """What only turned out while rendering: this task is a job, now and the next time."""
         live.loaded.inline[task.id] = False
-        self.neighbours.new_job(live, job_row(live, command, live.time(self.now())))
+        self._hand_over(live, command)
 
     def _instance(self, task: Task, ctx: InlineContext) -> Any:
         cls: type[TaskProperties] = self.registry.load(task.kind)

@@ -26,6 +26,7 @@ from penstock_runner.flow.labels import offending, read_labels
 from penstock_runner.flow.literals import is_template
 from penstock_runner.flow.parse import Parsed, flow_name
 from penstock_runner.flow.retries import reasons as retry_reasons
+from penstock_runner.flow.routing import BadRoute, read_route
 from penstock_runner.flow.sites import Site, nested, task_sites, trigger_sites
 from penstock_runner.flow.trigger_rules import (
     CONDITIONS,
@@ -45,6 +46,7 @@ from penstock_runner.flow.types import (
     Shape,
     canonical,
 )
+from penstock_runner.flow.unmatched import SPELLINGS
 from penstock_runner.flow.violations import joined_message
 from penstock_runner.flow.wording import describe, unknown_property
 
@@ -313,6 +315,12 @@ class _Checker:
         if len(given) > 1:
             message = f"{' and '.join(given)} both say where to run: keep one"
             yield self.document.fault("CONFLICTING_ROUTING", message, f"{pointer}/{given[1]}")
+        for name in given:
+            if "{{" not in repr(data[name]):
+                try:
+                    read_route({SPELLINGS[name]: data[name]})
+                except BadRoute as bad:
+                    yield self.document.fault("BAD_VALUE", str(bad), f"{pointer}/{name}")
 
     def _retry(self, data: object, pointer: str) -> Iterator[Fault]:
         if not isinstance(data, Mapping):

@@ -7,6 +7,14 @@ from collections.abc import Iterator
 from penstock_runner.flow.durations import to_iso
 from penstock_runner.flow.model import Retry
 
+
+def answers(retry: Retry, reason: str | None, exit_code: int | None) -> bool:
+    """Whether a failure is one that this policy tries again; without conditions each is."""
+    if not retry.when and not retry.exit_codes:
+        return True
+    return reason in retry.when or exit_code in retry.exit_codes
+
+
 _REQUIRED = {
     "constant": ("interval",),
     "exponential": ("interval", "max_interval"),

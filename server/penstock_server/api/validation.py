@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from flask import Blueprint, Response, request
 
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.parse import Parsed, parse_documents
 from penstock_runner.flow.types import replaced_by
+from penstock_runner.flow.unmatched import unmatched
 from penstock_runner.flow.violations import dotted, joined_message
 from penstock_runner.flow.yaml import load_documents
 from penstock_server.api import routing
@@ -19,7 +20,7 @@ from penstock_server.api.problems import Problem
 from penstock_server.api.routing import post
 from penstock_server.api.sources import flow_yaml, is_json, json_of, text_of, to_yaml
 from penstock_server.core.shapes import Json, without_nulls
-from penstock_server.store import queries
+from penstock_server.store import queries, runners
 
 RETURN_TASK = {"id": "validated", "type": "io.kestra.plugin.core.debug.Return", "format": ""}
 
@@ -38,7 +39,8 @@ class ValidationRoutes:
         names = [name for one in parsed if (name := _name(one)) is not None]
         with self._context.database.read() as connection:
             heads = queries.flow_heads(connection, names)
-        return json_answer([self._judged(n, one, heads) for n, one in enumerate(parsed)])
+            offers = {one.name: one.labels for one in runners.list_runners(connection)}
+        return json_answer([self._judged(n, one, heads, offers) for n, one in enumerate(parsed)])
 
     @post("/validate/task")
     def task(self) -> Response:
@@ -53,9 +55,15 @@ class ValidationRoutes:
         """Judge one trigger."""
         return self._part("triggers")
 
-    def _judged(self, index: int, parsed: Parsed, heads: Mapping[tuple[str, str], int]) -> Json:
+    def _judged(
+        self,
+        index: int,
+        parsed: Parsed,
+        heads: Mapping[tuple[str, str], int],
+        offers: Mapping[str, Collection[str]],
+    ) -> Json:
         name = _name(parsed)
-        faults = self._library.faults(parsed)
+        faults = [*self._library.faults(parsed), *(unmatched(parsed.document, offers))]
         answer: Json = {
             "index": index,
             "flow": name[1] if name else None,

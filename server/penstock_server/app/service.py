@@ -24,7 +24,7 @@ from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.flow.check import check
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.flow.yaml import FAST
-from penstock_runner.jobs import users
+from penstock_runner.jobs import offers, users
 from penstock_runner.jobs.frames import Channel
 from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.settings import RunnerSettings
@@ -223,6 +223,7 @@ def _run_git(settings: Settings, registry: Registry) -> None:
 
 
 def _run_runner(settings: RunnerSettings, clock: Clock) -> None:
+    settings = replace(settings, labels=offers.labels_of(settings))
     channel = connect_to_core(settings.home)
     try:
         Supervisor(channel, default_parts(settings, clock.now)).run()

@@ -44,11 +44,18 @@ from penstock_server.cli.screen import counted, examples
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for all faults as SARIF, beside what is printed.",
 )
+@click.option(
+    "--runners",
+    "runners_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML map of runners to lists of their labels; warns of tasks that none may take.",
+)
 def command(
     paths: Sequence[Path],
     form: str,
     report_path: Path | None,
     sarif_path: Path | None,
+    runners_path: Path | None,
     *,
     strict: bool,
 ) -> None:
@@ -61,8 +68,9 @@ def command(
 
     faults: list[Fault] = []
     files: list[str] = []
+    offers = None if runners_path is None else _offers(runners_path)
     for path, named in flow_files(paths or (Path(),)):
-        found = _check(path, named=named)
+        found = _check(path, offers, named=named)
         if found is not None:
             files.append(str(path))
             faults.extend(found)
@@ -131,10 +139,26 @@ def _step(
     github.put_summary(environment, github.fault_summary(records, str(counts)))
 
 
-def _check(path: Path, *, named: bool) -> list[Any] | None:
+def _offers(path: Path) -> dict[str, list[str]]:
+    """The labels of runners by their names."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise Stop(f"{path} cannot be read: {error.strerror}", USAGE) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Stop(f"{path} is not YAML: {error}", USAGE) from None
+    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+        raise Stop(f"{path}: expected a map of runners to lists of labels", USAGE)
+    return {str(name): [str(label).lower() for label in labels] for name, labels in found.items()}
+
+
+def _check(path: Path, offers: dict[str, list[str]] | None, *, named: bool) -> list[Any] | None:
     """The faults of a file; None for one that holds no flow and was not named."""
     from penstock_runner.flow.faults import Fault
     from penstock_runner.flow.parse import parse_documents
+    from penstock_runner.flow.unmatched import unmatched
     from penstock_runner.flow.yaml import decode
     from penstock_runner.tasks.validation import all_faults
 
@@ -155,6 +179,8 @@ def _check(path: Path, *, named: bool) -> list[Any] | None:
             continue
         flows += 1
         faults.extend(all_faults(parsed, registry()))
+        if offers is not None:
+            faults.extend(unmatched(parsed.document, offers))
     return faults if flows or named or faults else None
 
 

@@ -1,0 +1,91 @@
+"""Where the job of a task run may go, and what happens when no runner offers what it asks for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from penstock_runner.engine import commands as c
+from penstock_runner.engine import events as e
+from penstock_runner.engine.state import RunKey, State
+from penstock_runner.executor.inline import InlineRender
+from penstock_runner.executor.jobs import job_row
+from penstock_runner.executor.live import Live
+from penstock_runner.executor.store import JobRow, TimerRow
+from penstock_runner.expressions.errors import ExpressionFailed
+from penstock_runner.flow.durations import to_iso
+from penstock_runner.flow.model import Level, Task
+from penstock_runner.flow.routing import LONGEST_WAIT, BadRoute, Route, read_route, written_route
+
+NO_RUNNER = "no-runner"
+QUEUE_PURPOSE = "queue"
+
+
+class Queue(Protocol):
+    """Who hands out jobs."""
+
+    def new_job(self, live: Live, row: JobRow) -> None:
+        """A job is made."""
+        ...
+
+    def why_unmatched(self, required: tuple[str, ...]) -> str | None:
+        """Why no runner may take such a job; None when one may."""
+        ...
+
+
+def route_of(live: Live, task: Task, render: InlineRender) -> Route:
+    """Where a task asks to run; what is nearer to the task wins."""
+    written = written_route((task, live.loaded.flow))
+    return Route() if written is None else read_route(render.typed(written))  # type: ignore[arg-type]
+
+
+def place(live: Live, command: c.RunJob, route: Route, queue: Queue, at: datetime) -> None:
+    """Make the job, or end its attempt when nobody offers what it asks for."""
+    key, attempt = command.key, command.attempt
+    reason = queue.why_unmatched(route.required) if route.required else None
+    if reason is None or route.fallback == "WAIT":
+        queue.new_job(live, job_row(live, command, at, route.required))
+        limit = live.task(key).queue_timeout
+        if reason is not None:
+            live.log(at, Level.WARN, reason, key=key, attempt=attempt)
+            limit = limit or LONGEST_WAIT
+        if limit is not None:
+            live.part.timers.append(
+                TimerRow(
+                    execution_id=live.id,
+                    key=key,
+                    attempt=attempt,
+                    purpose=QUEUE_PURPOSE,
+                    at=at + limit,
+                )
+            )
+        return
+    state = State.FAILED if route.fallback == "FAIL" else State.CANCELLED
+    refuse(live, key, attempt, f"{reason}; the fallback is {route.fallback}", at, state=state)
+    if state is State.CANCELLED and not live.state.terminal:
+        live.feed(e.KillRequested(at=at, state=State.CANCELLED))
+
+
+def overdue(live: Live, key: RunKey, attempt: int, why: str | None, at: datetime) -> None:
+    """Nobody has taken a job in the time that it may wait."""
+    limit = live.task(key).queue_timeout or LONGEST_WAIT
+    error = f"No runner took this task within {to_iso(limit)}"
+    refuse(live, key, attempt, error if why is None else f"{error}: {why}", at)
+
+
+def refuse(
+    live: Live,
+    key: RunKey,
+    attempt: int,
+    error: str,
+    at: datetime,
+    *,
+    state: State = State.FAILED,
+    reason: str = NO_RUNNER,
+) -> None:
+    """End an attempt that never ran."""
+    live.log(at, Level.ERROR, error, key=key, attempt=attempt)
+    live.feed(e.JobEnded(at=at, key=key, attempt=attempt, state=state, error=error, reason=reason))
+
+
+PlacingFailed = (BadRoute, ExpressionFailed)
