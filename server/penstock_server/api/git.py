@@ -8,12 +8,13 @@ import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from html import escape
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, request
 from pydantic.alias_generators import to_camel
 
-from penstock_server.api import deploys, parameters, routing
+from penstock_server.api import deploys, git_status, parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
@@ -27,7 +28,12 @@ SYNC_SECONDS = 300.0
 HIDDEN = frozenset({"config", "config_digest"})
 MAX_FILES = 20_000
 MAX_UNPACKED = 64 * 1024 * 1024
-COLOURS = {"Synced": "#2a7a3f", "Failed": "#a33", "Blocked": "#a33", "Syncing": "#2a5a9a"}
+COLOURS = {
+    "Synced": "#2a7a3f",
+    "Degraded": "#a33",
+    "OutOfSync": "#8a6d1a",
+    "Progressing": "#2a5a9a",
+}
 
 
 class GitRoutes:
@@ -40,12 +46,27 @@ class GitRoutes:
     def sources(self) -> Response:
         """All sources with their status."""
         with self._context.database.read() as connection:
-            return json_answer([row_to_json(row) for row in queries.sources(connection)])
+            rows = queries.sources(connection)
+            more = git_status.described(connection, rows)
+        told = [{**row_to_json(row), **one} for row, one in zip(rows, more, strict=True)]
+        return json_answer(told)
+
+    @get("/health")
+    def health(self) -> Response:
+        """Whether all sources are fine; an error only for those who ask with `?fail=degraded`."""
+        with self._context.database.read() as connection:
+            bad = [row["id"] for row in queries.sources(connection) if row["status"] == "Degraded"]
+        failing = bool(bad) and request.args.get("fail") == "degraded"
+        status = HTTPStatus.SERVICE_UNAVAILABLE if failing else HTTPStatus.OK
+        return json_answer({"status": "DOWN" if bad else "UP", "degraded": bad}, status)
 
     @get("/sources/<source_id>")
     def source(self, source_id: str) -> Response:
         """One source with its status."""
-        return json_answer(row_to_json(self._row(source_id)))
+        row = self._row(source_id)
+        with self._context.database.read() as connection:
+            [more] = git_status.described(connection, [row])
+        return json_answer({**row_to_json(row), **more})
 
     @get("/sources/<source_id>/badge.svg")
     def badge(self, source_id: str) -> Response:

@@ -17,6 +17,7 @@ from penstock_runner.flow.durations import parse_iso
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.git.provenance import Provenance, committed, provenance
 from penstock_server.cli import github
+from penstock_server.cli.awaiting import awaited
 from penstock_server.cli.connection import (
     CONNECT_SECONDS,
     Connection,
@@ -80,7 +81,7 @@ def seconds(_context: click.Context, _option: click.Parameter, value: str) -> fl
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--exit-code", is_flag=True, help="With --dry-run: 10 when there are changes.")
 @click.option("--strict", is_flag=True, help="Warnings block, too.")
-@click.option("--wait", is_flag=True, help="Wait until the flows are live; this is always so.")
+@click.option("--wait", is_flag=True, help="Wait for the executions that it starts, too.")
 @click.option(
     "--timeout",
     callback=seconds,
@@ -110,7 +111,7 @@ def command(
     report_path: Path | None,
     *,
     exit_code: bool,
-    wait: bool,  # noqa: ARG001 - the service answers when the flows are live
+    wait: bool,
     server: str,
     user: str | None,
     token: str | None,
@@ -118,6 +119,9 @@ def command(
     **options: Any,
 ) -> None:
     """Send the flow files at PATH to a service: all are valid and applied, or nothing changes.
+
+    The flows are live when the command ends. With --wait it ends when the executions have ended
+    that the deploy has started (flows with a push trigger); 1 when one of them has failed.
 
     Exit codes: 0 fine, 1 invalid flows, 2 wrong usage, 3 the service cannot be reached, 4 not
     authorised, 5 refused by a guard or conflict, 10 with --exit-code and --dry-run: changes.
@@ -128,7 +132,9 @@ def command(
         said = _Said(
             form=form, environment=environment, report=report_path, server=connection.server
         )
-        code = _deploy(path, Wanted(**options), connection, said)
+        code, result = _deploy(path, Wanted(**options), connection, said)
+        if wait and result.get("executions"):
+            code = awaited(connection, result["executions"], options["timeout"])
     except Stop as stop:
         if form == "github":
             click.echo(f"::error title=Deploy::{_data(stop.message)}")
@@ -136,7 +142,9 @@ def command(
     raise SystemExit(FINE if code == CHANGES and not exit_code else code)
 
 
-def _deploy(path: Path, wanted: Wanted, connection: Connection, said: _Said) -> int:
+def _deploy(
+    path: Path, wanted: Wanted, connection: Connection, said: _Said
+) -> tuple[int, dict[str, Any]]:
     """Check, send and say how it went; a dry run with changes gives `CHANGES`."""
     checkout = provenance(path.resolve() if path.is_dir() else path.resolve().parent)
     files = read_files(path, checkout.root if checkout is not None else None)
@@ -144,7 +152,7 @@ def _deploy(path: Path, wanted: Wanted, connection: Connection, said: _Said) -> 
     blocking = {Severity.ERROR, Severity.WARNING} if wanted.strict else {Severity.ERROR}
     if any(fault.severity in blocking for fault in faults):
         said.invalid([report.record(one) for one in report.in_order(faults)])
-        return FAILED
+        return FAILED, {}
     said.warnings(faults)
     answer = send(connection, wanted, files, _origin(said.environment, checkout, files))
     if answer.status_code == 422:
@@ -152,13 +160,13 @@ def _deploy(path: Path, wanted: Wanted, connection: Connection, said: _Said) -> 
         if not records:
             raise connection.told(answer)
         said.invalid(records)
-        return FAILED
+        return FAILED, {}
     if answer.status_code == 409:
         said.refused(message_of(answer))
-        return REFUSED
+        return REFUSED, {}
     result: dict[str, Any] = answer.json()
     said.done(result)
-    return CHANGES if wanted.dry_run and result["changed"] else FINE
+    return CHANGES if wanted.dry_run and result["changed"] else FINE, result
 
 
 def _origin(

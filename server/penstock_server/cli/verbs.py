@@ -19,6 +19,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Run one flow file here and now, without a server."),
     "validate": ("validate", "Check flow files; every fault with its file, line and column."),
     "deploy": ("deploy", "Send the flow files of a folder to a server, all or nothing."),
+    "git": ("git", "Git sources of a server: status, plan, sync, roll back."),
     "executions": ("executions", "List, show, follow and kill executions of a server."),
     "backfill": ("backfill", "Run the dates of a schedule that are past."),
     "secrets": ("secrets", "Encode secrets for the server's environment."),
@@ -28,18 +29,24 @@ VERBS: Mapping[str, tuple[str, str]] = {
 
 
 class Verbs(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are asked for; `verbs` are those it has.
+
+    Each has a module, whose `command` it is unless another name follows a colon.
+    """
+
+    verbs: Mapping[str, tuple[str, str]] = VERBS
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The verbs, in the order in which a newcomer meets them."""
-        return list(VERBS)
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command of a verb."""
-        if cmd_name not in VERBS:
+        if cmd_name not in self.verbs:
             return None
-        module = importlib.import_module(f"penstock_server.cli.{VERBS[cmd_name][0]}")
-        command: click.Command = module.command
+        name, _, attribute = self.verbs[cmd_name][0].partition(":")
+        module = importlib.import_module(f"penstock_server.cli.{name}")
+        command: click.Command = getattr(module, attribute or "command")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -52,7 +59,7 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of verbs, without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.verbs.items()])
 
 
 @click.group(

@@ -151,10 +151,12 @@ class Deploys:
         source = source_row(settings, replace(after, next_poll_at=None), now)
         row = run.row("succeeded", now, job.plan, (), "")
 
+        started: list[str] = []
+
         def write(tx: Any) -> None:
             job.write(tx)
             syncs.put_run(tx.connection, row)
-            put_starts(tx, settings.id, run.sha, starts, now)
+            started[:] = put_starts(tx, settings.id, run.sha, starts, now)
             sources.put_source(tx.connection, replace(source, origin="api", enabled=False))
 
         def done(outcome: Outcome) -> None:
@@ -167,7 +169,7 @@ class Deploys:
             self._around.on_flows_changed(job.changed)
             self._around.push_starts.asked()
             self._around.push_starts.tick(self._around.clock.now())
-            told(_result(run, job.plan, job.revisions, dry_run=False))
+            told({**_result(run, job.plan, job.revisions, dry_run=False), "executions": started})
 
         self._under_way.add(settings.id)
         self._around.starter.transact(writes=[write], done=done)

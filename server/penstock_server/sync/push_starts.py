@@ -24,11 +24,12 @@ _AT_ONCE = 200
 
 def put_starts(
     tx: Any, source_id: str, commit: str, starts: Iterable[Start], now: datetime
-) -> None:
-    """Ask for executions; a flow that this commit has started before is left out."""
+) -> list[str]:
+    """Ask for executions; a flow that this commit has started before is left out. Gives the ids."""
     asked = [start for start in starts if _first_time(tx, source_id, commit, start)]
     rows = [syncs.Outgoing(kind=KIND, body=_data(start), next_at=now) for start in asked]
     syncs.add_outgoing(tx.connection, rows)
+    return [start.id or "" for start in asked]
 
 
 def _first_time(tx: Any, source_id: str, commit: str, start: Start) -> bool:

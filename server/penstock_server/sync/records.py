@@ -14,7 +14,7 @@ from penstock_server.sync.desired import Manifest, manifest_from
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.polling import first_look
 from penstock_server.sync.rereading import kept_commit
-from penstock_server.sync.rows import source_row, state_of
+from penstock_server.sync.rows import orphaned, source_row, state_of
 from penstock_server.sync.settings import GitSettings, SourceSettings
 from penstock_server.sync.state import SourceState, edited, verified
 
@@ -45,6 +45,22 @@ class Records:
                     source.manifest = manifest_from(held.entries) if held is not None else {}
                 loaded[one.id] = source
         return loaded
+
+    def orphans(self, settings: GitSettings) -> frozenset[str]:
+        """Sources that the configuration named once; each says how to let go of its flows."""
+        names = {one.id for one in settings.sources}
+        now = self._around.clock.now()
+        with self._around.database.read() as connection:
+            rows = [row for row in sources.list_sources(connection) if row.origin == "config"]
+        left = [row for row in rows if row.id not in names]
+
+        def write(tx: Any) -> None:
+            for row in left:
+                sources.change_source(tx.connection, row.id, **orphaned(row, now))
+
+        if any(row.enabled for row in left):
+            self._around.starter.transact(writes=[write])
+        return frozenset(row.id for row in left)
 
     def kept(self, source: HeldSource, sha: str | None) -> dict[str, Any] | None:
         """A commit that was applied before, as the store remembers it."""

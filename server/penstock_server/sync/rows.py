@@ -14,7 +14,7 @@ from penstock_server.sync.asked import Look
 from penstock_server.sync.plan import SAVED, Item, Key, SyncPlan
 from penstock_server.sync.reading import fault_data
 from penstock_server.sync.settings import SourceSettings
-from penstock_server.sync.state import Condition, SourceState, status_of
+from penstock_server.sync.state import SUSPENDED, Condition, SourceState, status_of
 
 ERRORS_KEPT = 200
 
@@ -108,6 +108,22 @@ def source_row(settings: SourceSettings, state: SourceState, now: datetime) -> G
         webhook_at=state.webhook_at,
         updated_at=now,
     )
+
+
+def orphaned(row: GitSource, now: datetime) -> dict[str, Any]:
+    """What changes in the row of a source that is no longer configured."""
+    message = (
+        "the configuration names it no longer; its flows stay as they are."
+        f" `penstock git remove {row.id}` lets go of them, with --prune it deletes them"
+    )
+    condition = Condition(type="Removed", since=now, code="NOT_CONFIGURED", message=message)
+    return {
+        "enabled": False,
+        "status": SUSPENDED,
+        "next_poll_at": None,
+        "conditions": [condition_data(condition)],
+        "updated_at": now,
+    }
 
 
 def state_of(row: GitSource) -> SourceState:

@@ -13,6 +13,7 @@ from typing import Any
 
 from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
+from penstock_server.sync import removal
 from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look, Pin, Wait
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
@@ -47,6 +48,18 @@ class UnknownSource(Exception):
         self.source_id = source_id
 
 
+class StillConfigured(Exception):
+    """A source that is configured would come back at once; for HTTP that is a 409."""
+
+    status = 409
+
+    def __init__(self, source_id: str) -> None:
+        super().__init__(
+            f"source {source_id!r} is in the configuration: take it out there, restart the service,"
+            " then remove it"
+        )
+
+
 class SyncService:
     """All Git sources; called by core's loop, from one thread."""
 
@@ -66,7 +79,7 @@ class SyncService:
         self._clock = clock
         self._database = database
         self._push_starts = PushStarts(starter, database.read)
-        around = Around(
+        around = self._around = Around(
             database=database,
             starter=starter,
             clock=clock,
@@ -83,6 +96,7 @@ class SyncService:
         self.reporting = Reporting(around, records, settings, send, secrets)
         self.tasks = TaskSyncs(around, settings, send)
         self._sources = records.load(settings)
+        self._orphans = records.orphans(settings)
 
     # What core's loop calls
 
@@ -186,10 +200,19 @@ class SyncService:
         """Follow the repository again."""
         self._pins.resume(self._source(source_id), actor, wait)
 
+    def remove(self, source_id: str, *, prune: bool, actor: str | None, told: removal.Told) -> None:
+        """Forget a source that the configuration no longer names; raises `StillConfigured`."""
+        if source_id in self._sources:
+            raise StillConfigured(source_id)
+        removal.remove(self._around, source_id, prune=prune, actor=actor, told=told)
+
     def edits(self, source_id: str) -> str:
         """What a source says of edits by API and page."""
         source = self._sources.get(source_id)
-        return source.settings.edits if source is not None else "deny"
+        if source is None:
+            # Nothing is kept in step with what is no longer configured.
+            return "allow" if source_id in self._orphans else "deny"
+        return source.settings.edits
 
     def edited(self, source_id: str) -> None:
         """Somebody has edited a flow of a source; the next look puts it right, or only says so."""

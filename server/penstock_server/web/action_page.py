@@ -167,4 +167,3 @@ class Actions:
             label_error=label_error,
             valid=known.flow is not None and not stored.disabled,
         )
-

@@ -68,6 +68,18 @@ def resume(room: Room, a: Arguments, answer: Answer) -> None:
     room.sync.resume(a["source"], actor=a.get("actor"), wait=answer.ok)
 
 
+def remove(room: Room, a: Arguments, answer: Answer) -> None:
+    """Let go of a source that is no longer configured, with its flows when `prune`."""
+
+    def told(result: dict[str, Any] | Exception) -> None:
+        if isinstance(result, Exception):
+            answer.fail(result)
+        else:
+            answer.ok(result)
+
+    room.sync.remove(a["source"], prune=bool(a.get("prune")), actor=a.get("actor"), told=told)
+
+
 def apply(room: Room, a: Arguments, answer: Answer) -> None:
     """Apply the flows that a CI job sends; refused as a whole when one of them cannot be."""
     deploy = Deploy(
@@ -97,6 +109,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "git.apply": apply,
     "git.hint": hint,
     "git.rejected": rejected,
+    "git.remove": remove,
     "git.resume": resume,
     "git.rollback": rollback,
     "git.sync": sync,

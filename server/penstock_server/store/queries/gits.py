@@ -20,6 +20,16 @@ def flows_of_sources(connection: Connection) -> dict[str, int]:
     return {row.managed_by: row.n for row in connection.execute(query)}
 
 
+def edited_flows(connection: Connection) -> dict[str, int]:
+    """How many flows of each source somebody has edited here."""
+    query = (
+        select(flows.c.managed_by, func.count().label("n"))
+        .where(flows.c.managed_by.is_not(None), flows.c.drifted, flows.c.deleted.is_(False))
+        .group_by(flows.c.managed_by)
+    )
+    return {row.managed_by: row.n for row in connection.execute(query)}
+
+
 def commits_named(
     connection: Connection, wanted: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], GitCommit]:

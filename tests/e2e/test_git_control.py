@@ -1,0 +1,188 @@
+"""People at the command line and a repository over HTTP: plan, confirm, roll back, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.cli.command import Ended, log_flow, penstock
+from tests.git_http import GitServer, Repository, serve_git
+from tests.live import Service, live_service, wait_for
+
+pytestmark = pytest.mark.e2e
+
+ON_PUSH = """id: {id}
+namespace: team.one
+triggers:
+  - {{id: pushed, type: io.penstock.trigger.Push, initial: true}}
+tasks:
+  - {{id: say, type: io.kestra.plugin.core.{task}}}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    service: Service
+    repository: Repository
+    server: GitServer
+
+    def git(self, *arguments: object) -> Ended:
+        return penstock("git", *arguments, PENSTOCK_SERVER=self.service.url, NO_COLOR="1")
+
+    def flow(self, flow_id: str) -> tuple[int, str]:
+        """Status, and the text of a flow."""
+        path = f"/api/v1/main/flows/team.one/{flow_id}"
+        answer = self.service.get(path, params={"source": "true"})
+        return answer.status_code, answer.json().get("source", "")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "served").mkdir()
+    repository = Repository(tmp_path / "served" / "flows.git")
+    repository.commit({f"{name}.yml": log_flow(name) for name in ("a", "b", "c")}, "first")
+    with serve_git(tmp_path / "served") as server:
+        source = {
+            "id": "main",
+            "url": server.url_of(repository),
+            "allow_http": True,
+            "interval": 3600,
+            "edits": "allow",
+        }
+        settings = json.dumps({"git": {"sources": [source]}})
+        with live_service(tmp_path, environment={"PENSTOCK_CONFIGURATION": settings}) as service:
+            made = Place(service, repository, server)
+            wait_for(lambda: made.flow("a")[0], lambda status: status == 200)
+            yield made
+
+
+def test_a_change_is_planned_applied_rolled_back_offline_and_resumed(place: Place) -> None:
+    told = place.git("status")
+    assert told.out.splitlines()[0].split()[:3] == ["SOURCE", "STATUS", "RUNNING"]
+    assert "main    Synced" in told.out
+
+    head = place.repository.commit({"a.yml": log_flow("a", "changed"), "b.yml": None}, "second")
+    planned = place.git("plan", "main", "--exit-code")
+    assert planned.code == 10, planned
+    assert "~ team.one.a" in planned.out
+    assert "revision 1 -> 2" in planned.out
+    assert "+    message: changed" in planned.out
+    assert "- team.one.b" in planned.out
+    assert place.flow("a")[1] == log_flow("a")
+    assert place.git("plan", "main").code == 0
+
+    synced = place.git("sync", "main")
+    assert (synced.code, synced.out) == (
+        0,
+        f"main: {head[:7]} succeeded: 1 unchanged, 1 updated, 1 pruned\n",
+    ) or (synced.code, sorted(synced.out.split())) == (
+        0,
+        sorted(f"main: {head[:7]} succeeded: 1 unchanged, 1 updated, 1 pruned".split()),
+    ), synced
+    assert place.git("plan", "main", "--exit-code").code == 0
+
+    place.server.status = 503
+    back = place.git("rollback", "main", "~1", "--reason", "too loud")
+    assert back.code == 0, back
+    assert (place.flow("a")[1], place.flow("b")[0]) == (log_flow("a"), 200)
+    told = place.git("status", "main")
+    assert "Suspended" in told.out
+    assert "too loud" in told.out
+    assert place.git("sync", "main").code == 3 or "Suspended" in place.git("status").out
+
+    place.server.status = None
+    resumed = place.git("resume", "main")
+    assert resumed.code == 0, resumed
+    assert (place.flow("a")[1], place.flow("b")[0]) == (log_flow("a", "changed"), 404)
+    assert place.git("resume", "main").code == 5
+
+    history = place.git("history", "main")
+    assert [line.split()[0] for line in history.out.splitlines()[1:]].count("succeeded") == 4
+    assert "rollback" in history.out or "anonymous" in history.out
+    run = place.git("history", "main", "--format", "json").json["results"][0]["id"]
+    shown = place.git("history", "main", "--run", run)
+    assert "+    message: changed" in shown.out
+
+
+def test_a_guard_is_let_through_with_the_digest_that_it_names(place: Place) -> None:
+    place.repository.commit({f"{name}.yml": None for name in "abc"} | {"README": "none"})
+    refused = place.git("sync", "main", "--format", "json")
+    assert refused.code == 5
+    digest = refused.json["digest"]
+    assert f"Confirm plan {digest}" in refused.err
+    assert place.git("plan", "main", "--format", "json").json["digest"] == digest
+    status = place.service.get("/api/v1/main/git/sources/main").json()
+    assert digest in status["conditions"][0]["message"]
+    assert place.git("sync", "main", "--confirm", "0000000000000000").code == 5
+    assert place.flow("a")[0] == 200
+    assert place.git("sync", "main", "--confirm", digest).code == 0
+    assert place.flow("a")[0] == 404
+
+
+def test_what_is_wrong_is_said_with_its_exit_code(place: Place) -> None:
+    place.repository.commit({"a.yml": log_flow("a").replace("log.Log", "log.Logg")})
+    bad = place.git("sync", "main")
+    assert bad.code == 1
+    assert "a.yml:5:11 UNKNOWN_TASK_TYPE" in bad.err
+    told = place.git("status", "--exit-code")
+    assert told.code == 1
+    assert "keeps running" in told.out
+    assert "a.yml:5:11" in told.out
+    health = "/api/v1/main/git/health"
+    assert place.service.get(health).json() == {"status": "DOWN", "degraded": ["main"]}
+    assert place.service.get(health, params={"fail": "degraded"}).status_code == 503
+
+    assert place.git("rollback", "main", "nothing").code == 1
+    assert place.git("status", "other").code == 1
+    assert place.git("remove", "main").code == 5
+    assert place.git("sync", "main", "--timeout", "soon").code == 2
+    place.server.status = 503
+    assert place.git("plan", "main").code == 3
+    gone = penstock("git", "status", PENSTOCK_SERVER="http://127.0.0.1:9")
+    assert gone.code == 3
+
+
+def test_an_edit_that_a_source_allows_is_shown_as_drift_and_undone(place: Place) -> None:
+    edited = log_flow("a", "by hand")
+    place.service.put_flow(edited)
+    assert place.flow("a")[1] == edited
+    status = place.service.get("/api/v1/main/git/sources/main").json()
+    assert (status["status"], status["flows"]) == ("OutOfSync", {"managed": 3, "drifted": 1})
+    planned = place.git("plan", "main")
+    assert "edited here" in planned.out
+    assert place.git("sync", "main").code == 0
+    assert place.flow("a")[1] == log_flow("a")
+    assert "DriftDetected" not in place.git("status").out
+
+
+def test_a_source_that_is_no_longer_configured_is_let_go_with_its_flows(place: Place) -> None:
+    service = place.service
+    service.environment["PENSTOCK_CONFIGURATION"] = "{}"
+    service.restart()
+    told = place.git("status")
+    assert "Suspended" in told.out
+    assert "penstock git remove main" in told.out
+    removed = place.git("remove", "main", "--prune")
+    assert (removed.code, removed.out) == (0, "main is removed: 3 deleted, 0 kept\n")
+    assert place.flow("a")[0] == 404
+    assert service.get("/api/v1/main/git/sources").json() == []
+
+
+def test_a_deploy_that_waits_ends_with_what_it_has_started(place: Place, tmp_path: Path) -> None:
+    folder = tmp_path / "deployed"
+    folder.mkdir()
+    (folder / "good.yml").write_text(ON_PUSH.format(id="good", task="log.Log, message: hello"))
+    where = {"PENSTOCK_SERVER": place.service.url}
+    told = penstock("deploy", folder, "--wait", **where)
+    assert told.code == 0, told
+    assert "team.one.good SUCCESS" in told.err
+    (folder / "bad.yml").write_text(ON_PUSH.format(id="bad", task="execution.Fail"))
+    told = penstock("deploy", folder, "--wait", **where)
+    assert told.code == 1, told
+    assert "team.one.bad FAILED" in told.err
+    refused = penstock("git", "sync", "ci", **where)
+    assert refused.code == 5
+    assert "deployed to" in refused.err
