@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import encodings.idna  # noqa: F401 - host names need it, and another user may not read Python's files
 import json
 import os
 import pwd

@@ -38,6 +38,7 @@ NOTES = {
     "CONFLICT": "belongs to somebody else",
 }
 MOST_ERRORS = 20
+_COUNTS = ("added", "adopted", "updated", "pruned")
 _UNAUTHORISED = frozenset({"GIT_AUTH", "GIT_HOST_KEY"})
 
 
@@ -143,7 +144,8 @@ def revisions(item: Json) -> str:
 def summary(result: Json) -> str:
     """One line on a finished run."""
     counts = result.get("counts") or {}
-    shown = [f"{counts[name]} {name}" for name in counts if counts[name] and name != "errors"]
+    names = [*_COUNTS, *sorted(counts.keys() - {*_COUNTS, "unchanged", "errors"}), "unchanged"]
+    shown = [f"{counts[name]} {name}" for name in names if counts.get(name)]
     what = ", ".join(shown) or "nothing to do"
     where = f"{short(result.get('commit'))} " if result.get("commit") else ""
     return f"{result['source']}: {where}{result['phase']}: {what}"

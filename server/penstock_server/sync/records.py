@@ -56,7 +56,7 @@ class Records:
 
         def write(tx: Any) -> None:
             for row in left:
-                sources.change_source(tx.connection, row.id, **orphaned(row, now))
+                sources.put_source(tx.connection, orphaned(row, now))
 
         if any(row.enabled for row in left):
             self._around.starter.transact(writes=[write])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -110,20 +110,21 @@ def source_row(settings: SourceSettings, state: SourceState, now: datetime) -> G
     )
 
 
-def orphaned(row: GitSource, now: datetime) -> dict[str, Any]:
-    """What changes in the row of a source that is no longer configured."""
+def orphaned(row: GitSource, now: datetime) -> GitSource:
+    """The row of a source that is no longer configured."""
     message = (
         "the configuration names it no longer; its flows stay as they are."
         f" `penstock git remove {row.id}` lets go of them, with --prune it deletes them"
     )
     condition = Condition(type="Removed", since=now, code="NOT_CONFIGURED", message=message)
-    return {
-        "enabled": False,
-        "status": SUSPENDED,
-        "next_poll_at": None,
-        "conditions": [condition_data(condition)],
-        "updated_at": now,
-    }
+    return replace(
+        row,
+        enabled=False,
+        status=SUSPENDED,
+        next_poll_at=None,
+        conditions=[condition_data(condition)],
+        updated_at=now,
+    )
 
 
 def state_of(row: GitSource) -> SourceState:
