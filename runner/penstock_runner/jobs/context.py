@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
@@ -31,6 +32,8 @@ from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
 from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.storage import Storage
+
+COPY_BYTES = 1 << 20
 
 
 class JobContext:
@@ -334,15 +337,20 @@ class JobContext:
             refused=lambda message: self.log(Level.WARN, f"patterns: {message}"),
         )
 
-    def place_bytes(self, name: str, content: bytes, *, mode: int = 0) -> None:
+    def place_stream(self, name: str, content: IO[bytes], *, mode: int = 0) -> None:
         """Put a file into the working directory."""
 
         def fill(target: Path) -> None:
-            target.write_bytes(content)
-            if mode & 0o777:
-                target.chmod(mode & 0o777)
+            with target.open("wb") as out:
+                shutil.copyfileobj(content, out, COPY_BYTES)
+            if mode:
+                target.chmod(mode)
 
         self._folders.place(name, fill)
+
+    def open_file(self, path: Path) -> BinaryIO:
+        """Open a file that a process of the job may have made."""
+        return self._folders.open(path)
 
     def run_process(self, spec: ProcessSpec) -> ProcessEnd:
         """Run a process where its task runner says; its output goes to the log."""

@@ -16,8 +16,8 @@ from penstock_runner.engine.state import State
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.truth import truthy
 from penstock_runner.flow.model import Level
-from penstock_runner.jobs import directory_cache
 from penstock_runner.jobs.context import JobContext
+from penstock_runner.jobs.directory_cache import DirectoryCache
 from penstock_runner.jobs.environment import Earlier
 from penstock_runner.jobs.execute import Outcome, run_task
 from penstock_runner.jobs.parts import Outside, Parts
@@ -31,7 +31,7 @@ def run(job: Job, parts: Parts, outside: Outside, context: JobContext) -> Outcom
     """Run the tasks until one fails, and say how each ended."""
     properties: Mapping[str, Any] = job.task.get("properties") or {}
     try:
-        _before(properties, context)
+        cache = _before(properties, context)
     except (TaskFailed, ExpressionFailed) as failed:
         return Outcome(
             state=State.FAILED,
@@ -44,21 +44,28 @@ def run(job: Job, parts: Parts, outside: Outside, context: JobContext) -> Outcom
     last = children[-1] if children else None
     if state is State.FAILED and last is not None:
         outcome = replace(outcome, reason=last["reason"], exit_code=last["exit_code"])
-    return _after(properties, context, outcome)
+    return _after(properties, context, outcome, cache)
 
 
-def _before(properties: Mapping[str, Any], context: JobContext) -> None:
+def _before(properties: Mapping[str, Any], context: JobContext) -> DirectoryCache | None:
     if properties.get("checkout"):
         context.check_out()
-    if properties.get("cache"):
-        directory_cache.restore(properties["cache"], context)
+    cache = DirectoryCache(properties["cache"], context) if properties.get("cache") else None
+    if cache is not None:
+        cache.restore()
     context.place_files(
         namespace_files=properties.get("namespaceFiles"),
         input_files=properties.get("inputFiles"),
     )
+    return cache
 
 
-def _after(properties: Mapping[str, Any], context: JobContext, outcome: Outcome) -> Outcome:
+def _after(
+    properties: Mapping[str, Any],
+    context: JobContext,
+    outcome: Outcome,
+    cache: DirectoryCache | None,
+) -> Outcome:
     try:
         patterns = context.renderer.deep(properties.get("outputFiles") or [])
         if patterns:
@@ -66,9 +73,9 @@ def _after(properties: Mapping[str, Any], context: JobContext, outcome: Outcome)
     except (TaskFailed, ExpressionFailed, OSError) as failed:
         error = f"Failed postExecuteTasks on WorkingDirectory: {failed}"
         return replace(outcome, state=State.FAILED, error=error)
-    if properties.get("cache") and outcome.state in {State.SUCCESS, State.WARNING}:
+    if cache is not None and outcome.state in {State.SUCCESS, State.WARNING}:
         try:
-            directory_cache.save(properties["cache"], context)
+            cache.save()
         except (TaskFailed, ExpressionFailed, OSError) as failed:
             context.log(Level.WARN, f"The cache could not be saved: {failed}")
     return outcome

@@ -135,10 +135,16 @@ class Pause(TaskProperties):
 
 
 class Cache(Properties):
-    """What a working directory keeps from one execution to the next."""
+    """What a working directory keeps from one execution to the next.
+
+    With a `key` a cache is shared by the namespace and not written again; `restoreKeys` are starts
+    of keys that may take its place.
+    """
 
     patterns: Texts
     ttl: timedelta | None = None
+    key: str | None = None
+    restore_keys: Texts | None = None
 
 
 class NamespaceFiles(Properties):

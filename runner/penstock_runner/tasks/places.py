@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from penstock_runner.tasks.hashing import murmur3_128
 from penstock_runner.tasks.storage import BadAddress
@@ -84,6 +85,17 @@ def cache_file(namespace: str, flow_id: str, task_id: str, value: str | None = N
     """The cache of a working directory, one for each value of a loop."""
     below = f"{flow_prefix(namespace, flow_id)}/{slug(task_id)}/cache"
     return f"{below}/cache.zip" if value is None else f"{below}/{murmur3_128(value)}/cache.zip"
+
+
+def named_caches(namespace: str) -> str:
+    """Where the caches with a key of a namespace are."""
+    return f"{namespace_prefix(namespace)}/_caches"
+
+
+def named_cache(namespace: str, key: str) -> str:
+    """The cache with a key; the key can be read back from the name of the file."""
+    name = quote(key, safe="").replace(".", "%2E")
+    return f"{named_caches(namespace)}/{name}.zip"
 
 
 def namespace_files(namespace: str) -> str:
