@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.executor.harness import World
 
+from penstock_runner.engine import events as e
+
 ASKING = """
 id: asking
 namespace: team
@@ -156,3 +158,13 @@ def test_an_exclusive_runner_takes_only_what_asks_for_it() -> None:
     assert world.states(plain) == {"work": "CREATED"}
     world.start("asking")
     assert sent_to(world) == [["gpu"]]
+
+
+def test_a_second_kill_stops_a_job_at_once() -> None:
+    world = World(PLAIN)
+    world.runner()
+    started = world.start("plain")
+    for _ in range(2):
+        world.executor.tell(started, e.KillRequested(at=world.now))
+        world.settle()
+    assert [one["force"] for one in world.sent if one["type"] == "cancel"] == [False, True]

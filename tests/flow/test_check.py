@@ -323,7 +323,7 @@ def test_what_has_no_effect_is_told_at_its_place() -> None:
         - id: outer
           type: io.kestra.plugin.core.flow.Sequential
           tasks:
-            - {id: it, type: io.kestra.plugin.core.log.Log, message: x, killSignal: INT}
+            - {id: it, type: io.kestra.plugin.core.log.Log, message: x, taskCache: {enabled: true}}
         - {id: off, type: io.kestra.plugin.core.log.Log, message: x, taskCache: null}
         """,
         "concurrency: {limit: 1, cancelInProgress: true}",
@@ -332,5 +332,5 @@ def test_what_has_no_effect_is_told_at_its_place() -> None:
     assert {(fault.code, fault.severity) for fault in faults} == {("NO_EFFECT", Severity.WARNING)}
     assert [fault.pointer for fault in faults] == [
         "/concurrency/cancelInProgress",
-        "/tasks/0/tasks/0/killSignal",
+        "/tasks/0/tasks/0/taskCache",
     ]

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,27 @@ def test_a_second_cancel_skips_the_grace(tmp_path: Path) -> None:
         core.cancel(wanted)
         core.line("heard")
         core.cancel(wanted, force=True)
+        assert core.report(wanted)["state"] == "KILLED"
+
+
+def test_a_task_says_by_which_signal_it_is_stopped(tmp_path: Path) -> None:
+    made = commands("trap 'echo by int; exit 0' INT", "echo ready", "while :; do sleep 0.05; done")
+    wanted = replace(made, task={**made.task, "killSignal": "INT"})
+    with runner(tmp_path, limits=Limits(kill_grace=600)) as core:
+        core.start(wanted)
+        core.line("ready")
+        core.cancel(wanted)
+        assert core.report(wanted)["state"] == "KILLED"
+        assert core.texts(wanted) == ["ready", "by int"]
+
+
+def test_a_task_says_how_long_it_may_take_to_stop(tmp_path: Path) -> None:
+    made = commands(DEAF, "echo ready", "while :; do sleep 0.05; done", failFast=False)
+    wanted = replace(made, task={**made.task, "killGrace": 0.0})
+    with runner(tmp_path, limits=Limits(kill_grace=600)) as core:
+        core.start(wanted)
+        core.line("ready")
+        core.cancel(wanted)
         assert core.report(wanted)["state"] == "KILLED"
 
 

@@ -44,6 +44,7 @@ class Dispatch:
         self._lines: dict[tuple[str, ...], dict[JobId, int]] = {}
         self._numbers = itertools.count()
         self._where: dict[JobId, str] = {}
+        self._stopping: set[JobId] = set()
 
     @property
     def seats(self) -> list[RunnerSeat]:
@@ -65,6 +66,7 @@ class Dispatch:
         lost = sorted(seat.busy) if seat else []
         for job in lost:
             self._where.pop(job, None)
+            self._stopping.discard(job)
         return lost
 
     def retire(self, name: str) -> None:
@@ -133,10 +135,17 @@ class Dispatch:
     def free(self, job: JobId) -> None:
         """The job has ended, wherever it was."""
         name = self._where.pop(job, None)
+        self._stopping.discard(job)
         if name is not None and name in self._seats:
             self._seats[name].busy.discard(job)
         elif name is None:
             self._forget(job)
+
+    def asked_to_stop(self, job: JobId) -> bool:
+        """Note that a job is asked to stop; whether it was asked before."""
+        before = job in self._stopping
+        self._stopping.add(job)
+        return before
 
     def seat_of(self, job: JobId) -> RunnerSeat | None:
         """Where a job runs, None while it waits."""

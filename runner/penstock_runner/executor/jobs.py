@@ -101,6 +101,8 @@ def plain_task(task: Task) -> dict[str, Any]:
         "timeout": task.timeout,
         "logLevel": task.log_level.value if task.log_level else None,
         "logToFile": task.log_to_file,
+        "killGrace": None if task.kill_grace is None else task.kill_grace.total_seconds(),
+        "killSignal": task.kill_signal,
         "properties": dict(task.properties),
     }
     if task.branches:

@@ -95,7 +95,8 @@ class Neighbourhood:
         job: JobId = (live.id, key, attempt)
         seat = self.dispatch.seat_of(job)
         if seat is not None:
-            live.part.after.append(lambda: send_cancel(seat, job))
+            force = self.dispatch.asked_to_stop(job)
+            live.part.after.append(lambda: send_cancel(seat, job, force=force))
             return True
         self.dispatch.free(job)
         live.part.jobs_ended.append(job)
@@ -154,9 +155,10 @@ def news_for_parent(
     return [MailRow(execution_id=str(parent[0]), body=body)]
 
 
-def send_cancel(seat: RunnerSeat, job: JobId) -> None:
-    """Ask the runner of a job to stop it."""
-    seat.send({"type": "cancel", "execution_id": job[0], "key": job[1], "attempt": job[2]})
+def send_cancel(seat: RunnerSeat, job: JobId, *, force: bool = False) -> None:
+    """Ask the runner of a job to stop it, with `force` at once."""
+    name = {"execution_id": job[0], "key": job[1], "attempt": job[2]}
+    seat.send({"type": "cancel", **name, "force": force})
 
 
 def _kill_unless_ended(live: Live, at: datetime) -> Sequence[e.Event]:

@@ -15,7 +15,7 @@ from penstock_runner.flow.sites import Site
 
 OF_FLOWS = ("checks", "quota")
 OF_CONCURRENCY = ("group", "cancelInProgress", "queue")
-OF_TASKS = ("taskCache", "killGrace", "killSignal")
+OF_TASKS = ("taskCache",)
 
 
 def ignored(

@@ -90,7 +90,7 @@ class Task(Model):
     on_runner_lost: Literal["RETRY", "FAIL"] = "RETRY"
     queue_timeout: timedelta | None = None
     kill_grace: timedelta | None = None
-    kill_signal: str | None = None
+    kill_signal: Literal["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"] | None = None
     assets: Mapping[str, object] | None = None
     version: str | None = None
     plugin_defaults_ref: str | None = None

@@ -24,7 +24,7 @@ from penstock_runner.jobs.plain import plain
 from penstock_runner.jobs.protocol import Job, Metric
 from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.services import JobServices
-from penstock_runner.jobs.settings import DEFAULT_PATH
+from penstock_runner.jobs.settings import DEFAULT_PATH, Stop
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import choice
 from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
@@ -377,6 +377,7 @@ class JobContext:
                     settings=self._parts.settings,
                     outside=self._outside,
                     sink=output,
+                    grace=Stop.of(self._job.task, self._parts.settings.limits).grace,
                 )
         except SetupFailed as failed:
             raise TaskFailed(str(failed), reason="setup") from None

@@ -22,7 +22,7 @@ from penstock_runner.jobs.logs import FLUSH_SECONDS
 from penstock_runner.jobs.orphans import Orphans
 from penstock_runner.jobs.parts import Parts
 from penstock_runner.jobs.protocol import Job, JobId, Report
-from penstock_runner.jobs.settings import RunnerSettings
+from penstock_runner.jobs.settings import RunnerSettings, Stop
 from penstock_runner.taskrunners import descendants
 from penstock_runner.taskrunners.api import Command, Ended, Spawner
 from penstock_runner.tasks.api import Cancelled
@@ -169,15 +169,15 @@ class ThreadOutside:
         yield
 
     def cancel(self, reason: Reason, *, force: bool = False) -> None:
-        """TERM to its processes, and KILL after the grace."""
+        """A signal to its processes, and KILL after the grace."""
         self.cancellation.cancel(reason)
+        stop = Stop.of(self.job.task, self._settings.limits)
         with self._lock:
             children = list(self._children)
         for child in children:
-            child.signal(signal.SIGKILL if force else signal.SIGTERM)
+            child.signal(signal.SIGKILL if force else stop.number)
         if not force:
-            grace = self._settings.limits.kill_grace
-            self._later(grace, lambda: _kill(children))
+            self._later(stop.grace, lambda: _kill(children))
 
     def close(self) -> None:
         """Forget what was to happen later."""

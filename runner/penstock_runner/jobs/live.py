@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock_runner.jobs.cancellation import Reason
 from penstock_runner.jobs.protocol import JobId
+from penstock_runner.jobs.settings import Stop
 
 if TYPE_CHECKING:
     from penstock_runner.jobs.crew import Seat
@@ -33,6 +34,7 @@ class LiveJob:
     id: JobId
     seat: Seat
     folder: Path
+    stop: Stop
     renders_only: bool = False
     processes: dict[int, LiveProcess] = field(default_factory=dict)
     last_line: int = 0

@@ -24,12 +24,13 @@ def run(
     settings: RunnerSettings,
     outside: Outside,
     sink: JobOutput,
+    grace: float,
 ) -> Ended:
     """Run the command to its end; raises `SetupFailed` when it never began."""
     if chosen.kind == "process":
         ended = process.run(command, outside.spawner, sink)
     else:
-        ended = _in_docker(command, chosen, image, settings, outside, sink)
+        ended = _in_docker(command, chosen, image, settings, outside, sink, grace)
     if ended.error is not None:
         raise SetupFailed(ended.error)
     return ended
@@ -42,6 +43,7 @@ def _in_docker(
     settings: RunnerSettings,
     outside: Outside,
     sink: JobOutput,
+    grace: float,
 ) -> Ended:
     from penstock_runner.taskrunners import docker
     from penstock_runner.taskrunners.docker_settings import settings_of
@@ -52,7 +54,7 @@ def _in_docker(
         chosen.properties,
         image=image,
         access=settings.docker,
-        grace=settings.limits.kill_grace,
+        grace=grace,
     )
     return docker.run(command, read, chosen.daemon, sink=sink, interrupts=outside.cancellation)
 

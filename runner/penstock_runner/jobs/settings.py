@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from penstock_runner.taskrunners.docker_access import DockerAccess
 
@@ -20,6 +21,7 @@ OF_THE_RUNNER = (
     "PIP_REQUIRE_VIRTUALENV",
     "UV_SYSTEM_PYTHON",
 )
+LONGEST_GRACE = 300.0
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -37,6 +39,21 @@ class Limits:
     jobs_per_worker: int = 200
     idle_worker: float = 60.0
     call: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """How a job is asked to stop: by which signal, and how long before it is killed."""
+
+    number: int = signal.SIGTERM
+    grace: float
+
+    @classmethod
+    def of(cls, task: Mapping[str, Any], limits: Limits) -> Stop:
+        """As the task says, else as the runner does."""
+        name, grace = task.get("killSignal"), task.get("killGrace")
+        seconds = limits.kill_grace if grace is None else min(float(grace), LONGEST_GRACE)
+        return cls(number=signal.Signals[f"SIG{name or 'TERM'}"], grace=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

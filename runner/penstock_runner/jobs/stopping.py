@@ -1,14 +1,14 @@
 """How a job is stopped: politely, then its processes by force, at last its worker.
 
-TERM goes to its process groups, after the grace KILL to every descendant, and to the worker when it
-does not answer. Instants are of the monotonic clock and are given.
+TERM, or the signal that its task names, goes to its process groups, after the grace KILL to every
+descendant, and to the worker when it does not answer. Instants are of the monotonic clock and are
+given.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 from collections.abc import Iterable
 
@@ -22,13 +22,13 @@ STEP = 0.005
 
 def ask(job: LiveJob, reason: Reason, *, limits: Limits, now: float, force: bool = False) -> None:
     """Ask a job to stop; asking again with `force` skips what is left of the grace."""
-    grace = 0.0 if force else limits.kill_grace
+    grace = 0.0 if force else job.stop.grace
     if job.cancelled is None:
         job.cancelled = reason
         job.deadline = None
         job.seat.channel.send({"type": "cancel", "reason": reason})
         for process in job.processes.values():
-            descendants.kill_group(process.pid, signal.SIGTERM)
+            descendants.kill_group(process.pid, job.stop.number)
     elif not force:
         return
     job.kill_at = now + grace
@@ -53,7 +53,7 @@ def process_gone(job: LiveJob, *, limits: Limits, now: float) -> None:
     """A cancelled job without processes still has output files to keep; then it must answer."""
     if job.give_up_at is not None and not job.processes:
         job.kill_at = None
-        job.give_up_at = now + limits.kill_grace + limits.answer_grace
+        job.give_up_at = now + job.stop.grace + limits.answer_grace
 
 
 def kill_all(processes: Iterable[LiveProcess]) -> None:

@@ -27,6 +27,7 @@ from penstock_runner.jobs.live import LiveJob, LiveProcess
 from penstock_runner.jobs.orphans import Orphans
 from penstock_runner.jobs.parts import Parts, warm
 from penstock_runner.jobs.protocol import JobId
+from penstock_runner.jobs.settings import Stop
 from penstock_runner.jobs.sockets import Sockets
 from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
 from penstock_runner.taskrunners import descendants
@@ -197,6 +198,7 @@ class Supervisor:
                 id=_id(message),
                 seat=seat,
                 folder=folder,
+                stop=Stop.of(message["task"], self._limits),
                 renders_only=message.get("evaluate") is not None,
             )
             seat.job = job
