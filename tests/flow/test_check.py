@@ -334,3 +334,18 @@ def test_what_has_no_effect_is_told_at_its_place() -> None:
         "/concurrency/cancelInProgress",
         "/tasks/0/tasks/0/taskCache",
     ]
+
+
+def test_no_wait_is_longer_than_every_date_can_bear() -> None:
+    text = flow_text(
+        """
+        - id: again
+          type: io.kestra.plugin.core.log.Log
+          message: x
+          retry: {type: constant, interval: P3000000D, maxAttempts: 2}
+        """,
+        "sla: [{id: s, type: MAX_DURATION, duration: P3000000D, behavior: FAIL}]",
+    )
+    _, faults = read(text)
+    wrong = {fault.pointer for fault in faults if fault.severity is Severity.ERROR}
+    assert {"/tasks/0/retry/interval", "/sla/0/duration"} <= wrong

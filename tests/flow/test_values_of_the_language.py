@@ -38,7 +38,22 @@ def test_a_duration_is_read(written: object, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["PT", "P", "", "5m", "P1H", "PTS", True, None, [1], "P99999999999999D", "nan"]
+    "written",
+    [
+        "PT",
+        "P",
+        "",
+        "5m",
+        "P1H",
+        "PTS",
+        True,
+        None,
+        [1],
+        "P99999999999999D",
+        "nan",
+        "P365001D",
+        1e11,
+    ],
 )
 def test_what_is_no_duration_is_refused(written: object) -> None:
     with pytest.raises(durations.BadDuration):

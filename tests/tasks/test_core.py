@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.tasks.context import NOON, REGISTRY, Context, run
 
 from penstock_runner.engine.state import State
@@ -110,6 +111,8 @@ def test_sleep_waits_and_can_be_cancelled(ctx: Context) -> None:
     assert ctx.lines == [("INFO", "Waiting for PT0.001S")]
     task: Any = REGISTRY.load(sleep).model_validate({"duration": 60})
     assert (task.timer, task.delay()) == (True, timedelta(seconds=60))
+    with pytest.raises(ValidationError, match="duration"):
+        REGISTRY.load(sleep).model_validate({"duration": "P3000000D"})
     ctx.stopped_at_once = True
     with pytest.raises(Cancelled):
         task.run(ctx)

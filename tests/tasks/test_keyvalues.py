@@ -77,6 +77,8 @@ def test_a_time_to_live_ends_a_value() -> None:
     assert expired(entry, NOON + timedelta(minutes=5))
     with pytest.raises(TaskFailed, match="ttl cannot be negative"):
         make_entry("k", 1, None, timedelta(seconds=-1), NOON, None)
+    with pytest.raises(TaskFailed, match="ttl is too long"):
+        make_entry("k", 1, None, timedelta(days=3_000_000), NOON, None)
 
 
 def test_a_second_write_keeps_the_first_date_unless_the_value_had_ended() -> None:

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 
+LONGEST = timedelta(days=365_000)
+"""A thousand years: more cannot be added to every date, and nobody waits for it."""
 _SECONDS = re.compile(r"[-+]?\d{1,12}(?:\.\d{1,9})?")
 _ISO = re.compile(
     r"[-+]?P(?=.)(?:[-+]?\d+Y)?(?:[-+]?\d+M)?(?:[-+]?\d+W)?(?:[-+]?\d+D)?"
@@ -30,9 +32,11 @@ def parse(value: object) -> timedelta:
         raise BadDuration(f"{value!r} is not a duration: write PT30S or a number of seconds")
     try:
         if not isinstance(value, str):
-            return timedelta(seconds=value)
+            return _bounded(timedelta(seconds=value))
         text = value.strip()
-        return timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else parse_iso(text)
+        if _SECONDS.fullmatch(text):
+            return _bounded(timedelta(seconds=float(text)))
+        return parse_iso(text)
     except (OverflowError, ValueError) as error:
         if isinstance(error, BadDuration):
             raise
@@ -50,9 +54,15 @@ def parse_iso(text: str) -> timedelta:
         for number, unit in _PART.findall(part):
             seconds += Decimal(number.replace(",", ".")) * units[unit]
     try:
-        return timedelta(microseconds=int(sign * seconds * 1_000_000))
+        return _bounded(timedelta(microseconds=int(sign * seconds * 1_000_000)))
     except OverflowError:
         raise BadDuration(f"{text} is too long for a duration") from None
+
+
+def _bounded(found: timedelta) -> timedelta:
+    if abs(found) > LONGEST:
+        raise OverflowError
+    return found
 
 
 def to_iso(value: timedelta) -> str:

@@ -6,6 +6,8 @@ import threading
 from datetime import timedelta
 from typing import ClassVar
 
+from pydantic import Field
+
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import Cancelled, Outputs, RunContext, TaskProperties, task
@@ -19,7 +21,7 @@ class Sleep(TaskProperties):
     """
 
     timer: ClassVar[bool] = True
-    duration: timedelta
+    duration: timedelta = Field(le=durations.LONGEST)
 
     def delay(self) -> timedelta:
         """How long the task waits."""

@@ -76,6 +76,8 @@ def make_entry(
     """The entry that a write makes; `kind` converts a text, else the value says what it is."""
     if ttl is not None and ttl < timedelta(0):
         raise BadValue("ttl cannot be negative")
+    if ttl is not None and ttl > durations.LONGEST:
+        raise BadValue("ttl is too long: leave it out to keep the value for ever")
     plain, type_ = _typed(value, kind)
     current = previous if previous is not None and not expired(previous, now) else None
     return KvEntry(
