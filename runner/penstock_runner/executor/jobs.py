@@ -105,6 +105,8 @@ def plain_task(task: Task) -> dict[str, Any]:
         "killSignal": task.kill_signal,
         "properties": dict(task.properties),
     }
+    if task.task_cache:
+        plain["taskCache"] = dict(task.task_cache)
     if task.branches:
         plain["branches"] = {
             name: [

@@ -169,6 +169,7 @@ class Stepper:
             known = (
                 self.registry.is_inline(task.kind)
                 and not task.log_to_file
+                and not task.task_cache
                 and is_pure(task.properties, expressions)
             )
             live.loaded.inline[task.id] = known

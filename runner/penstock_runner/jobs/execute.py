@@ -21,6 +21,7 @@ from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.parts import Outside, Parts
 from penstock_runner.jobs.plain import plain
 from penstock_runner.jobs.protocol import Job, Report
+from penstock_runner.jobs.task_cache import task_cache
 from penstock_runner.jobs.workspace import Workspace, workspace_folder
 from penstock_runner.tasks.api import Cancelled, Result, TaskFailed
 from penstock_runner.tasks.binding import bind
@@ -101,11 +102,7 @@ def run_task(
     try:
         cls = parts.task_class(str(task.get("kind") or task["type"]))
         instance = bind(cls, task.get("properties") or {}, context.renderer)
-        with outside.interruptible():
-            given = _called(instance, task.get(WORD), context)
-        if isinstance(given, Result):
-            return Outcome(state=given.state, outputs=_outputs(given.outputs))
-        return Outcome(state=State.SUCCESS, outputs=_outputs(given or {}))
+        return _cached(instance, context, task, outside)
     except Cancelled:
         return Outcome(state=State.KILLED, reason="killed")
     except TaskFailed as failed:
@@ -121,6 +118,23 @@ def run_task(
     except Exception as failed:  # noqa: BLE001 - a task's own fault must end its task run only
         context.log(Level.TRACE, traceback.format_exc())
         return Outcome(state=State.FAILED, error=_message(failed))
+
+
+def _cached(
+    instance: Any, context: JobContext, task: Mapping[str, Any], outside: Outside
+) -> Outcome:
+    """What the task gives, or what it gave an earlier time when its cache has that."""
+    cache = task_cache(task, context)
+    kept = cache.kept() if cache else None
+    if kept is not None:
+        return Outcome(state=State.SUCCESS, outputs=kept)
+    with outside.interruptible():
+        given = _called(instance, task.get(WORD), context)
+    ended = given if isinstance(given, Result) else Result(outputs=given or {})
+    outcome = Outcome(state=ended.state, outputs=_outputs(ended.outputs))
+    if cache is not None and outcome.state is State.SUCCESS:
+        cache.keep(outcome.outputs or {})
+    return outcome
 
 
 def _called(instance: Any, word: Mapping[str, Any] | None, context: JobContext) -> Any:

@@ -87,6 +87,11 @@ def cache_file(namespace: str, flow_id: str, task_id: str, value: str | None = N
     return f"{below}/cache.zip" if value is None else f"{below}/{murmur3_128(value)}/cache.zip"
 
 
+def task_cache_file(namespace: str, flow_id: str, task_id: str, digest: str) -> str:
+    """The outputs that a task keeps for one set of rendered properties."""
+    return f"{flow_prefix(namespace, flow_id)}/{slug(task_id)}/task-cache/{digest}.json"
+
+
 def named_caches(namespace: str) -> str:
     """Where the caches with a key of a namespace are."""
     return f"{namespace_prefix(namespace)}/_caches"
