@@ -165,6 +165,16 @@ def test_too_many_files_are_not_read_at_all(source: Looking) -> None:
     assert (found["type"], found["code"]) == ("failed", "GIT_TOO_BIG")
 
 
+def test_a_tree_of_more_than_100_000_entries_is_not_walked_to_its_end(source: Looking) -> None:
+    repository = source.repository
+    blob = repository.blob(b"x")
+    entries = [(b"%06d" % number, FILE, blob) for number in range(100_001)]
+    repository.commit_tree(repository.tree(*entries))
+    found = source.look()
+    assert (found["type"], found["code"]) == ("failed", "GIT_TOO_BIG")
+    assert "Set `path`" in found["message"]
+
+
 def test_aliases_that_grow_without_end_are_an_error_of_the_file(source: Looking) -> None:
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]

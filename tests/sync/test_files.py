@@ -14,6 +14,7 @@ from penstock_runner.tasks.places import namespace_file, namespace_files
 from penstock_runner.tasks.storage import FileMissing
 from penstock_server.store import namespace_files as stored
 from penstock_server.store import sources, syncs
+from penstock_server.sync.asked import Pin
 
 
 class Rows:
@@ -232,6 +233,21 @@ def test_a_removed_source_leaves_its_files_to_nobody(repository: Repository, wor
     storage.put_bytes(namespace_file("team", "x"), b"mine")
     assert paths(world) == {"/x": "mine"}
     assert not Rows(world).files("team")
+
+
+def test_going_back_to_a_commit_brings_its_files_back_without_a_network(
+    repository: Repository, world: World
+) -> None:
+    repository.commit({"a.yml": flow("a"), "files/x": "1", "files/gone": "g"})
+    world.sync()
+    repository.commit({"files/x": "2", "files/gone": None, "files/new": "n"})
+    world.sync()
+    repository.path.rename(repository.path.with_name("away"))
+    results: list[dict[str, object]] = []
+    world.service.rollback("main", "~1", Pin(by="ana"), wait=results.append)
+    world.answer()
+    assert results[0]["phase"] == "succeeded"
+    assert paths(world) == {"/x": "1", "/gone": "g"}
 
 
 def test_a_second_service_knows_the_files_of_the_first(

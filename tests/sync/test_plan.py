@@ -121,7 +121,7 @@ def test_a_flow_that_went_to_another_namespace_is_shown_as_moved() -> None:
     assert gone.moved_to == A
 
 
-KEYS = st.sampled_from(["a", "b", "c", "d", "e"])
+KEYS = st.sampled_from(["a", "b", "c", "d", "/x", "/lib/y"])  # flows, and files of a namespace
 TEXTS = st.sampled_from(["1", "2"])
 OWNERS = st.sampled_from(["main", "other", None])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.git_http import Repository, serve_git
+from tests.git_http import EXECUTABLE, FILE, FOLDER, LINK, MODULE, Repository, serve_git
 from tests.tasks.context import Context, run
 
 from penstock_runner.tasks.api import TaskFailed
@@ -45,6 +45,63 @@ def test_a_tag_is_cloned_below_a_directory(repository: Repository, tmp_path: Pat
         ctx = job(tmp_path)
         run(ctx, CLONE, url=server.url_of(repository), tag="v1", directory="code")
     assert (ctx.workspace / "code" / "README.md").read_text() == "first\n"
+
+
+def test_a_commit_is_cloned_whatever_the_branch_has_now(
+    repository: Repository, tmp_path: Path
+) -> None:
+    third = repository.commit({"README.md": "third\n"}, branch="other")
+    with serve_git(repository.path.parent) as server:
+        ctx = job(tmp_path)
+        outputs = run(ctx, CLONE, url=server.url_of(repository), commit=third, depth=5)
+    assert (ctx.workspace / "README.md").read_text() == "third\n"
+    assert outputs["commitId"] == third
+
+
+def test_a_password_without_a_user_is_a_token(repository: Repository, tmp_path: Path) -> None:
+    with serve_git(repository.path.parent, "git", "t0ken") as server:
+        ctx = job(tmp_path)
+        run(ctx, CLONE, url=server.url_of(repository), password="t0ken")
+        assert (ctx.workspace / "README.md").is_file()
+        with pytest.raises(TaskFailed, match="credentials") as failed:
+            run(ctx, CLONE, url=server.url_of(repository), password="wr0ng", directory="x")
+    assert "wr0ng" not in str(failed.value)
+    assert "t0ken" not in str(ctx.lines)
+
+
+def test_what_git_would_run_or_filter_is_only_files(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "served" / "flows.git")
+    inner = made.tree((b"post-checkout", EXECUTABLE, made.blob(b"#!/bin/sh\ntouch /tmp/ran\n")))
+    out, inside = made.blob(b"../../../etc/passwd"), made.blob(b"a.txt")
+    made.commit_tree(
+        made.tree(
+            (b".gitattributes", FILE, made.blob(b"* filter=evil\n")),
+            (b".gitmodules", FILE, made.blob(b'[submodule "s"]\n\tpath = s\n\turl = ext::id\n')),
+            (b"a.txt", FILE, made.blob(b"a\n")),
+            (b"hooks", FOLDER, inner),
+            (b"in", LINK, inside),
+            (b"out", LINK, out),
+            (b"s", MODULE, out),
+        )
+    )
+    with serve_git(made.path.parent) as server:
+        ctx = job(tmp_path)
+        run(ctx, CLONE, url=server.url_of(made), clone_submodules=True)
+    found = sorted(path.name for path in ctx.workspace.iterdir())
+    assert found == [".gitattributes", ".gitmodules", "a.txt", "hooks", "in"]
+    assert (ctx.workspace / "in").read_text() == "a\n"
+    assert any("submodules" in line for level, line in ctx.lines if level == "WARN")
+
+
+def test_a_tree_with_a_hostile_name_is_not_cloned(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "served" / "flows.git")
+    blob = made.blob(b"x")
+    made.commit_tree(made.tree((b"..", FILE, blob), (b"a.txt", FILE, blob)))
+    with serve_git(made.path.parent) as server:
+        ctx = job(tmp_path)
+        with pytest.raises(TaskFailed, match="cannot be written"):
+            run(ctx, CLONE, url=server.url_of(made))
+    assert list(ctx.workspace.iterdir()) == []
 
 
 def test_a_branch_that_does_not_exist_is_an_error(repository: Repository, tmp_path: Path) -> None:
