@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 NAMESPACE = "bench"
 HOOK_KEY = "bench-key"
 CORE = "io.kestra.plugin.core"
@@ -31,6 +33,33 @@ tasks:
     type: {CORE}.log.Log
     message: "{{{{ outputs.greet.value }}}}"
 """
+
+STORMED = f"""\
+id: stormed
+namespace: {NAMESPACE}
+triggers:
+  - id: hook
+    type: {CORE}.trigger.Webhook
+    key: {HOOK_KEY}
+tasks:
+  - id: say
+    type: {CORE}.log.Log
+    message: "storm {{{{ trigger.body.n }}}}"
+"""
+
+
+def scheduled(number: int, crons: Sequence[str]) -> str:
+    """A flow with some schedules, whose expressions have seconds."""
+    triggers = "".join(
+        f"  - id: at{n}\n    type: {CORE}.trigger.Schedule\n"
+        f'    cron: "{cron}"\n    withSeconds: true\n'
+        for n, cron in enumerate(crons)
+    )
+    return (
+        f"id: scheduled{number}\nnamespace: {NAMESPACE}\ntriggers:\n{triggers}"
+        f"tasks:\n  - id: say\n    type: {CORE}.log.Log\n"
+        '    message: "due {{ trigger.date }}"\n'
+    )
 
 
 def sequence(tasks: int) -> str:

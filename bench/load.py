@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 TIMEOUT = 120.0
+REFUSED = "503"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ID = re.compile(rb'"id": ?"([^"]+)"')
 
@@ -26,7 +27,8 @@ _ID = re.compile(rb'"id": ?"([^"]+)"')
 class Order:
     """What one process asks. `{n}` in the body becomes the number of the request.
 
-    `count` requests are sent, or as many as fit into `seconds` when that is more than 0.
+    `count` requests are sent, or as many as fit into `seconds` when that is more than 0; `rate` is
+    the most of them in a second. With `refusals` a 503 that says when to try again is an answer.
     """
 
     port: int
@@ -37,6 +39,8 @@ class Order:
     connections: int = 8
     first: int = 0
     start_at: float = 0.0
+    rate: float = 0.0
+    refusals: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class Answered:
     latencies: tuple[float, ...]
     begun: float
     ended: float
+    refused: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +86,7 @@ def generate(orders: Sequence[Order]) -> Answered:
         latencies=tuple(one for part in found for one in part["latencies"]),
         begun=min(part["begun"] for part in found),
         ended=max(part["ended"] for part in found),
+        refused=sum(part["refused"] for part in found),
     )
 
 
@@ -94,6 +100,8 @@ def spread(
     processes: int = 2,
     body: str = "",
     first: int = 0,
+    rate: float = 0.0,
+    refusals: bool = False,
 ) -> list[Order]:
     """One load as orders for several processes; the numbers of their requests never meet."""
     return [
@@ -105,43 +113,63 @@ def spread(
             seconds=seconds,
             connections=max(connections // processes, 1),
             first=first + n * 10_000_000,
+            rate=rate / processes,
+            refusals=refusals,
         )
         for n in range(processes)
     ]
 
 
 def carry_out(order: Order) -> dict[str, object]:
-    """Ask until the order is done; raises on any answer that is not a 2xx."""
+    """Ask until the order is done; raises on an answer that it does not take."""
     time.sleep(max(order.start_at - time.monotonic(), 0.0))
     numbers = _numbers(order)
     ids: list[str] = []
     latencies: list[float] = []
+    refused = 0
     begun = time.monotonic()
+    idle = [_connected(order) for _ in range(order.connections)]
+    open_lines = len(idle)
     with selectors.DefaultSelector() as selector:
-        under_way = 0
-        for _ in range(order.connections):
-            line = _Line(socket.create_connection(("127.0.0.1", order.port), timeout=TIMEOUT))
-            if _ask(line, order, numbers):
-                selector.register(line.socket, selectors.EVENT_READ, line)
-                under_way += 1
-            else:
-                line.socket.close()
-        while under_way:
-            ready = selector.select(TIMEOUT)
-            if not ready:
-                raise TimeoutError(f"no answer within {TIMEOUT:g} s; {len(ids)} came before")
-            for key, _ in ready:
-                line = key.data
-                answer = _receive(line)
-                if answer is None:
-                    continue
-                latencies.append(time.monotonic() - line.sent)
-                ids.append(answer)
+        for line in idle:
+            selector.register(line.socket, selectors.EVENT_READ, line)
+        while True:
+            while idle and _may_ask(order, begun, len(latencies) + open_lines - len(idle)):
+                line = idle.pop()
                 if not _ask(line, order, numbers):
                     selector.unregister(line.socket)
                     line.socket.close()
-                    under_way -= 1
-    return {"ids": ids, "latencies": latencies, "begun": begun, "ended": time.monotonic()}
+                    open_lines -= 1
+            if not open_lines:
+                break
+            ready = selector.select(0.002 if idle else TIMEOUT)
+            if not ready and not idle:
+                raise TimeoutError(f"no answer within {TIMEOUT:g} s; {len(ids)} came before")
+            for key, _ in ready:
+                line = key.data
+                answer = _receive(line, refusals=order.refusals)
+                if answer is None:
+                    continue
+                latencies.append(time.monotonic() - line.sent)
+                if answer == REFUSED:
+                    refused += 1
+                else:
+                    ids.append(answer)
+                idle.append(line)
+    ended = time.monotonic()
+    return {"ids": ids, "latencies": latencies, "begun": begun, "ended": ended, "refused": refused}
+
+
+def _connected(order: Order) -> _Line:
+    return _Line(socket.create_connection(("127.0.0.1", order.port), timeout=TIMEOUT))
+
+
+def _may_ask(order: Order, begun: float, asked: int) -> bool:
+    """Whether the next request is due; at the end of its time an order closes its connections."""
+    if not order.rate:
+        return True
+    passed = time.monotonic() - begun
+    return asked < passed * order.rate or passed > order.seconds + 0.1
 
 
 def _numbers(order: Order) -> Iterator[int]:
@@ -166,8 +194,8 @@ def _ask(line: _Line, order: Order, numbers: Iterator[int]) -> bool:
     return True
 
 
-def _receive(line: _Line) -> str | None:
-    """The id in the answer once it is whole."""
+def _receive(line: _Line, *, refusals: bool = False) -> str | None:
+    """The id in the answer once it is whole, or `REFUSED`."""
     part = line.socket.recv(1 << 18)
     if not part:
         raise ConnectionError(f"the service closed the connection: {line.received[:300]!r}")
@@ -179,6 +207,8 @@ def _receive(line: _Line) -> str | None:
     if length is None or len(line.received) < end + 4 + int(length[1]):
         return None
     whole, line.received = line.received, b""
+    if refusals and whole[9:12] == b"503" and b"\r\nretry-after:" in whole.lower():
+        return REFUSED
     if whole[9:10] != b"2":
         raise RuntimeError(f"the service answered {whole[:600]!r}")
     found = _ID.search(whole, end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench import containers, hostile, language, loads, raw, runs, starting, writes
+from bench import containers, hostile, language, loads, raw, runs, starting, triggers, writes
 from bench.settings import Measure
 
 FIGURES: Mapping[str, Measure] = {
@@ -24,6 +24,8 @@ FIGURES: Mapping[str, Measure] = {
     "docker-start": containers.docker_start,
     "webhooks-sqlite": loads.webhooks_sqlite,
     "webhooks-postgres": loads.webhooks_postgres,
+    "webhook-storm": triggers.webhook_storm,
+    "schedules": triggers.schedules,
     "loops": loads.wide_loops,
     "fan-out": loads.fan_out,
     "beside": loads.beside_a_loop,

@@ -36,6 +36,13 @@ def test_a_service_is_started_loaded_and_read_back(tmp_path: Path) -> None:
     assert len(names) == 4
 
 
+@pytest.mark.e2e
+def test_a_storm_of_calls_is_counted_and_all_that_was_accepted_has_run(tmp_path: Path) -> None:
+    names = measured(tmp_path / "one.json", "webhook-storm")
+    assert names[0] == "webhook storm, calls answered"
+    assert len(names) == 4
+
+
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
     assert "no figure is called speed" in capsys.readouterr().err
