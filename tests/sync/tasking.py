@@ -44,11 +44,11 @@ class Tasking:
         self.world = World(folder, url="https://localhost/other.git")
         self._folder = folder
         self.lines: list[tuple[str, str]] = []
-        self.before_result: Any = None
+        self.variables: dict[str, object] = {}
 
     def run(self, kind: str, **properties: Any) -> dict[str, Any]:
         """Run one task to its end; its outputs."""
-        ctx = Context(self._folder)
+        ctx = Context(self._folder, **self.variables)
         ctx.call = self._call  # type: ignore[method-assign]
         ctx.storage = NamespaceStorage(ctx.storage, RemoteFiles(self.calling))  # type: ignore[assignment]
         try:

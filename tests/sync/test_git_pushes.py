@@ -260,13 +260,24 @@ def test_a_wrong_password_is_told_without_it(tmp_path: Path) -> None:
     with tasking(tmp_path, username="ana", password="right") as tasks:
         tasks.repository.commit({"README.md": "hello\n"})
         save(tasks, OWN, "a")
-        tasks.run("PushFlows", username="ana", password="right")
+        tasks.variables = {"good": "right", "bad": "s3cret-wrong"}
+        tasks.run("PushFlows", username="ana", password="{{ good }}")
+        wrong = {"username": "ana", "password": "{{ bad }}"}
         with pytest.raises(TaskFailed, match="GIT_AUTH") as failed:
-            tasks.run("PushFlows", username="ana", password="s3cret-wrong", branch="b")
+            tasks.run("PushFlows", **wrong, branch="b")
         with pytest.raises(TaskFailed, match="GIT_AUTH") as synced:
-            tasks.run("SyncFlows", target_namespace="x", username="ana", password="s3cret-wrong")
+            tasks.run("SyncFlows", **wrong, target_namespace="x")
     for error in (failed, synced):
         assert "s3cret-wrong" not in str(error.value)
+
+
+def test_a_password_written_into_the_flow_is_refused(tasks: Tasking) -> None:
+    tasks.repository.commit({"_flows/a.yml": flow("a")})
+    for kind in ("PushFlows", "SyncFlows"):
+        more = {"target_namespace": "x"}
+        with pytest.raises(TaskFailed, match="keep it as a secret") as failed:
+            tasks.run(kind, **more, username="ana", password="pl4in")
+        assert "pl4in" not in str(failed.value)
 
 
 def test_a_local_path_is_no_address(tasks: Tasking) -> None:

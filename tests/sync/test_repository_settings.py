@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.git_http import EXECUTABLE, FILE, FOLDER, LINK
 from tests.sync.trees import Looking, looking
-from tests.sync.world import flow
+from tests.sync.world import World, flow
 
 TWO = {"a.yml": flow("a"), "old/b.yml": flow("b")}
 
@@ -76,6 +76,20 @@ def test_changed_settings_have_every_file_read_again(source: Looking) -> None:
         False,
         [False, True, True],
     )
+
+
+def test_settings_that_send_flows_elsewhere_need_a_person(tmp_path: Path) -> None:
+    with looking(tmp_path) as source:
+        world = World(tmp_path, url=source.url, allowHttp=True)
+        source.repository.commit({"team/a.yml": flow("a")})
+        world.sync()
+        source.repository.commit({".penstock.yml": "mapping: {mode: rewrite, target: lab}"})
+        refused = world.sync()
+        assert refused["phase"] == "refused"
+        assert "reads something else than before" in refused["message"]
+        assert world.sync(confirm=refused["digest"])["counts"] == {"added": 1, "pruned": 1}
+        assert [head.namespace for head in world.heads().values()] == ["lab.team"]
+        world.close()
 
 
 FILES = {"files/lib/x.yml": "a: 1", "files/.gitkeep": "", "scripts/run.sh": "ls"}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from penstock_runner.flow.model import Level
-from penstock_runner.tasks.api import RunContext, TaskProperties
+from penstock_runner.tasks.api import Raw, RunContext, TaskFailed, TaskProperties
 
 if TYPE_CHECKING:
     from penstock_runner.git.remote import Credentials, Remote
@@ -19,7 +19,7 @@ class GitAccess(TaskProperties):
 
     url: str
     username: str | None = None
-    password: str | None = None
+    password: Annotated[str | None, Raw()] = None
     private_key: str | None = None
     passphrase: str | None = None
     known_hosts: str | None = None
@@ -33,8 +33,22 @@ class GitAccess(TaskProperties):
     kestra_url: str | None = None
     auth: Mapping[str, object] | None = None
 
-    def warn(self, ctx: RunContext) -> None:
-        """Say which properties do nothing here."""
+    # Whether a password may be written into the flow itself.
+    literals: ClassVar[bool] = False
+
+    def opened(self, ctx: RunContext) -> Self:
+        """These properties with the password rendered; says which of them do nothing here."""
+        self._warn(ctx)
+        if self.password is None:
+            return self
+        if not self.literals and "{{" not in self.password:
+            raise TaskFailed(
+                "the password is written into the flow: keep it as a secret, and write"
+                " password: \"{{ secret('NAME') }}\""
+            )
+        return self.model_copy(update={"password": ctx.render(self.password)})
+
+    def _warn(self, ctx: RunContext) -> None:
         if self.git_config:
             ctx.log(Level.WARN, "gitConfig is not used: no git program runs here")
         if self.clone_submodules:

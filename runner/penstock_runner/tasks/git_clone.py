@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import Outputs, RunContext, TaskFailed, task
@@ -24,6 +25,7 @@ class Clone(GitAccess):
     depth: int | None = None
     clone_all_branches: bool = True
     no_tags: bool = False
+    literals: ClassVar[bool] = True
 
     def run(self, ctx: RunContext) -> Outputs:
         """Fetch one commit and write its files."""
@@ -31,10 +33,9 @@ class Clone(GitAccess):
         from penstock_runner.git.trouble import GitTrouble
 
         target = self._target(ctx.workspace)
-        self.warn(ctx)
         chosen = Chosen(branch=self.branch, tag=self.tag, commit=self.commit)
         try:
-            done = clone(self.remote(), chosen, target, ctx.workspace.parent)
+            done = clone(self.opened(ctx).remote(), chosen, target, ctx.workspace.parent)
         except GitTrouble as trouble:
             raise TaskFailed(str(trouble)) from trouble
         ctx.log(Level.INFO, f"Cloned {done.commit[:7]} ({done.ref}), {done.files} files")

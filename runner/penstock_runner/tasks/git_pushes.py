@@ -32,7 +32,6 @@ class _Commits(GitAccess):
         from penstock_runner.git.pushing import Author, Push, push
         from penstock_runner.git.trouble import GitTrouble
 
-        self.warn(ctx)
         wanted = Push(
             branch=branch,
             folder=folder.strip("/"),
@@ -46,7 +45,7 @@ class _Commits(GitAccess):
             dry_run=self.dry_run,
         )
         try:
-            done = push(self.remote(), wanted, ctx.workspace.parent)
+            done = push(self.opened(ctx).remote(), wanted, ctx.workspace.parent)
         except GitTrouble as trouble:
             raise TaskFailed(f"{trouble.code} {trouble}") from trouble
         what = "would be changed" if self.dry_run else "changed"
@@ -177,8 +176,7 @@ class NamespaceSync(_Commits):
         return {**outputs, "diff": uri}
 
     def _from_git(self, ctx: RunContext, folder: str) -> tuple[Outputs, list[dict[str, Any]]]:
-        self.warn(ctx)
-        source = self.described(self.branch, folder) | {
+        source = self.opened(ctx).described(self.branch, folder) | {
             "include": [f"flows/{pattern}" for pattern in FLOW_FILES],
             "files": [{"dir": "files", "namespace": self.namespace}],
             "namespace": self.namespace,

@@ -46,9 +46,8 @@ class SyncFlows(GitAccess):
 
     def run(self, ctx: RunContext) -> Outputs:
         """Sync, and tell what was done to each flow."""
-        self.warn(ctx)
         target, children = self.target_namespace, self.include_child_namespaces
-        source = self.described(self.branch, self.git_directory) | {
+        source = self.opened(ctx).described(self.branch, self.git_directory) | {
             "include": FLOW_FILES,
             "files": {"layout": "none"},
             "mapping": {"mode": "rewrite", "target": target, "children": children},
@@ -77,8 +76,7 @@ class SyncFlow(GitAccess):
 
     def run(self, ctx: RunContext) -> Outputs:
         """Sync the flow of one file."""
-        self.warn(ctx)
-        source = self.described(self.branch, "") | {
+        source = self.opened(ctx).described(self.branch, "") | {
             "include": [self.flow_path.strip("/")],
             "files": {"layout": "none"},
             "namespace": self.target_namespace,
@@ -105,12 +103,11 @@ class SyncNamespaceFiles(GitAccess):
 
     def run(self, ctx: RunContext) -> Outputs:
         """Sync, and tell what was done to each file."""
-        self.warn(ctx)
         if self.include_child_namespaces:
             raise TaskFailed("includeChildNamespaces is not supported: sync each namespace alone")
         namespace = self.namespace or ctx.namespace
         below = self.namespace_directory
-        source = self.described(self.branch, self.git_directory) | {
+        source = self.opened(ctx).described(self.branch, self.git_directory) | {
             "files": [{"dir": "", "namespace": namespace, "prefix": below}],
         }
         scope = {

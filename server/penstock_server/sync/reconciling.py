@@ -98,7 +98,7 @@ class Reconciler:
         if look.pin is not None and look.commit is not None:
             manifest = self._records.manifest(source, look.commit) or manifest
         contents = contents_of(message["files"], message["notes"], manifest, flows.digest)
-        decided = self._decide(source, look, contents)
+        decided = self._decide(source, look, contents, message)
         rewritten = bool(message["rewritten"]) and look.commit is None
         return (
             contents,
@@ -116,7 +116,9 @@ class Reconciler:
             started=now,
         )
 
-    def _decide(self, source: HeldSource, look: Look, contents: Contents) -> SyncPlan:
+    def _decide(
+        self, source: HeldSource, look: Look, contents: Contents, message: Message
+    ) -> SyncPlan:
         before = source.state.config_digest.partition(":")[0]
         present = self._records.digest(source.settings).partition(":")[0]
         with self._around.database.read() as connection:
@@ -125,7 +127,9 @@ class Reconciler:
                 source.settings,
                 contents,
                 source.manifest,
-                reconfigured=bool(before) and before != present,
+                # The repository has settings, too: `.penstock.yml`.
+                reconfigured=(bool(before) and before != present)
+                or bool(message.get("reconfigured")),
                 confirmed=look.confirmed,
             )
 
