@@ -164,6 +164,8 @@ def test_a_second_kill_stops_a_job_at_once() -> None:
     world = World(PLAIN)
     world.runner()
     started = world.start("plain")
+    job = world.sent[0]
+    world.executor.started((started, job["key"], job["attempt"]))
     for _ in range(2):
         world.executor.tell(started, e.KillRequested(at=world.now))
         world.settle()

@@ -92,7 +92,8 @@ class Supervisor:
         self._wake_writer = writer
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.signal(signal.SIGTERM, self._terminate)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Passed over, but not ignored: what is ignored stays so in every process of a job.
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         self._sockets = Sockets(self._core, self._wake)
 
