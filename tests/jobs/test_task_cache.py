@@ -89,7 +89,8 @@ def test_a_time_that_is_none_is_told(tmp_path: Path) -> None:
 def test_a_job_is_told_of_the_cache_of_its_task() -> None:
     flow = parse_flow(
         "id: f\nnamespace: n\ntasks:\n"
-        "  - {id: t, type: io.kestra.plugin.core.log.Log, message: x, taskCache: {enabled: true}}\n",
+        "  - {id: t, type: io.kestra.plugin.core.log.Log, message: x,\n"
+        "     taskCache: {enabled: true}}\n",
         "f.yaml",
     ).flow
     assert flow is not None

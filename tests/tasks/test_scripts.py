@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,11 @@ LANGUAGES = {
     "bun": ("console.log('hello ' + 6 * 7)", "bun"),
     "deno": ("console.log('hello ' + 6 * 7)", "deno"),
     "julia": ('println("hello $(6 * 7)")', "julia"),
+    "go": (
+        'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("hello", 6*7) }\n',
+        "go",
+    ),
+    "rust": ('fn main() { println!("hello {}", 6 * 7); }', "rustc"),
     "powershell": ('Write-Output "hello $(6 * 7)"', "pwsh"),
 }
 
@@ -258,10 +265,33 @@ def test_an_interpreter_that_is_not_installed_is_a_setup_failure(tmp_path: Path)
     assert "no-such-shell cannot be started" in str(report.error)
 
 
+def works(program: str, folder: Path) -> bool:
+    """Whether a program is there, and is more than the stand-in of an installer."""
+    found = shutil.which(program)
+    if found is None:
+        return False
+    asked = [found, "version" if program == "go" else "--version"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder / "nobody")}
+    return subprocess.run(asked, check=False, capture_output=True, env=env).returncode == 0
+
+
+def test_what_the_tools_of_a_language_fetch_or_build_is_kept_outside_the_workspace(
+    tmp_path: Path,
+) -> None:
+    heard = Heard()
+    variables = ("npm_config_cache", "GOCACHE", "GOPATH")
+    for kind in ("node.Commands", "go.Commands"):
+        run(tmp_path, kind, heard, commands=["env"])
+    said = dict(text.partition("=")[::2] for text in heard.texts())
+    assert all(said[name].startswith(f"{tmp_path}/cache/") for name in variables)
+    run(tmp_path, "go.Commands", heard, commands=["echo $GOCACHE"], env={"GOCACHE": "own"})
+    assert heard.texts()[-1] == "own"
+
+
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 def test_a_script_runs_in_its_language(tmp_path: Path, language: str) -> None:
     script, program = LANGUAGES[language]
-    if shutil.which(program) is None:
+    if not works(program, tmp_path):
         pytest.skip(f"{program} is not installed")
     heard = Heard()
     report = run(tmp_path, f"{language}.Script", heard, script=script)

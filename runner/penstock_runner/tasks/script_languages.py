@@ -11,13 +11,31 @@ from typing import ClassVar
 from penstock_runner.tasks.api import task
 from penstock_runner.tasks.scripts import Language, LanguageCommands, LanguageScript
 
-NODE = Language(suffix=".js", run="node", image="node", env={})
-BUN = Language(suffix=".ts", run="bun run", image="oven/bun", env={})
-DENO = Language(suffix=".ts", run="deno run -A", image="denoland/deno", env={})
+NODE = Language(suffix=".js", run="node", image="node", env={}, caches={"npm_config_cache": "npm"})
+BUN = Language(
+    suffix=".ts",
+    run="bun run",
+    image="oven/bun",
+    env={},
+    caches={"BUN_INSTALL_CACHE_DIR": "bun"},
+)
+DENO = Language(
+    suffix=".ts",
+    run="deno run -A",
+    image="denoland/deno",
+    env={},
+    caches={"DENO_DIR": "deno"},
+)
 R = Language(suffix=".R", run="Rscript", image="r-base", env={})
 RUBY = Language(suffix=".rb", run="ruby", image="ruby", env={})
 JULIA = Language(suffix=".jl", run="julia", image="julia", env={})
-GO = Language(suffix=".go", run="go run", image="golang", env={})
+GO = Language(
+    suffix=".go",
+    run="go run",
+    image="golang",
+    env={},
+    caches={"GOCACHE": "go-build", "GOPATH": "go"},
+)
 POWERSHELL = Language(
     suffix=".ps1",
     run="pwsh -NoProfile -NonInteractive -File",

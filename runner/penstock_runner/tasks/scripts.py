@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
 
@@ -95,13 +95,17 @@ class ScriptContext(RunContext, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """How scripts of a language are run: `run` is the shell command before the script's path."""
+    """How scripts of a language are run: `run` is the shell command before the script's path.
+
+    `caches` are variables that name a folder for what its tools fetch or build; on this machine
+    the runner keeps those, so that they neither fill the working directory nor start empty.
+    """
 
     suffix: str
     run: str
     image: str
     env: Mapping[str, str]
-    programs: tuple[str, ...] = ()
+    caches: Mapping[str, str] = field(default_factory=dict)
 
 
 class ScriptProperties(TaskProperties):
@@ -252,6 +256,9 @@ class Script:
     def run(self, lines: Sequence[str]) -> ProcessEnd:
         """Run these lines in one shell."""
         properties = self.properties
+        if not self.ctx.in_container(properties.chosen_runner):
+            for name, folder in properties.language.caches.items():
+                self.env.setdefault(name, str(self.ctx.cache_folder(folder)))
         fail_fast = properties.fail_fast and properties.target_os != "WINDOWS"
         argv = shell_command(properties.interpreter, lines, fail_fast=fail_fast)
         if len(argv[-1]) * 4 > LONGEST_ARGUMENT and len(argv[-1].encode()) > LONGEST_ARGUMENT:
