@@ -318,22 +318,11 @@ def test_a_text_that_is_no_yaml_is_told_with_its_line() -> None:
 
 
 def test_what_has_no_effect_is_told_at_its_place() -> None:
-    text = flow_text(
-        """
-        - id: outer
-          type: io.kestra.plugin.core.flow.Sequential
-          tasks:
-            - {id: it, type: io.kestra.plugin.core.log.Log, message: x, taskCache: {enabled: true}}
-        - {id: off, type: io.kestra.plugin.core.log.Log, message: x, taskCache: null}
-        """,
-        "concurrency: {limit: 1, cancelInProgress: true}",
-    )
-    _, faults = read(text)
+    more = "concurrency: {limit: 1, cancelInProgress: true, queue: null}\nquota: {a: 1}"
+    _, faults = read(flow_text(a_log(), more))
     assert {(fault.code, fault.severity) for fault in faults} == {("NO_EFFECT", Severity.WARNING)}
-    assert [fault.pointer for fault in faults] == [
-        "/concurrency/cancelInProgress",
-        "/tasks/0/tasks/0/taskCache",
-    ]
+    assert {fault.pointer for fault in faults} == {"/concurrency/cancelInProgress", "/quota"}
+    assert told(flow_text(a_log(), "concurrency: {limit: 1, behavior: CANCEL}")) == []
 
 
 def test_no_wait_is_longer_than_every_date_can_bear() -> None:

@@ -97,7 +97,7 @@ class _Checker:
         yield from self._retry(self.data.get("retry"), "/retry")
         yield from self._routing(self.data, "")
         yield from flow_faults(self.parsed, self.data, tasks, self.catalogue)
-        yield from ignored(self.document, self.data, tasks)
+        yield from ignored(self.document, self.data)
 
     # -- tasks and triggers -----------------------------------------------------------------------
 

@@ -11,21 +11,15 @@ from dataclasses import replace
 
 from penstock_runner.flow.document import Document
 from penstock_runner.flow.faults import Fault, Severity
-from penstock_runner.flow.sites import Site
 
 OF_FLOWS = ("checks", "quota")
 OF_CONCURRENCY = ("group", "cancelInProgress", "queue")
-OF_TASKS = ("taskCache",)
 
 
-def ignored(
-    document: Document, data: Mapping[str, object], tasks: Iterable[Site]
-) -> Iterator[Fault]:
+def ignored(document: Document, data: Mapping[str, object]) -> Iterator[Fault]:
     """A warning for each property without effect, at its place."""
     yield from _of(document, data, OF_FLOWS, "")
     yield from _of(document, data.get("concurrency"), OF_CONCURRENCY, "/concurrency")
-    for site in tasks:
-        yield from _of(document, site.written, OF_TASKS, site.pointer)
 
 
 def _of(document: Document, written: object, names: Iterable[str], pointer: str) -> Iterator[Fault]:
