@@ -272,3 +272,60 @@ def test_a_flow_that_is_deleted_listens_no_more(service: Service) -> None:
     service.change(service.scheduler.flow_deleted, "team", "down")
     service.run("up")
     assert service.executions("down") == []
+
+
+def test_a_condition_sees_the_id_and_the_type_of_its_trigger(service: Service) -> None:
+    about = "{{ trigger.id == 'after' and trigger.type contains 'Flow' and flow.id == 'down' }}"
+    condition = "type: io.kestra.plugin.core.condition.Expression"
+    service.save(listener(f'conditions: [{OF_UP}, {{{condition}, expression: "{about}"}}]'))
+    service.save(flow("up"))
+    service.run("up")
+    assert len(service.executions("down")) == 1
+
+
+def test_an_execution_that_is_restarted_and_ends_again_fires_again_and_once(
+    service: Service,
+) -> None:
+    service.save(listener(f"conditions: [{OF_UP}]\n    states: [SUCCESS, FAILED]"))
+    service.save(flow("up", FAIL))
+    upstream = service.run("up")
+    assert upstream.state is State.FAILED
+    assert len(service.executions("down")) == 1
+    service.executor.tell_when(upstream.id, lambda _live, at: (e.RestartRequested(at=at),))
+    service.settle()
+    service.tick()
+    fired = [one.trigger.variables["state"] for one in service.executions("down") if one.trigger]
+    assert fired == ["FAILED", "FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("window", "between", "fires"),
+    [
+        ("{type: DURATION_WINDOW, window: PT1H}", timedelta(minutes=59), True),
+        ("{type: DURATION_WINDOW, window: PT1H}", timedelta(minutes=61), False),
+        ("{type: SLIDING_WINDOW, window: PT30M}", timedelta(minutes=29), True),
+        ("{type: SLIDING_WINDOW, window: PT30M}", timedelta(minutes=31), False),
+        ("{type: DAILY_TIME_DEADLINE, deadline: '12:30:00'}", timedelta(minutes=20), True),
+        ("{type: DAILY_TIME_DEADLINE, deadline: '12:30:00'}", timedelta(minutes=40), False),
+        (
+            "{type: DAILY_TIME_WINDOW, startTime: '11:00:00', endTime: '13:00:00'}",
+            timedelta(minutes=50),
+            True,
+        ),
+        (
+            "{type: DAILY_TIME_WINDOW, startTime: '11:00:00', endTime: '13:00:00'}",
+            timedelta(days=1),
+            False,
+        ),
+    ],
+)
+def test_each_window_counts_what_falls_into_it(
+    service: Service, window: str, between: timedelta, fires: bool
+) -> None:
+    service.save(listener(BOTH.replace("id: both", f"id: both\n      timeWindow: {window}")))
+    service.save(flow("up"))
+    service.save(flow("other"))
+    service.run("up")
+    service.clock.forward(seconds=between.total_seconds())
+    service.run("other")
+    assert len(service.executions("down")) == (1 if fires else 0)

@@ -17,6 +17,7 @@ from penstock_server.store import triggers
 NAME = ("team", "a", "hourly")
 SAY = "{id: say, type: io.kestra.plugin.core.log.Log, message: hi}"
 PAUSE = "{id: say, type: io.kestra.plugin.core.flow.Pause}"
+KIND = "io.kestra.plugin.core.condition"
 NEVER = "{type: io.kestra.plugin.core.condition.Expression, expression: '{{ false }}'}"
 
 
@@ -222,3 +223,52 @@ def moved(service: Service, date: datetime) -> triggers.TriggerState:
     state = service.state("a", "hourly")
     values = {name: getattr(state, name) for name in state.__dataclass_fields__}
     return triggers.TriggerState(**{**values, "next_date": date})
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("DayWeek, dayOfWeek: WEDNESDAY", ["03-04", "03-11"]),
+        ("DayWeekInMonth, dayOfWeek: MONDAY, dayInMonth: LAST", ["03-30"]),
+        ("Weekend", ["03-07", "03-08"]),
+        ("PublicHoliday, country: FR", ["04-06", "05-01"]),
+        ("DateTimeBetween, after: '2026-03-20T00:00:00Z'", ["03-20", "03-21"]),
+        (f"Not, conditions: [{{type: {KIND}.Weekend}}]", ["03-02", "03-03"]),
+        (
+            f"Or, conditions: [{{type: {KIND}.DayWeek, dayOfWeek: FRIDAY}},"
+            f" {{type: {KIND}.PublicHoliday, country: FR}}]",
+            ["03-06", "03-13"],
+        ),
+        ("Expression, expression: \"{{ trigger.date | date('dd') == '15' }}\"", ["03-15", "04-15"]),
+    ],
+)
+def test_a_condition_moves_the_next_date_to_one_for_which_it_holds(
+    service: Service, condition: str, expected: list[str]
+) -> None:
+    if "PublicHoliday" in condition:
+        pytest.importorskip("holidays", reason="holidays is not installed")
+    service.save(flow(f", conditions: [{{type: {KIND}.{condition}}}]", cron="0 9 * * *"))
+    service.tick(at("13:00"))
+    found = []
+    for _ in range(8):
+        state = service.state("a", "hourly")
+        assert state.next_date is not None
+        service.tick(state.next_date)
+    found = [f"{one.schedule_date:%m-%d}" for one in service.executions("a")]
+    assert found[: len(expected)] == expected
+
+
+def test_true_dates_before_and_after_are_those_for_which_the_conditions_hold(
+    service: Service,
+) -> None:
+    service.save(flow(f", conditions: [{{type: {KIND}.Weekend}}]", cron="0 9 * * *"))
+    service.tick(at("13:00"))
+    for _ in range(2):
+        service.tick(service.state("a", "hourly").next_date)
+    trigger = service.executions("a")[0].trigger
+    assert trigger is not None
+    assert trigger.variables == {
+        "date": "2026-03-07T09:00:00+00:00",
+        "next": "2026-03-08T09:00:00+00:00",
+        "previous": "2026-03-01T09:00:00+00:00",
+    }

@@ -138,3 +138,27 @@ def test_what_cannot_be_told_is_an_error() -> None:
         holds("DateTimeBetween")
     with pytest.raises(TaskFailed, match="is no date"):
         holds("Weekend", date="yesterday")
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"date": "2024-07-14", "country": "FR"}, True),
+        ({"date": "2024-07-15", "country": "fr"}, False),
+        ({"date": "2024-01-06", "country": "DE", "subDivision": "BY"}, True),
+        ({"date": "2024-01-06", "country": "DE"}, False),
+        ({"date": "2024-07-04"}, True),
+        ({"country": "FR"}, False),
+    ],
+)
+def test_public_holidays_are_those_of_a_country_and_its_parts(
+    properties: dict[str, object], expected: bool
+) -> None:
+    pytest.importorskip("holidays", reason="holidays is not installed")
+    assert holds("PublicHoliday", **properties) is expected
+
+
+def test_a_country_that_nobody_knows_cannot_be_judged() -> None:
+    pytest.importorskip("holidays", reason="holidays is not installed")
+    with pytest.raises(TaskFailed, match="No holidays are known for QQ"):
+        holds("PublicHoliday", country="QQ")

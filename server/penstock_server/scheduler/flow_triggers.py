@@ -19,6 +19,7 @@ from penstock_runner.executor.messages import Outcome, Refused, Start, Starter
 from penstock_runner.executor.store import Write
 from penstock_runner.expressions.dates.moments import zone
 from penstock_runner.expressions.environment import Expressions
+from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.api import TaskFailed
 from penstock_server.clock import Clock
@@ -171,7 +172,9 @@ class FlowTriggers:
     ) -> Iterable[_Candidate]:
         try:
             services = self._services(flow.namespace, self._clock.now())
-            render = TriggerRender(self._expressions, services, flow, variables)
+            own = trigger_map(listener.trigger.id, listener.trigger.type, variables["trigger"])
+            seen = {**variables, "trigger": own}
+            render = TriggerRender(self._expressions, services, flow, seen)
             if not listener.fires(execution, render, self._load):
                 return
             held = {one.id: one.held(execution, render, self._load) for one in listener.several}
