@@ -305,6 +305,10 @@ class PromptCore:
     def git_hint(self, **_: Any) -> dict[str, Any]:
         return {"queued": True}
 
+    def git_check(self, *, source: str) -> dict[str, Any]:
+        step = {"name": "dns", "status": "ok", "message": "found"}
+        return {"source": source, "url": "x", "ok": True, "checks": [step]}
+
     def git_rejected(self, **_: Any) -> None:
         return
 

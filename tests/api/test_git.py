@@ -157,6 +157,12 @@ def test_a_wrong_signature_and_an_unknown_source_look_the_same(hooked: Web) -> N
     assert wrong[1]["message"] == unknown[1]["message"]
 
 
+def test_a_source_is_checked_step_by_step(hooked: Web) -> None:
+    checked = hooked.client.post("/api/v1/git/sources/flows/check")
+    assert (checked.status_code, checked.json["checks"][0]["name"]) == (200, "dns")
+    assert hooked.client.post("/api/v1/git/sources/other/check").status_code == 404
+
+
 def test_a_sync_waits_only_when_asked(hooked: Web) -> None:
     path = "/api/v1/git/sources/flows/sync"
     assert hooked.client.post(path).status_code == 202

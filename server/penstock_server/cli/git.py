@@ -20,6 +20,7 @@ class GitVerbs(Verbs):
         "history": ("git_status:history", "What was done with a source."),
         "rollback": ("git_change:rollback", "Go back to a commit, and stay there."),
         "resume": ("git_change:resume", "Follow the repository again after a rollback."),
+        "doctor": ("git_doctor:doctor", "What stands between the service and its repositories."),
         "remove": ("git_change:remove", "Let go of a source that is no longer configured."),
     }
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.tasks.storage import Storage
+from penstock_server.sync.checking import check
 from penstock_server.sync.look import Message, look
 from penstock_server.sync.posting import post
 
-KINDS = frozenset({"look", "call"})
+KINDS = frozenset({"look", "call", "check"})
 
 
 def run_errand(
@@ -21,5 +22,7 @@ def run_errand(
     match message["type"]:
         case "call":
             return post(message)
+        case "check":
+            return check(message, store)
         case _:
             return look(message, store, catalogue, storage)

@@ -202,7 +202,7 @@ class Looker:
         except ChannelClosed:
             status = self._reap(child)
             if not child.answered:
-                self._channel.send(failed(child.source, _died(status)))
+                self._fail(child, _died(status))
 
     def _late(self, child: _Child) -> None:
         self._kill(child)
@@ -211,7 +211,11 @@ class Looker:
             message = (
                 "the look took longer than `timeout`; raise it, or make the repository smaller"
             )
-            self._channel.send(failed(child.source, GitTrouble(GIT_TIMEOUT, message)))
+            self._fail(child, GitTrouble(GIT_TIMEOUT, message))
+
+    def _fail(self, child: _Child, trouble: GitTrouble) -> None:
+        answer = failed(child.source, trouble)
+        self._channel.send({**answer, "errand": child.request["type"]})
 
     def _kill(self, child: _Child) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -16,6 +16,8 @@ from penstock_server.clock import Clock
 from penstock_server.sync import removal
 from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look, Pin, Wait
+from penstock_server.sync.checks import Checks
+from penstock_server.sync.checks import Told as Checked
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
 from penstock_server.sync.hearing import Delivery, Hearing
 from penstock_server.sync.hearing import Told as Heard
@@ -93,6 +95,7 @@ class SyncService:
         self._reconciler = Reconciler(around, records, self._looks)
         self._pins = Pins(around, records, self._looks)
         self._hearing = Hearing(around, records, self._looks)
+        self._checks = Checks(around, settings, send, secrets)
         self.reporting = Reporting(around, records, settings, send, secrets)
         self.tasks = TaskSyncs(around, settings, send)
         self._sources = records.load(settings)
@@ -104,6 +107,7 @@ class SyncService:
         """Start the looks that are due; when to be called again: soon, since webhooks come in."""
         self._push_starts.tick(now)
         self.reporting.tick(now)
+        self._checks.tick(now)
         self.tasks.tick(now)
         for source in self._sources.values():
             self._pins.expire(source, now)
@@ -119,6 +123,9 @@ class SyncService:
         name = str(message.get("source"))
         if name.startswith(REPORT):
             self.reporting.receive(message, self._sources.get(name.removeprefix(REPORT)))
+            return
+        if message["type"] == "checked" or message.get("errand") == "check":
+            self._checks.receive(message)
             return
         source = self._sources.get(name)
         if source is None:
@@ -228,6 +235,10 @@ class SyncService:
     def rejected(self, source_id: str, count: int) -> None:
         """Deliveries with bad signatures came for a source."""
         self._hearing.rejected(self._source(source_id), count)
+
+    def check(self, source_id: str, told: Checked) -> None:
+        """Try every step from the name of the host to the folder; `told` gets what was found."""
+        self._checks.start(self._source(source_id), told)
 
     def apply_files(self, deploy: Deploy, told: Told) -> None:
         """Apply what a CI job sends; raises `DeployRefused` for a source that is fetched."""

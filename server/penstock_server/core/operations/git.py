@@ -80,6 +80,11 @@ def remove(room: Room, a: Arguments, answer: Answer) -> None:
     room.sync.remove(a["source"], prune=bool(a.get("prune")), actor=a.get("actor"), told=told)
 
 
+def check(room: Room, a: Arguments, answer: Answer) -> None:
+    """Try every step between this machine and a repository."""
+    room.sync.check(a["source"], answer.ok)
+
+
 def apply(room: Room, a: Arguments, answer: Answer) -> None:
     """Apply the flows that a CI job sends; refused as a whole when one of them cannot be."""
     deploy = Deploy(
@@ -107,6 +112,7 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
 
 OPERATIONS: Mapping[str, Operation] = {
     "git.apply": apply,
+    "git.check": check,
     "git.hint": hint,
     "git.rejected": rejected,
     "git.remove": remove,

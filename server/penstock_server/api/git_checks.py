@@ -1,0 +1,36 @@
+"""What stands between the service and a repository, as `git doctor` shows it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from penstock_server.api import routing
+from penstock_server.api.answers import json_answer
+from penstock_server.api.context import WebContext
+from penstock_server.api.problems import not_found
+from penstock_server.api.routing import post
+from penstock_server.store import queries
+
+CHECK_SECONDS = 150.0
+
+
+class CheckRoutes:
+    """One route a source; a POST, since it uses the network."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    @post("/sources/<source_id>/check")
+    def check(self, source_id: str) -> Response:
+        """Try every step from the name of the host to the folder, and say what to change."""
+        with self._context.database.read() as connection:
+            known = queries.source(connection, source_id)
+        if known is None:
+            raise not_found(f"there is no Git source '{source_id}'")
+        found = self._context.client.call("git.check", timeout=CHECK_SECONDS, source=source_id)
+        return json_answer(found)
+
+
+def blueprint(context: WebContext) -> Blueprint:
+    """The route that checks a source."""
+    return routing.blueprint("git_checks", "/git", CheckRoutes(context))
