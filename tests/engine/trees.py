@@ -47,6 +47,7 @@ class Tree:
         if depth > 0:
             kinds += ["Sequential", "Parallel", "Dag", "If", "ForEach", "EachParallel"]
             kinds += ["AllowFailure", "Switch", "LoopUntil", "Parallel", "Parallel", "Sequential"]
+            kinds += ["Loop"]
         kinds += ["Pause", "Subflow", "WorkingDirectory"]
         kind = self.draw(st.sampled_from(kinds))
         return self.leaf() if kind == "job" else self.flowable(kind, depth)
@@ -106,6 +107,15 @@ class Tree:
                 properties = {"values": ["x", "y", "z"], "concurrencyLimit": limit}
             case "EachParallel":
                 properties = {"value": ["x", "y"], "concurrent": self.draw(st.integers(0, 2))}
+            case "Loop":
+                properties = {
+                    "values": ["x", "x", "y"],
+                    "concurrencyLimit": self.draw(st.integers(0, 2)),
+                    "transmitFailed": self.draw(st.booleans()),
+                    "fetchType": self.draw(st.sampled_from(["FETCH", "STORE"])),
+                }
+                if self.draw(st.booleans()):
+                    properties["breakWhen"] = "{{ x }}"
             case "LoopUntil":
                 properties = {
                     "condition": "{{ x }}",

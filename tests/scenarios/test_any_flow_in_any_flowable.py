@@ -49,6 +49,8 @@ def test_a_flowable_around_all_tasks_changes_no_state(
             continue
         if wrapper == "AllowFailure" and not (isinstance(plain, Ended) and plain.state in GOOD):
             continue  # a failure is what it changes
+        if wrapper == "Loop" and isinstance(plain, Ended) and plain.state == "WARNING":
+            continue  # warnings stay inside
         inside = wrapped(source, wrap)
         if not valid(inside):
             continue

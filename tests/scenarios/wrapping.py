@@ -63,10 +63,11 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "ForEach side by side": lambda tasks: _of(
         "ForEach", concurrencyLimit=0, values=["x"], tasks=[_sequential(tasks)]
     ),
+    "Loop": lambda tasks: _of("Loop", values=["x"], tasks=tasks),
     "LoopUntil": lambda tasks: _of("LoopUntil", condition="{{ true }}", tasks=tasks),
 }
 # In a loop, the outputs of its tasks have the value in their address, so who reads them is changed.
-LOOPS = frozenset({"ForEach", "EachSequential", "EachParallel", "ForEach side by side"})
+LOOPS = frozenset({"Loop", "ForEach", "EachSequential", "EachParallel", "ForEach side by side"})
 _READS_PLACES = ("outputs", "parent", "taskrun.value", "currentEachOutput", "tasks.")
 
 

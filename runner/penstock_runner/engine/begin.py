@@ -84,7 +84,8 @@ def send(draft: Draft, run: TaskRun) -> None:
 def _start_group(draft: Draft, run: TaskRun, node: Node) -> None:
     run = draft.move(run, State.RUNNING)
     questions = node.flowable.asks(node.task)
-    if constant(questions):
+    # A loop is told its items even when nothing is rendered: they may be in a file.
+    if constant(questions) and not (questions and node.flowable.collects):
         decide(draft, run, node, questions)
     else:
         draft.ask(run, node.flowable.purpose, questions)
@@ -102,7 +103,7 @@ def decide(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object])
         values=choice.values,
         branch=choice.branch,
         outputs=choice.outputs,
-        facts={**run.facts, "stage": TASKS},
+        facts={**run.facts, **choice.facts, "stage": TASKS},
     )
     draft.dirty.append(draft.open_group(run, node, choice.branch))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import batches, ends, loops, pauses, slas, subflows
+from penstock_runner.engine import batches, ends, iterations, loops, pauses, slas, subflows
 from penstock_runner.engine import events as e
 from penstock_runner.engine.begin import decide, fail, launch
 from penstock_runner.engine.draft import Draft
@@ -24,8 +24,13 @@ def answered(draft: Draft, event: e.Evaluated) -> None:
         return
     run = draft.note_run(run, gate=None)
     node = draft.node(run)
+    collects = node.flowable.collects and bool(run.facts.get("looking"))
     if event.purpose.split("#")[0] == "runIf":
         _run_if(draft, run, node, event)
+    elif collects and event.error is not None:
+        iterations.failed(draft, run, event.error)
+    elif collects:
+        iterations.answered(draft, run, event.values)
     elif event.error is not None:
         _refuse(draft, run, node, event.error)
     elif node.flowable.repeats:

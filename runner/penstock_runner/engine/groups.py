@@ -117,6 +117,8 @@ class Group:
     @property
     def stopped(self) -> bool:
         """Whether a child's end keeps the stage from going on."""
+        if self.stage == TASKS and self.node.flowable.goes_on(self.node.task):
+            return self.has(State.KILLED)
         return self.has(State.FAILED) or self.has(State.KILLED)
 
     def next_stage(self, *, quiet: bool) -> str | None:

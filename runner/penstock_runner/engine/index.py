@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from penstock_runner.engine import iterations
 from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.ends import DONE, OUTPUTS
 from penstock_runner.engine.groups import ROOT, Group
@@ -59,3 +60,5 @@ def _count(draft: Draft, group: Group, runs: list[TaskRun]) -> None:
         else:
             group.children[run.key] = None
     group.order.restore(begun)
+    if group.key in draft.runs and draft.runs[group.key].facts.get("broken"):
+        iterations.stop(group)

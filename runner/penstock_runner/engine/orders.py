@@ -99,6 +99,10 @@ class InLanes:
     def exhausted(self) -> bool:
         return self._next >= self._values and not self._ready and not self._busy
 
+    def stop(self) -> None:
+        """Begin no more values."""
+        self._values = self._next
+
     def restore(self, begun: Mapping[int, bool]) -> None:
         last: dict[int, int] = {}
         for slot in begun:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from penstock_runner.engine import batches, ends, pauses, slas, subflows
+from penstock_runner.engine import batches, ends, iterations, pauses, slas, subflows
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.draft import Draft, sent, started
 from penstock_runner.engine.flowables.api import Role
@@ -43,6 +43,8 @@ def _asked(draft: Draft, run: TaskRun, node: Node, gate: str) -> Mapping[str, ob
         return {"runIf": node.task.run_if}
     if node.flowable.repeats and run.facts.get("looking"):
         return questions(node.task)
+    if node.flowable.collects and run.facts.get("looking"):
+        return iterations.questions(node)
     match node.role:
         case Role.PAUSE:
             return pauses.said(node.task)

@@ -13,6 +13,8 @@ from penstock_runner.engine.flowables.api import Flowable, Role
 from penstock_runner.engine.flowables.table import (
     FOR_EACH_ITEM,
     ITEMS,
+    ITERATION_KIND,
+    LOOP_KIND,
     MERGE,
     PREFIX,
     SPLIT,
@@ -154,6 +156,16 @@ def _compile(
 
 
 def _branches(task: Task) -> Mapping[str, tuple[Task, ...]]:
+    """The branches as the engine has them: some flowables have parts that no author writes."""
+    if task.kind == LOOP_KIND:
+        iteration = Task(
+            id=f"{task.id}_iteration",
+            type=ITERATION_KIND,
+            kind=ITERATION_KIND,
+            properties=task.properties,
+            branches=task.branches,
+        )
+        return {TASKS: (iteration,)}
     if task.kind != FOR_EACH_ITEM:
         return task.branches
     parts = tuple(

@@ -133,7 +133,7 @@ def _again(draft: Draft, run: TaskRun, *, anew: bool = False) -> None:
 
 def _clean(run: TaskRun) -> dict[str, object]:
     """What stays noted on a task run that is opened again."""
-    ended = ("cut", "force", "through", "looking", "gate")
+    ended = ("cut", "force", "through", "looking", "gate", "collected", "broken")
     return {name: fact for name, fact in run.facts.items() if name not in ended}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine import ends, loops, pauses, slas
+from penstock_runner.engine import ends, iterations, loops, pauses, slas
 from penstock_runner.engine.begin import begin, launch, open_ready
 from penstock_runner.engine.cuts import close_cut, cut
 from penstock_runner.engine.draft import WAITING, Draft
 from penstock_runner.engine.flowables.api import Role, worst
+from penstock_runner.engine.flowables.table import LOOP_KIND
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.outcomes import allowed
 from penstock_runner.engine.plan import ERRORS, FINALLY, TASKS
@@ -117,6 +118,9 @@ def _enter(draft: Draft, group: Group, stage: str) -> None:
 
 def _close(draft: Draft, group: Group) -> None:
     """End a group by its normal children; a failed `finally` fails it, too."""
+    collects = group.node.flowable.collects
+    if collects and iterations.asked(draft, group):
+        return
     state = worst(group.tallies.get(TASKS, {}))
     if group.key != ROOT:
         run = draft.runs[group.key]
@@ -136,4 +140,7 @@ def _close(draft: Draft, group: Group) -> None:
         draft.say(run, Level.WARN, f"No task found on {where}, execution '{draft.head.id}'")
     cut(draft, group)
     ended = State.KILLED if run.state is State.KILLING else allowed(group.node.task, state)
-    draft.end(draft.runs[group.key], ended)
+    run = draft.runs[group.key]
+    if collects and group.node.task.kind == LOOP_KIND:
+        run = draft.move(run, outputs=iterations.results(draft, run, group.node))
+    draft.end(run, ended)

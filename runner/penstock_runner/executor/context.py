@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from penstock_runner.engine.flowables.table import ITERATION_KIND, LOOP_KIND
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, RunKey, TaskRun
 from penstock_runner.executor.flows import LoadedFlow
@@ -104,7 +105,9 @@ class Context:
         self._constant = constant
         self._inputs, self.secrets = _revealed(loaded.flow, fold.head.inputs or {}, decrypt)
         self._decrypt = decrypt
+        self._loops = any(task.kind == LOOP_KIND for task in loaded.flow.walk())
         self._outputs = OutputsTree(self._reveal)
+        self._inside: dict[RunKey, OutputsTree] = {}
         self._states = TaskStates(fold)
         for run in fold.runs.values():
             self.ended(run)
@@ -115,11 +118,17 @@ class Context:
             outputs = run.outputs
             if ON_RESUME in outputs:
                 outputs = self._resumed(run.task_id, outputs)
-            self._outputs.add(run.task_id, self.values_of(run), outputs)
+            around = next(self._iterations(run), None)
+            if around is None:
+                self._outputs.add(run.task_id, self.values_of(run), outputs)
+            elif around is not run:
+                tree = self._inside.setdefault(around.key, OutputsTree(self._reveal))
+                tree.add(run.task_id, self.values_of(run), outputs)
 
     def rebuild(self) -> None:
         """Runs were removed: build the tree of outputs again."""
         self._outputs = OutputsTree(self._reveal)
+        self._inside.clear()
         for run in self._fold.runs.values():
             self.ended(run)
 
@@ -141,8 +150,21 @@ class Context:
     def values_of(self, run: TaskRun) -> tuple[str, ...]:
         """The loop values above the run and its own, outermost first."""
         own = () if run.value is None else (run.value,)
-        above = [r.value for r in self._ancestors(run) if r.value is not None]
+        above = []
+        for around in self._ancestors(run):
+            if self._is_iteration(around):
+                break
+            if around.value is not None:
+                above.append(around.value)
         return (*reversed(above), *own)
+
+    def _is_iteration(self, run: TaskRun) -> bool:
+        return self._loops and self._loaded.plan.task(run.task_id).kind == ITERATION_KIND
+
+    def _iterations(self, run: TaskRun) -> Iterator[TaskRun]:
+        """The iterations of loops that a task run is in, or is, innermost first."""
+        if self._loops:
+            yield from (one for one in (run, *self._ancestors(run)) if self._is_iteration(one))
 
     def of_execution(self, execution: Execution) -> dict[str, Any]:
         """What every expression of the execution sees."""
@@ -187,6 +209,12 @@ class Context:
             seen["parentId"] = taskrun_id(execution.id, run.parent)
         if run.value is not None:
             seen["value"] = run.value
+        iterations = list(self._iterations(run))
+        if iterations:
+            variables["item"] = self._item(iterations)
+            trees = [self._inside[one.key].tree for one in iterations if one.key in self._inside]
+            for tree in reversed(trees):
+                variables["outputs"] = {**variables["outputs"], **tree}
         if run.iteration is not None:
             seen["iteration"] = run.iteration
         variables["taskrun"] = seen
@@ -196,6 +224,21 @@ class Context:
         if parents:
             variables["parent"] = parents[0]
         return variables
+
+    def _item(self, iterations: list[TaskRun]) -> dict[str, Any]:
+        """What an iteration is about, and what those around it are about."""
+        items: list[dict[str, Any]] = []
+        for one in iterations:
+            item: dict[str, Any] = {"value": one.value, "index": one.place[-1]}
+            loop = None if one.parent is None else self._fold.runs.get(one.parent)
+            keys = None if loop is None else loop.facts.get("keys")
+            if isinstance(keys, list | tuple):
+                item["key"] = keys[one.place[-1]]
+            items.append(item)
+        found, parents = items[0], items[1:]
+        if parents:
+            found = {**found, "parent": parents[0], "parents": parents}
+        return found
 
     def _ancestors(self, run: TaskRun) -> Iterator[TaskRun]:
         parent = run.parent

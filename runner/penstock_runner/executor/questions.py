@@ -19,6 +19,7 @@ from penstock_runner.engine.state import RunKey, State
 from penstock_runner.executor.children import batch_variables, listed_batches, outputs_place
 from penstock_runner.executor.inline import InlineRender, InlineServices, Surroundings
 from penstock_runner.executor.live import Live, masked
+from penstock_runner.executor.loops import completed
 from penstock_runner.executor.store import JobRow
 from penstock_runner.executor.values import Values
 from penstock_runner.expressions.environment import is_pure
@@ -150,7 +151,10 @@ class Questions:
                 values = dict(resolve_outputs(outputs, values, encrypt=self.encrypt))
             elif error is None and subject == BATCHES and command.key is not None:
                 values = self._with_batches(live, command.key, values)
-        except (BadValue, BadAddress, FileMissing) as failed:
+            elif error is None and command.key is not None and command.key in live.fold.runs:
+                storage = self.around.storage
+                values = completed(live, command.key, subject, values, storage, self.encrypt)
+        except (BadValue, BadAddress, FileMissing, ExpressionFailed, OSError) as failed:
             error = str(failed)
         live.feed(
             e.Evaluated(

@@ -9,7 +9,6 @@ INSTEAD = {
     "condenseString": "write regexReplace('\\s+', ' ')",
     "credential": "write secret('NAME')",
     "currentOutput": "write currentEachOutput(outputs.task)",
-    "loopOutputs": "write outputs.task",
 }
 """Names that exist elsewhere: a flow that has one is right, but fails here when it is reached."""
 

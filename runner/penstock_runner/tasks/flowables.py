@@ -113,7 +113,7 @@ class LoopUntil(TaskProperties):
 
 @task("io.kestra.plugin.core.flow.Loop", kind="flowable")
 class Loop(TaskProperties):
-    """Run tasks for each value of a list, a map or a file of items."""
+    """Run tasks for each item of a list, a map or a file, each time in a world of its own."""
 
     values: Annotated[object, Typed()]
     concurrency_limit: int = Field(default=0, ge=0)

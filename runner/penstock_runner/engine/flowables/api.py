@@ -37,6 +37,7 @@ class Choice:
     branch: str | None = "tasks"
     values: tuple[str, ...] | None = None
     outputs: Mapping[str, object] | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 PLAIN = Choice()
@@ -71,12 +72,18 @@ def as_it_is(_task: Task, _choice: str | None, state: State) -> State:
     return state
 
 
+def stops(_task: Task) -> bool:
+    """The first failure ends the group."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flowable:
     """One kind of task that orders others.
 
     `order` gets the ids of the children of the chosen branch and the number of loop values (None:
-    no loop).
+    no loop). `goes_on` says whether the group goes on after a failure, `collects` whether it is
+    asked for outputs at its end.
     """
 
     role: Role = Role.GROUP
@@ -87,4 +94,6 @@ class Flowable:
     errors_order: Callable[[Task, Sequence[str], int | None], Order] = in_sequence
     result: Callable[[Task, str | None, State], State] = as_it_is
     repeats: bool = False
+    goes_on: Callable[[Task], bool] = stops
+    collects: bool = False
     typed: frozenset[str] = field(default_factory=frozenset)

@@ -8,6 +8,7 @@ from penstock_runner.engine.flowables.api import Flowable, Role
 from penstock_runner.engine.flowables.condition import IF
 from penstock_runner.engine.flowables.dag import DAG
 from penstock_runner.engine.flowables.each import EACH_PARALLEL, EACH_SEQUENTIAL, FOR_EACH
+from penstock_runner.engine.flowables.iterate import ITERATION, LOOP
 from penstock_runner.engine.flowables.leaves import BATCHES, PAUSE, SUBFLOW, WORKING_DIRECTORY
 from penstock_runner.engine.flowables.loop import LOOP_UNTIL
 from penstock_runner.engine.flowables.parallel import PARALLEL
@@ -19,6 +20,8 @@ FOR_EACH_ITEM = PREFIX + "ForEachItem"
 SPLIT = FOR_EACH_ITEM + "$Split"
 ITEMS = FOR_EACH_ITEM + "$Items"
 MERGE = FOR_EACH_ITEM + "$Merge"
+LOOP_KIND = PREFIX + "Loop"
+ITERATION_KIND = LOOP_KIND + "$Iteration"
 
 FLOWABLES: Mapping[str, Flowable] = {
     PREFIX + "Sequential": SEQUENTIAL,
@@ -37,6 +40,8 @@ FLOWABLES: Mapping[str, Flowable] = {
     PREFIX + "WorkingDirectory": WORKING_DIRECTORY,
     FOR_EACH_ITEM: SEQUENTIAL,
     ITEMS: BATCHES,
+    LOOP_KIND: LOOP,
+    ITERATION_KIND: ITERATION,
 }
 
 RUNNABLE = Flowable(role=Role.JOB)

@@ -77,6 +77,16 @@ def each_output(frame: Frame, outputs: object) -> object:
     return current_each_output(outputs, variables.get("taskrun"), variables.get("parents"))
 
 
+@offer(VALUES, "loopOutputs", "outputs", "id", required=2)
+def loop_outputs(outputs: object, name: object) -> list[object]:
+    """One output of all iterations of a loop, as a list."""
+    if not isinstance(outputs, list | tuple):
+        raise ExpressionFailed("The 'loopOutputs' function takes the `outputs` of a loop")
+    wanted = text_argument(name, "loopOutputs", "id")
+    found = [one.get("outputs") for one in outputs if isinstance(one, Mapping)]
+    return [one.get(wanted) for one in found if isinstance(one, Mapping)]
+
+
 @offer(VALUES, "tasksWithState", "state", required=1, in_frame=True)
 def tasks_with_state(frame: Frame, state: object) -> list[object]:
     """The task runs of the execution that are in a state, each with `taskId` and `value`."""
