@@ -313,17 +313,14 @@ class JobContext:
 
     def collect_files(self, patterns: Iterable[str], *, output_dir: bool = False) -> dict[str, str]:
         """Store what matches `outputFiles`, and what is in the output directory."""
-
-        def address(name: str) -> str:
-            return places.task_file(
-                self.namespace, self.flow_id, self.execution_id, self.task_id, self.taskrun_id, name
-            )
-
+        below = places.task_prefix(
+            self.namespace, self.flow_id, self.execution_id, self.task_id, self.taskrun_id
+        )
         return files.collect(
             patterns,
             workspace=self._folders,
             storage=self.storage,
-            address=address,
+            address=lambda name: f"{below}/{name}",
             refused=lambda message: self.log(Level.WARN, f"outputFiles: {message}"),
             output_dir=output_dir,
             move=self._earlier is None,

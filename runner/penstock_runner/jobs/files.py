@@ -117,10 +117,15 @@ def collect(
     found = find(patterns, workspace=workspace, refused=refused, output_dir=output_dir)
     kept: dict[str, str] = {}
     for relative, path in found.items():
-        digest = hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
         uri = address(f"{digest}-{safe_name(path.name)}")
         kept[relative] = workspace.keep(path, storage, uri, move=move)
     return kept
+
+
+def readable(name: str) -> str:
+    """A path as text, also where its bytes are none: those are shown escaped."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def safe_name(name: str) -> str:
@@ -232,7 +237,8 @@ def _walk(top: Path) -> Iterator[tuple[str, Found]]:
                 continue
             link = stat.S_ISLNK(mode)
             if stat.S_ISREG(mode) or (link and path.is_file()):
-                yield (name if below == "." else f"{below}/{name}"), (path, not link)
+                relative = name if below == "." else f"{below}/{name}"
+                yield readable(relative), (path, not link)
 
 
 def _texts(value: object, render: RenderText) -> list[str]:

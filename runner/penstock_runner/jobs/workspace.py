@@ -22,6 +22,8 @@ from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.storage import Storage
 
 PRIVATE = 0o700
+LONGEST_NAME = 255
+LONGEST_PATH = 1024
 
 
 class Workspace:
@@ -81,6 +83,13 @@ class Workspace:
 
     def resolve(self, name: str) -> Path:
         """A path inside the working directory; anything that leaves it is refused."""
+        encoded = os.fsencode(name)
+        longest = max(map(len, encoded.split(b"/")))
+        if b"\0" in encoded or len(encoded) > LONGEST_PATH or longest > LONGEST_NAME:
+            raise TaskFailed(
+                f"{name[:40]!r} is no name for a file: a name has at most {LONGEST_NAME} bytes, a "
+                f"path {LONGEST_PATH}, and neither holds a NUL"
+            )
         relative = Path(name)
         if relative.is_absolute():
             try:
