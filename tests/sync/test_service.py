@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tests.git_http import Repository
 from tests.sync.world import World, flow
 
 from penstock_runner.executor.messages import Refused
-from penstock_server.store import flows, sources, syncs
+from penstock_server.store import flows, sources, syncs, triggers
 
 PUSH = """triggers:
   - id: pushed
@@ -300,3 +301,69 @@ def test_skipping_bad_files_applies_the_rest(tmp_path: Path, repository: Reposit
     assert world.heads()["b"].revision == 2
     assert world.service.status("main")["status"] == "Synced"
     world.close()
+
+
+def test_a_flow_of_elsewhere_that_names_the_source_is_started_by_its_pushes(
+    repository: Repository, world: World
+) -> None:
+    repository.commit({"a.yml": flow("a")})
+    world.sync()
+    listening = flow("deploy", PUSH + "    source: main\n    paths: ['src/**']\n")
+    deaf = flow("deaf", PUSH)
+    for name, text in (("deploy", listening), ("deaf", deaf)):
+        with world.database.begin() as tx:
+            saved = flows.Save(namespace="team", id=name, source=text)
+            flows.save_revision(tx.connection, saved, now=world.clock.now())
+            state = triggers.TriggerState(
+                namespace="team",
+                flow_id=name,
+                trigger_id="pushed",
+                type="io.penstock.trigger.Push",
+                digest="x",
+                updated_at=world.clock.now(),
+            )
+            triggers.put(tx.connection, [state])
+    sha = repository.commit({"src/main.py": "x"})
+    world.sync()
+    [start] = world.starter.started
+    assert (start.flow_id, start.trigger and start.trigger.variables["commit"]) == ("deploy", sha)
+
+    with world.database.begin() as tx:
+        triggers.put(tx.connection, [replace(state, flow_id="deploy", disabled=True)])
+    repository.commit({"src/main.py": "y"})
+    world.sync()
+    assert len(world.starter.started) == 1, "a person has switched the trigger off"
+
+
+def test_paths_are_compared_with_all_that_changed_and_a_thousand_are_shown(
+    repository: Repository, world: World
+) -> None:
+    repository.commit({"a.yml": flow("a", PUSH + "    paths: ['zz/**']\n")})
+    world.sync()
+    repository.commit({f"many/{n}": "x" for n in range(1100)} | {"zz/last": "x"})
+    world.sync()
+    [start] = world.starter.started
+    assert start.trigger is not None
+    assert len(start.trigger.variables["changed"]) == 1000
+
+
+def test_a_tag_and_a_branch_start_what_asks_for_them(tmp_path: Path) -> None:
+    tags = PUSH + "    events: [tag]\n    tags: ['v*']\n    initial: true\n"
+    branches = PUSH + "    branches: ['main']\n    initial: true\n"
+    for more, name, variables in (
+        ({"tag": "v*"}, "t", ("v1.0", None)),
+        ({"ref": "main"}, "b", (None, "main")),
+    ):
+        folder = tmp_path / name
+        repository = Repository(folder / "flows.git")
+        sha = repository.commit({"t.yml": flow("t", tags), "b.yml": flow("b", branches)})
+        repository.tag("v1.0", sha)
+        world = World(folder, url=f"file://{repository.path}", **more)
+        world.sync()
+        [start] = world.starter.started
+        assert start.flow_id == name
+        assert start.trigger is not None
+        seen = start.trigger.variables
+        assert (seen["tag"], seen["branch"]) == variables
+        assert seen["shortCommit"] == sha[:7]
+        world.close()

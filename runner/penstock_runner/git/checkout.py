@@ -46,7 +46,7 @@ def _write(entry: Entry, read: Callable[[str], bytes], target: Path, made: set[s
     except KeyError:
         raise GitTrouble(
             GIT_TOO_BIG,
-            f"{entry.path} was left out of the fetch for its size; raise `limits.fileBytes`",
+            f"{entry.path} was left out of the fetch for its size; raise `limits.blobBytes`",
         ) from None
     _folder(posixpath.dirname(entry.path), target, made)
     mode = 0o755 if entry.executable else 0o644

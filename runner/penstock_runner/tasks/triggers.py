@@ -143,5 +143,5 @@ class Push(TaskProperties):
     branches: Texts | None = None
     tags: Texts | None = None
     paths: Texts | None = None
-    events: tuple[Literal["push", "tag"], ...] = Field(default=("push",), min_length=1)
+    events: tuple[Literal["push", "tag"], ...] = Field(default=("push", "tag"), min_length=1)
     initial: bool = False

@@ -28,7 +28,7 @@ from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.gathering import gather
 from penstock_server.sync.rereading import reread
 
-MOST_CHANGED = 1000
+MOST_CHANGED = 100_000
 Message = dict[str, Any]
 
 

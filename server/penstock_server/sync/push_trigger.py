@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from penstock_runner.executor.messages import Start
 from penstock_runner.git.names import Patterns
 from penstock_server.sync.desired import PUSH, FlowText
 
+MOST_CHANGED = 1000
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 
 
@@ -59,11 +60,21 @@ def push_of(found: Mapping[str, Any], source: str, url: str, before: str | None)
     )
 
 
-def starts_of(push: Push, flows: Iterable[FlowText], new_id: Callable[[], str]) -> list[Start]:
-    """The executions that a commit starts: one a flow, by the first of its triggers that fires."""
+def starts_of(
+    push: Push,
+    flows: Iterable[FlowText],
+    new_id: Callable[[], str],
+    *,
+    own: Collection[tuple[str, str]] | None = None,
+) -> list[Start]:
+    """The executions that a commit starts: one a flow, by the first of its triggers that fires.
+
+    Flows that are not the source's own (all are, if not said) have to name it.
+    """
     starts: list[Start] = []
     for flow in flows:
-        firing = next((one for one in flow.push if fires(one, push, push.source)), None)
+        managed_by = push.source if own is None or flow.desired.key in own else None
+        firing = next((one for one in flow.push if fires(one, push, managed_by)), None)
         if firing is not None and not flow.disabled:
             starts.append(_start(flow, firing, push, new_id()))
     return starts
@@ -82,7 +93,7 @@ def _start(flow: FlowText, trigger: Mapping[str, Any], push: Push, execution_id:
     )
 
 
-def fires(trigger: Mapping[str, Any], push: Push, managed_by: str) -> bool:
+def fires(trigger: Mapping[str, Any], push: Push, managed_by: str | None) -> bool:
     """Whether a trigger wants this commit."""
     properties = trigger.get("properties") or {}
     if trigger.get("disabled") or (properties.get("source") or managed_by) != push.source:
@@ -130,7 +141,7 @@ def variables(push: Push) -> dict[str, object]:
         "email": push.email,
         "message": push.message,
         "before": push.before,
-        "changed": list(push.changed),
+        "changed": list(push.changed[:MOST_CHANGED]),
         "source": push.source,
         "url": push.url,
     }

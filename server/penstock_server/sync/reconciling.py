@@ -17,6 +17,7 @@ from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.looks import Looks, Message
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.planning import plan_data
+from penstock_server.sync.push_flows import listeners, without_switched_off
 from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.records import Records
@@ -229,8 +230,12 @@ class Reconciler:
             run.message, source.settings.id, source.settings.shown_url, source.state.applied_commit
         )
         there = {item.key for item in decided.items if item.desired is not None}
-        kept = [flow for flow in contents.flows if flow.desired.key in there]
-        return starts_of(push, kept, self._around.starter.new_id)
+        own = [flow for flow in contents.flows if flow.desired.key in there]
+        gone = {item.key for item in decided.items}
+        with self._around.database.read() as connection:
+            others = listeners(connection, source.settings.id, gone)
+            kept = without_switched_off(connection, [*own, *others])
+        return starts_of(push, kept, self._around.starter.new_id, own=there)
 
     def _reports(self, source: HeldSource, run: Run, row: syncs.SyncRun) -> list[syncs.Outgoing]:
         """What the forge is told of a commit that its ref points to."""
