@@ -237,6 +237,26 @@ def test_a_restart_takes_a_question_back(asked: Asked) -> None:
     assert len(asked.jobs) == 2
 
 
+def test_labels_of_other_polls_are_rendered_and_go_over_those_of_the_flow(asked: Asked) -> None:
+    more = "    labels: {of: trigger, n: '{{ trigger.count }}'}\n"
+    asked.service.save(arrivals(more).replace("team\n", "team\nlabels: {of: flow, own: x}\n", 1))
+    asked.service.tick()
+    asked.answer(FILES)
+    [execution] = asked.service.executions("a")
+    assert execution.labels == {"of": "trigger", "n": "1", "own": "x"}
+
+
+def test_a_poll_that_is_switched_on_again_is_asked_at_once(asked: Asked) -> None:
+    asked.service.save(arrivals())
+    asked.service.tick()
+    asked.answer(None)
+    for disabled in (True, False):
+        change = asked.service.changes.switch_anew
+        assert asked.service.change(change, NAME, disabled=disabled) is None
+        asked.service.tick(at("12:10"))
+        assert len(asked.jobs) == (1 if disabled else 2)
+
+
 def test_a_trigger_of_another_package_is_found_and_asked(tmp_path: Path) -> None:
     registry = Registry(["penstock_runner.tasks", "tests.scheduler.other_tasks"])
     assert registry.is_polling("acme.Ticks")

@@ -41,9 +41,11 @@ class TriggerChanges:
                 return state
             if disabled:
                 return replace(state, disabled=True, next_date=None)
-            firing = self._scheduler.reading.firing(state, self._clock.now())
+            now = self._clock.now()
+            firing = self._scheduler.reading.firing(state, now)
             if firing is None:
-                return replace(state, disabled=False)
+                polls = self._scheduler.polls(state.type)
+                return replace(state, disabled=False, next_date=now if polls else state.next_date)
             backfill = firing.backfill
             if backfill is not None and not backfill.paused:
                 return replace(state, disabled=False, next_date=backfill.current)

@@ -28,6 +28,7 @@ from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.model import Flow, Trigger
+from penstock_runner.flow.types import CORE
 from penstock_runner.jobs.protocol import Job, JobId, Report
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.places import SCHEME
@@ -41,6 +42,7 @@ from penstock_server.store.triggers import TriggerState
 
 log = logging.getLogger(__name__)
 
+HTTP = CORE + "http.Trigger"
 _WITHOUT_RUNNER = timedelta(seconds=5)
 _BODY = "taken"
 
@@ -241,13 +243,12 @@ class Polling:
         render = TriggerRender(self._expressions, services, flow, seen)
         if not all(render.holds(one, self._load) for one in trigger.conditions):
             return None
-        own = {key: str(value) for key, value in trigger.labels.items() if key not in flow.labels}
         return Start(
             namespace=flow.namespace,
             flow_id=flow.id,
             inputs=render.value(dict(trigger.inputs)),
             resolve=True,
-            labels=own,
+            labels=_labels(flow, trigger, render),
             trigger=TriggerOrigin(id=trigger.id, type=trigger.kind, variables=dict(found)),
             origin="trigger",
             id=asked.job[0],
@@ -294,6 +295,13 @@ class Polling:
         namespace, flow_id, trigger_id = asked.name
         what = "could not finish with what it found" if asked.word else "found nothing"
         log.warning("%s.%s: trigger '%s' %s: %s", namespace, flow_id, trigger_id, what, reason)
+
+
+def _labels(flow: Flow, trigger: Trigger, render: TriggerRender) -> Mapping[str, str]:
+    """Those of the trigger; of an http.Trigger as written, and only where its flow has none."""
+    if trigger.kind != HTTP:
+        return render.labels(trigger.labels)
+    return {key: str(value) for key, value in trigger.labels.items() if key not in flow.labels}
 
 
 def _told(name: Name, question: str, tx: Any) -> None:

@@ -82,7 +82,7 @@ class Scheduler:
         self._flow_triggers = flow_triggers
         self._polling = polling
         self._parking = Parking()
-        self._saving = Saving(self.reading, self._polls)
+        self._saving = Saving(self.reading, self.polls)
         self._dates = DueDates(
             starter=starter,
             reading=self.reading,
@@ -117,7 +117,7 @@ class Scheduler:
             self._next = triggers.next_due(connection)
         self._stale, self._asked = False, now
         for state in due:
-            if self._polls(state.type):
+            if self.polls(state.type):
                 self._poll(state, now)
             elif not self._dates.under_way(name_of(state)):
                 self._dates.fire(state, now)
@@ -144,7 +144,7 @@ class Scheduler:
             return []
         trigger = find(self.reading.flow(execution.namespace, execution.flow_id), origin.id)
         stops = trigger.stop_after if trigger is not None else ()
-        if not stops and origin.type not in KINDS and not self._polls(origin.type):
+        if not stops and origin.type not in KINDS and not self.polls(origin.type):
             return []
         disabled = execution.state.value in stops
 
@@ -209,7 +209,8 @@ class Scheduler:
         elif self._polling is not None:
             self._polling.ask(state, *found, now)
 
-    def _polls(self, kind: str) -> bool:
+    def polls(self, kind: str) -> bool:
+        """Whether runners evaluate triggers of this type."""
         return self._polling is not None and self._polling.polls(kind)
 
     def _look_at_parked(self) -> None:
@@ -219,7 +220,7 @@ class Scheduler:
             trigger = find(flow, name[2])
             if flow is None or trigger is None or flow.disabled or trigger.disabled:
                 continue
-            if self._polls(trigger.kind) or self.reading.plan(flow, trigger) is not None:
+            if self.polls(trigger.kind) or self.reading.plan(flow, trigger) is not None:
                 self._parking.let_go(name)
                 self._starter.transact(writes=[partial(unpark, name)], done=self._written)
 

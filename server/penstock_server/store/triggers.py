@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from penstock_server.store import upserts
 from penstock_server.store.schema import triggers
+
+# Made once: each date that fires asks for its row more than once.
+_BY_NAME = select(triggers).where(
+    triggers.c.namespace == bindparam("n"),
+    triggers.c.flow_id == bindparam("f"),
+    triggers.c.trigger_id == bindparam("t"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +52,9 @@ def get(
     connection: Connection, namespace: str, flow_id: str, trigger_id: str
 ) -> TriggerState | None:
     """The state of a trigger."""
-    found = _all(connection, _of(select(triggers), namespace, flow_id, trigger_id))
-    return found[0] if found else None
+    name = {"n": namespace, "f": flow_id, "t": trigger_id}
+    row = connection.execute(_BY_NAME, name).mappings().one_or_none()
+    return None if row is None else TriggerState(**row)
 
 
 def of_flow(connection: Connection, namespace: str, flow_id: str) -> list[TriggerState]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -24,12 +25,9 @@ def put(
     given = list(rows)
     if not given:
         return
-    statement = _insert(connection, table)
-    own = [column.name for column in table.primary_key.columns]
-    changes = {
-        name: statement.excluded[name] for name in given[0] if name not in own and name not in keep
-    }
-    connection.execute(statement.on_conflict_do_update(index_elements=own, set_=changes), given)
+    names = tuple(given[0])
+    statement = _upsert(connection.dialect.name, table, names, frozenset(keep))
+    connection.execute(statement, given)
 
 
 def add(connection: Connection, table: Table, row: Values) -> bool:
@@ -46,6 +44,17 @@ def add_all(connection: Connection, table: Table, rows: Sequence[Values]) -> Non
         own = [column.name for column in table.primary_key.columns]
         statement = _insert(connection, table).on_conflict_do_nothing(index_elements=own)
         connection.execute(statement, list(rows))
+
+
+@lru_cache(maxsize=256)
+def _upsert(dialect: str, table: Table, names: Sequence[str], keep: Collection[str]) -> Any:
+    """Made once: putting the statement together takes as long as carrying it out."""
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    own = [column.name for column in table.primary_key.columns]
+    changes = {
+        name: statement.excluded[name] for name in names if name not in own and name not in keep
+    }
+    return statement.on_conflict_do_update(index_elements=own, set_=changes)
 
 
 def _insert(connection: Connection, table: Table) -> Any:
