@@ -77,6 +77,26 @@ def test_files_are_there_with_the_flows_of_their_commit(
     ]
 
 
+def test_a_dry_run_tells_of_files_and_points_at_nothing(
+    repository: Repository, world: World
+) -> None:
+    repository.commit({"a.yml": flow("a"), "files/x": "1"})
+    told = world.sync(aim="plan")
+    [file, _] = told["items"]
+    assert file == {
+        "kind": "file",
+        "action": "ADDED",
+        "namespace": "team",
+        "id": "/x",
+        "path": "files/x",
+        "fromRevision": None,
+        "toRevision": None,
+        "drifted": False,
+        "movedTo": None,
+    }
+    assert paths(world) == {}
+
+
 def test_a_later_commit_changes_adds_and_removes_files(
     repository: Repository, world: World
 ) -> None:

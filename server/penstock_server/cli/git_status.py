@@ -151,7 +151,7 @@ def _show_run(connection: Connection, run_id: str, form: str) -> None:
     for line in words.error_lines(errors.get("items") or []):
         click.echo(line)
     for item in run["items"]:
-        name = f"{item['namespace']}.{item['name']}"
+        name = words.named(item["namespace"], item["name"])
         sign = words.SIGNS.get(item["action"], ("?", None))[0]
         click.echo(f"{sign} {name}  {item.get('path') or ''}  {words.revisions(item)}".rstrip())
     for line in words.coloured(connection.asked("GET", f"{path}/diff").text):

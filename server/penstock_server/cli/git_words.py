@@ -111,7 +111,7 @@ def plan_lines(plan: Json, *, differences: bool) -> Iterator[str]:
     """A plan, flow by flow."""
     for item in plan["items"]:
         sign, colour = SIGNS.get(item["action"], ("?", None))
-        name = _name(item)
+        name = named(item["namespace"], item["id"])
         parts = [click.style(f"{sign} {name:<28}", fg=colour), item.get("path") or ""]
         parts += [revisions(item), NOTES.get(item["action"], "")]
         if item.get("drifted"):
@@ -161,10 +161,9 @@ def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - said to a person, decides nothing
 
 
-def _name(item: Json) -> str:
-    if item["id"].startswith("/"):
-        return f"{item['namespace']}{item['id']}"
-    return f"{item['namespace']}.{item['id']}"
+def named(namespace: str, name: str) -> str:
+    """The full name of a flow, or the place of a file of a namespace."""
+    return f"{namespace}{name}" if name.startswith("/") else f"{namespace}.{name}"
 
 
 def _plain(line: str) -> str:

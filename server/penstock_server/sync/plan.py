@@ -212,7 +212,8 @@ def _present(one: Desired, known: Live | None, base: Base | None, options: Optio
 
     def item(action: Action, *, drifted: bool = False) -> Item:
         same = live is not None and live.digest == one.digest
-        saved = action in SAVED and not same
+        # Files have no revisions: their history is that of the runs.
+        saved = action in SAVED and not same and not one.id.startswith("/")
         return Item(
             action=action,
             namespace=one.namespace,
@@ -248,7 +249,8 @@ def _absent(live: Live, base: Base | None, options: Options) -> Item:
     else:
         action = Action.PRUNED
     # A deletion is a revision, too.
-    following = live.revision + 1 if action is Action.PRUNED else None
+    numbered = action is Action.PRUNED and not live.id.startswith("/")
+    following = live.revision + 1 if numbered else None
     return Item(
         action=action, namespace=live.namespace, id=live.id, live=live, next_revision=following
     )

@@ -176,7 +176,7 @@ def commit_of(source_id: str, data: Mapping[str, Any]) -> GitCommit:
 def sync_item(item: Item, sha: str, revisions: Mapping[Key, int] | None = None) -> SyncItem:
     """A line of a plan as a row; without `revisions` it was not carried out."""
     one = item.desired
-    saved = revisions is not None and item.action in SAVED
+    numbered = revisions is not None and item.action in SAVED and not item.is_file
     return SyncItem(
         kind="file" if item.is_file else "flow",
         namespace=item.namespace,
@@ -184,8 +184,8 @@ def sync_item(item: Item, sha: str, revisions: Mapping[Key, int] | None = None) 
         path=one.path if one is not None else None,
         blob=one.blob if one is not None else None,
         action=item.action.value,
-        from_revision=item.live.revision if item.live is not None else None,
-        to_revision=revisions.get(item.key) if saved and revisions is not None else None,
+        from_revision=(item.live.revision or None) if item.live is not None else None,
+        to_revision=revisions.get(item.key) if numbered and revisions is not None else None,
         commit_sha=sha,
     )
 
