@@ -13,7 +13,7 @@ from tests.git_http import GitServer, Repository, serve_git
 
 from penstock_runner.jobs.frames import Channel
 from penstock_runner.tasks.registry import Registry
-from penstock_server.sync.looker import LookerSettings, run
+from penstock_server.sync.looker import LookerSettings, forget_tasks, run
 
 FLOW = """id: {id}
 namespace: team
@@ -237,3 +237,14 @@ def test_a_damaged_store_is_made_again(
         pack.write_bytes(b"rubbish")
     process.ask(request(server.url_of(repository), force=True))
     assert process.answer()["type"] == "found"
+
+
+def test_stores_of_tasks_that_nobody_uses_are_removed_after_a_week(tmp_path: Path) -> None:
+    week = 7 * 24 * 3600
+    for name in ("task-old", "task-new", "main"):
+        heads = tmp_path / name / "refs" / "heads"
+        heads.mkdir(parents=True)
+        age = 0 if name == "task-new" else week + 60
+        os.utime(heads, (heads.stat().st_mtime - age,) * 2)
+    forget_tasks(tmp_path, (tmp_path / "task-new" / "refs").stat().st_mtime)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["main", "task-new"]

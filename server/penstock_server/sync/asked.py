@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
+# Repositories that Git tasks ask for have stores of their own, named by their address.
+TASK_STORES = "task-"
 Wait = Callable[[dict[str, Any]], None]
 Aim = Literal["apply", "plan", "refresh"]
 

@@ -12,6 +12,7 @@ import gc
 import os
 import resource
 import selectors
+import shutil
 import signal
 import socket
 import time
@@ -27,11 +28,13 @@ from penstock_runner.git.store import tidy
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TIMEOUT, GIT_TOO_BIG, GitTrouble
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.tasks.storage import Storage
+from penstock_server.sync.asked import TASK_STORES
 from penstock_server.sync.errands import KINDS, run_errand
 from penstock_server.sync.look import Message, failed
 
 _GRACE_SECONDS = 2.0
 _CPU_SECONDS = 300
+_TASKS_KEPT_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class Looker:
         stores = self._settings.home / "git"
         stores.mkdir(mode=0o700, parents=True, exist_ok=True)
         clear_leftovers(stores)
+        forget_tasks(stores, _epoch_seconds(stores))
         for store in stores.iterdir():
             tidy(store, _epoch_seconds(stores))
         # Children share the memory of this process; the collector would copy all of it.
@@ -229,6 +233,14 @@ class Looker:
         child.channel.close()
         _, status = os.waitpid(child.pid, 0)
         return os.waitstatus_to_exitcode(status)
+
+
+def forget_tasks(stores: Path, now: float) -> None:
+    """Remove the stores of repositories that no Git task has asked for in a week."""
+    for store in stores.glob(f"{TASK_STORES}*"):
+        heads = store / "refs" / "heads"
+        if not heads.is_dir() or heads.stat().st_mtime < now - _TASKS_KEPT_SECONDS:
+            shutil.rmtree(store, ignore_errors=True)
 
 
 def limit_resources(limits: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from penstock_runner.executor.messages import Outcome
 from penstock_runner.git.remote import stripped
 from penstock_server.store import flows, syncs
 from penstock_server.sync.applying import Application
-from penstock_server.sync.asked import Look
+from penstock_server.sync.asked import TASK_STORES, Look
 from penstock_server.sync.desired import contents_of
 from penstock_server.sync.held import Around
 from penstock_server.sync.plan import SyncPlan
@@ -121,11 +121,11 @@ class TaskSyncs:
         name = hashlib.sha256(stripped(url).encode()).hexdigest()[:12]
         limits = Limits().model_dump(mode="json")
         return {
-            "id": f"task-{name}",
+            "id": f"{TASK_STORES}{name}",
             "limits": limits,
             "timeout": _SECONDS,
             "allow_http": True,
-            "allow_private": True,
+            "allow_private": self.git.allow_private,
             "file_roots": [str(root) for root in self.git.file_roots],
             "proxy": proxy_for(url, self.git.proxies),
             **{key: value for key, value in described.items() if value is not None},
