@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from penstock_runner.jobs import files
-from penstock_runner.jobs.workspace import Workspace, remove_by_force, sweep
+from penstock_runner.jobs.trees import remove_by_force, sweep
+from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.storage import LocalStorage

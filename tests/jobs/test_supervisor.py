@@ -725,3 +725,36 @@ def test_a_core_that_reads_late_loses_no_line(tmp_path: Path) -> None:
         assert core.report(other)["state"] == "KILLED"
         core.report(wanted)
         assert core.texts(wanted) == [str(n) for n in range(1, 300001)]
+
+
+def spare(folder: Path) -> list[Path]:
+    """The folders that wait for another job."""
+    return sorted(path for path in (folder / ".work.spare").iterdir() if path.exists())
+
+
+def test_an_empty_workspace_is_used_again_and_a_changed_one_is_not(tmp_path: Path) -> None:
+    look = commands("pwd; ls -A; ls -A ..; stat -c %a . ..", key="look")
+    with runner(tmp_path) as core:
+        core.do(commands("true", key="first"))
+        [kept] = spare(tmp_path)
+        number = kept.stat().st_ino
+        core.do(look)
+        assert spare(tmp_path)[0].stat().st_ino == number
+        assert core.texts(look) == [f"{tmp_path}/work/run-look-1/work", "work", "700", "700"]
+        core.do(commands("chmod 777 .", key="open"))
+        core.do(commands("echo x > file; mkdir -p deep/er; chmod 0 deep", key="full"))
+        core.seen.clear()
+        core.do(look)
+        assert core.texts(look)[1:] == ["work", "700", "700"]
+        assert list((tmp_path / "work").iterdir()) == []
+    assert list((tmp_path / ".work.spare").iterdir()) == []
+
+
+def test_a_workspace_that_was_left_under_the_name_of_a_job_goes_first(tmp_path: Path) -> None:
+    look = commands("ls -A", key="look")
+    with runner(tmp_path) as core:
+        core.do(commands("true", key="first"))
+        (tmp_path / "work" / "run-look-1" / "work").mkdir(parents=True)
+        (tmp_path / "work" / "run-look-1" / "work" / "old").touch()
+        assert core.do(look)["state"] == "SUCCESS"
+        assert core.texts(look) == []

@@ -56,7 +56,7 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
     outside.flush_regularly(log.flush)
     settings = parts.settings
     folder = workspace_folder(settings.workspaces, job.taskrun_id, job.attempt)
-    workspace = Workspace(folder, settings.run_as)
+    workspace = Workspace(folder, settings.run_as, outside.spares)
     context = JobContext(
         job=job,
         parts=parts,

@@ -107,6 +107,7 @@ class ThreadOutside:
     def __init__(self, job: Job, settings: RunnerSettings, listener: Listener) -> None:
         self.job = job
         self.cancellation = Cancellation()
+        self.spares = None
         self.flush: Callable[[], None] = lambda: None
         self._settings = settings
         self._listener = listener

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.jobs.cancellation import Cancellation
 from penstock_runner.jobs.settings import RunnerSettings
+from penstock_runner.jobs.spares import Spares
 from penstock_runner.taskrunners.api import Spawner
 from penstock_runner.tasks.storage import Storage
 
@@ -35,6 +36,10 @@ class Outside(Protocol):
     def spawner(self) -> Spawner: ...
     @property
     def cancellation(self) -> Cancellation: ...
+    @property
+    def spares(self) -> Spares | None:
+        """Workspaces of earlier jobs that may be used again."""
+        ...
 
     def emit(self, lines: list[list[Any]], task_id: str | None = None) -> None:
         """Send log lines on their way; `task_id` names the child of a WorkingDirectory."""

@@ -29,7 +29,9 @@ from penstock_runner.jobs.parts import Parts, warm
 from penstock_runner.jobs.protocol import JobId
 from penstock_runner.jobs.settings import Stop
 from penstock_runner.jobs.sockets import Sockets
-from penstock_runner.jobs.workspace import remove_tree, sweep, workspace_folder
+from penstock_runner.jobs.spares import spare_root
+from penstock_runner.jobs.trees import remove_tree, sweep
+from penstock_runner.jobs.workspace import workspace_folder
 from penstock_runner.taskrunners import descendants
 from penstock_runner.taskrunners.api import Ended
 
@@ -79,7 +81,7 @@ class Supervisor:
     def _prepare(self) -> None:
         descendants.become_subreaper()
         strays.kill_strays(self._settings.workspaces)
-        sweep(self._settings.workspaces)
+        self._sweep()
         if self._settings.run_as is not None:
             self._settings.workspaces.chmod(0o711)  # its user must reach its own folder
         self._sweep_containers()
@@ -395,6 +397,11 @@ class Supervisor:
         if containers.preload(settings.docker):
             self._aside(lambda: containers.remove_below(settings.workspaces, settings.docker))
 
+    def _sweep(self) -> None:
+        """Remove the folders that earlier workers left behind."""
+        for root in (self._settings.workspaces, spare_root(self._settings.workspaces)):
+            sweep(root)
+
     def _end(self, job: LiveJob) -> None:
         job.seat.job = None
         self._jobs.pop(job.id, None)
@@ -406,7 +413,7 @@ class Supervisor:
         stopping.kill_children(STOP_SECONDS)
         if self._jobs:
             containers.remove_below(self._settings.workspaces, self._settings.docker)
-        sweep(self._settings.workspaces)
+        self._sweep()
         signal.set_wakeup_fd(-1)
         self._sockets.close()
 

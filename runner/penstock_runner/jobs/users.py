@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 from penstock_runner.jobs.settings import RunAs
+from penstock_runner.jobs.spares import spare_root
 from penstock_runner.taskrunners import identity
 
 NOBODY = "nobody"
@@ -148,6 +149,7 @@ def leave_grounds(workspaces: Path) -> None:
     top = workspaces.parent.parent
     if top == GROUNDS or top.name.startswith(ELSEWHERE):
         with suppress(OSError):
+            spare_root(workspaces).rmdir()
             workspaces.rmdir()
             workspaces.parent.rmdir()
 

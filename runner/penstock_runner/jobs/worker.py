@@ -27,8 +27,10 @@ from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.jobs.logs import FLUSH_SECONDS
 from penstock_runner.jobs.parts import Parts
 from penstock_runner.jobs.protocol import Job
+from penstock_runner.jobs.spares import Spares
 from penstock_runner.jobs.strays import kill_strays
-from penstock_runner.jobs.workspace import remove_tree, workspace_folder
+from penstock_runner.jobs.trees import remove_tree
+from penstock_runner.jobs.workspace import workspace_folder
 from penstock_runner.taskrunners.api import Command, Ended, Spawner
 from penstock_runner.tasks.api import Cancelled, TaskFailed
 
@@ -90,6 +92,7 @@ class Worker:
         self._shielded = False
         self._sending = False
         self.cancellation = Cancellation()
+        self.spares = Spares(parts.settings.workspaces, parts.settings.run_as)
 
     def run(self) -> None:
         """Do jobs until the supervisor closes the channel."""
@@ -263,6 +266,7 @@ class Worker:
                 folder = workspace_folder(root, job.taskrun_id, job.attempt)
                 kill_strays(folder, self._sessions)
                 remove_tree(folder)
+            self.spares.close()
         finally:
             os._exit(0)
 

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from penstock_runner.jobs import users
 from penstock_runner.jobs.settings import RunAs
+from penstock_runner.jobs.spares import Spares
+from penstock_runner.jobs.trees import PRIVATE, remove_tree
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.storage import Storage
 
-PRIVATE = 0o700
 LONGEST_NAME = 255
 LONGEST_PATH = 1024
 
@@ -29,7 +29,9 @@ LONGEST_PATH = 1024
 class Workspace:
     """Knows its paths at once; the folders are made on first use."""
 
-    def __init__(self, folder: Path, run_as: RunAs | None = None) -> None:
+    def __init__(
+        self, folder: Path, run_as: RunAs | None = None, spares: Spares | None = None
+    ) -> None:
         self.folder = folder
         self.path = self.folder / "work"
         self.output_dir = self.folder / "out"
@@ -39,12 +41,16 @@ class Workspace:
         self.path_file = self.folder / "path"
         self._fetched = self.folder / "in"
         self._run_as = run_as
+        self._spares = spares
         self._made = False
         self._count = 0
 
     def make(self) -> None:
         """Make the folders, once; what an earlier process left under this name goes first."""
         if self._made:
+            return
+        if self._spares is not None and self._spares.take(self.folder):
+            self._made = True
             return
         for attempt in (0, 1):
             try:
@@ -69,6 +75,8 @@ class Workspace:
         if not self._made:
             return
         self._made = False
+        if self._spares is not None and self._spares.give_back(self.folder):
+            return
         try:
             os.rmdir(self.path)  # noqa: PTH106 - most jobs leave nothing, and this is much quicker
             os.rmdir(self.folder)  # noqa: PTH106
@@ -175,33 +183,3 @@ _OUTSIDE = "The path to resolve must be a relative path inside the current worki
 def workspace_folder(root: Path, taskrun_id: str, attempt: int) -> Path:
     """The folder of one attempt of a task run."""
     return root / re.sub(r"[^A-Za-z0-9._-]", "_", f"{taskrun_id}-{attempt}")
-
-
-def sweep(root: Path) -> int:
-    """Remove the workspaces that an earlier runner left behind; how many there were."""
-    root.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    left = list(root.iterdir())
-    for folder in left:
-        remove_tree(folder)
-    return len(left)
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder also when a job took the rights to it away; links are never followed."""
-    if folder.is_symlink() or not folder.is_dir():
-        folder.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(folder, onerror=remove_by_force)
-
-
-def remove_by_force(function: Callable[..., Any], path: str, _: object) -> None:
-    """What a removal does where it fails; what another process has removed meanwhile is gone."""
-    try:
-        Path(path).parent.chmod(PRIVATE)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            Path(path).chmod(PRIVATE)
-            shutil.rmtree(path, ignore_errors=True)
-        elif function in (os.unlink, os.rmdir):
-            function(path)
-    except OSError:
-        return
