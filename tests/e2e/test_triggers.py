@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +257,38 @@ def test_a_file_that_arrives_starts_a_flow_and_is_moved_away(
         wait_for(moved, bool)
     assert sorted(path.name for path in tmp_path.glob("*")) == ["done", "other.txt"]
     assert len(executions(service, "arrivals")) == 2
+
+
+TOGGLE = """
+id: toggle
+namespace: team.triggers
+inputs: [{id: enabled, type: BOOL}]
+tasks:
+  - id: toggle
+    type: io.kestra.plugin.core.trigger.Toggle
+    flowId: toggled
+    trigger: tick
+    enabled: "{{ inputs.enabled }}"
+"""
+
+
+def test_a_task_switches_a_trigger_off_and_on_and_what_was_missed_is_caught_up(
+    service: Service,
+) -> None:
+    service.put_flow(TOGGLE)
+    service.put_flow(SECONDS.replace("ticking", "toggled"))
+    some(service, "toggled", 1)
+
+    def switched(enabled: str) -> bool:
+        service.ended(service.start_flow("team.triggers", "toggle", enabled=enabled))
+        found = service.get("/api/v1/main/triggers/team.triggers/toggled").json()
+        return not found["results"][0]["disabled"]
+
+    assert not switched("false")
+    before = len(executions(service, "toggled"))
+    service.ended(service.start_flow("team.triggers", "toggle", enabled="false"))
+    assert len(executions(service, "toggled")) <= before + 1
+    assert switched("true")
+    dates = [one["trigger"]["variables"]["date"] for one in some(service, "toggled", before + 3)]
+    moments = [datetime.fromisoformat(date) for date in sorted(dates)]
+    assert {after - one for one, after in pairwise(moments)} == {timedelta(seconds=1)}

@@ -22,7 +22,7 @@ REGISTRY = Registry()
 
 
 class Templates:
-    """A small stand-in for expressions: `{{ a.b }}` and `{{ x % 2 == 0 }}` over the variables."""
+    """A small stand-in for expressions: `{{ a.b }}`, `{{ x % 2 == 0 }}` and `{{ a.b < 4 }}`."""
 
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
@@ -56,6 +56,9 @@ class Templates:
             if not isinstance(number, int):
                 raise UndefinedVariable(found[1])
             return number % 2 == 0
+        if found := re.fullmatch(r"([\w.]+) < (\d+)", name):
+            below = self._value(found[1])
+            return isinstance(below, int) and below < int(found[2])
         value: object = self.variables
         for part in name.split("."):
             if not isinstance(value, Mapping) or part not in value:

@@ -284,3 +284,32 @@ def test_an_empty_download_fails_unless_allowed(ctx: Context, server: str) -> No
 def test_a_failed_download_says_why(ctx: Context, server: str) -> None:
     with pytest.raises(TaskFailed, match="Internal Server Error"):
         run(ctx, "http.Download", uri=f"{server}/broken")
+
+
+def test_a_trigger_finds_an_answer_that_fits(ctx: Context, server: str) -> None:
+    where = {"uri": f"{server}/hello?q={{{{ inputs.name }}}}"}
+    found = run(ctx, "http.Trigger", **where)["found"]
+    assert found["uri"] == f"{server}/hello?q=Ada"
+    assert (found["code"], found["body"]) == (200, '{ "hello": "world" }')
+    assert set(found) == {"uri", "code", "headers", "body"}
+
+
+def test_a_trigger_takes_any_status_that_its_condition_takes(ctx: Context, server: str) -> None:
+    asked = {"uri": f"{server}/teapot"}
+    assert run(ctx, "http.Trigger", **asked) == {"found": None}
+    any_answer = {"responseCondition": "{{ response.statusCode }}"}
+    assert run(ctx, "http.Trigger", **asked, **any_answer)["found"]["code"] == 417
+    for condition in ("false", " ", "{{ nothing }}"):
+        ctx.variables["nothing"] = None
+        given = {**asked, "responseCondition": condition}
+        assert run(ctx, "http.Trigger", **given) == {"found": None}
+
+
+def test_the_condition_of_a_trigger_sees_the_body_before_it_is_encrypted(
+    ctx: Context, server: str
+) -> None:
+    ctx.answers["encryption.encrypt"] = "c1ph3r"
+    given = {"encryptBody": True, "responseCondition": "{{ response.body }}"}
+    found = run(ctx, "http.Trigger", uri=f"{server}/hello", **given)["found"]
+    assert found["body"] is None
+    assert found["encryptedBody"]["value"] == "c1ph3r"
