@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench import containers, hostile, language, loads, raw, runs, starting, triggers, writes
+from bench import containers, git, hostile, language, loads, raw, runs, starting, triggers, writes
 from bench.settings import Measure
 
 FIGURES: Mapping[str, Measure] = {
@@ -30,6 +30,10 @@ FIGURES: Mapping[str, Measure] = {
     "fan-out": loads.fan_out,
     "beside": loads.beside_a_loop,
     "beside-hostile": hostile.beside_hostile,
+    "git-first": git.first,
+    "git-poll": git.poll,
+    "git-one-file": git.one_file,
+    "git-beside": git.beside,
 }
 
 

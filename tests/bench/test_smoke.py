@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,11 @@ def test_a_storm_of_calls_is_counted_and_all_that_was_accepted_has_run(tmp_path:
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
     assert "no figure is called speed" in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git, to make a repository")
+def test_a_repository_is_made_synced_polled_and_changed(tmp_path: Path) -> None:
+    names = measured(tmp_path / "one.json", "git-first", "git-poll", "git-one-file")
+    assert names[0] == "first sync of 60 files"
+    assert len(names) == 5
