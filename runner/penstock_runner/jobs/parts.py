@@ -68,6 +68,7 @@ class Outside(Protocol):
 
 def default_parts(settings: RunnerSettings, now: Callable[[], datetime]) -> Parts:
     """The parts of this installation."""
+    from penstock_runner.tasks.object_storage import open_bucket
     from penstock_runner.tasks.registry import Registry
     from penstock_runner.tasks.storage import LocalStorage
 
@@ -77,10 +78,11 @@ def default_parts(settings: RunnerSettings, now: Callable[[], datetime]) -> Part
         workspaces=settings.workspaces.absolute(),
         storage=settings.storage.absolute(),
     )
+    bucket = settings.bucket
     return Parts(
         settings=settings,
         now=now,
-        storage=LocalStorage(settings.storage),
+        storage=LocalStorage(settings.storage) if bucket is None else open_bucket(bucket),
         expressions=Expressions(),
         task_class=Registry().load,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penstock_runner.taskrunners.docker_access import DockerAccess
+from penstock_runner.tasks.object_storage import Bucket
 
 ALWAYS_PASSED = ("PATH", "LANG", "TZ")
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -77,6 +78,7 @@ class RunnerSettings:
     home: Path
     workspaces: Path
     storage: Path
+    bucket: Bucket | None = None
     cache: Path | None = None
     slots: int = field(default_factory=lambda: default_slots(os.cpu_count()))
     labels: tuple[str, ...] = ()

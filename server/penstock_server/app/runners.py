@@ -14,15 +14,23 @@ from penstock_runner.jobs.settings import (
     pick_environment,
     pick_index_settings,
 )
+from penstock_runner.tasks.object_storage import ExtraMissing, require_extra
 from penstock_server.app.containers import docker_access
 from penstock_server.app.faults import CannotStart
 from penstock_server.config import RunnerSection, Settings, Told
+from penstock_server.config.storages import bucket
 
 log = logging.getLogger(__name__)
 
 
 def runners_of(told: Told, port: int) -> dict[str, RunnerSettings]:
     """Each runner by the name of its process; raises `CannotStart`."""
+    place = bucket(told.settings, told.environment)
+    if place is not None:
+        try:
+            require_extra(place)
+        except ExtraMissing as missing:
+            raise CannotStart(str(missing)) from None
     first, *further = told.settings.all_runners
     found = {"runner": runner_settings(told, first, port)}
     for section in further:
@@ -56,6 +64,7 @@ def runner_settings(
         home=home,
         workspaces=workspaces,
         storage=Path(settings.storage_root),
+        bucket=bucket(settings, told.environment),
         cache=cache,
         slots=section.slots or default_slots(os.cpu_count()),
         labels=section.labels,

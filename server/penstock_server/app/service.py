@@ -30,11 +30,11 @@ from penstock_runner.jobs.parts import default_parts
 from penstock_runner.jobs.settings import RunnerSettings
 from penstock_runner.jobs.supervisor import Supervisor
 from penstock_runner.tasks.registry import Registry
-from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.app.faults import CannotStart
 from penstock_server.app.runners import runners_of
 from penstock_server.clock import Clock, SystemClock
 from penstock_server.config import Settings, Told
+from penstock_server.config.storages import open_storage
 from penstock_server.core import process as core_process
 from penstock_server.core.address import socket_path
 from penstock_server.processes import Child, Processes, listen
@@ -74,7 +74,7 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
         log.warning("PyYAML has no libyaml here: flow files are read seven times slower")
     children = [
         Child(name="core", main=lambda: core_process.run(told, clock, registry, changes)),
-        Child(name="git", main=lambda: _run_git(settings, registry), stop_seconds=3),
+        Child(name="git", main=lambda: _run_git(told, registry), stop_seconds=3),
         *(
             Child(name=name, main=partial(_run_runner, runner, clock))
             for name, runner in runners_of(told, port).items()
@@ -203,7 +203,8 @@ def connect_to_core(home: Path) -> Channel:
         return Channel(connection)
 
 
-def _run_git(settings: Settings, registry: Registry) -> None:
+def _run_git(told: Told, registry: Registry) -> None:
+    settings = told.settings
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     channel = connect_to_core(settings.home)
     channel.send({"type": "hello", "git": True})
@@ -217,7 +218,7 @@ def _run_git(settings: Settings, registry: Registry) -> None:
         looker.LookerSettings(
             home=settings.home.absolute(),
             catalogue=lambda: registry,
-            storage=LocalStorage(Path(settings.storage_root)),
+            storage=open_storage(settings, told.environment),
         ),
     )
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
 
 from flask import Flask
 
@@ -19,12 +18,12 @@ from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.expressions.environment import Expressions, NoServices
 from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.registry import Registry
-from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.api import routes
 from penstock_server.api.context import BasicAuth, GitHook, WebContext
 from penstock_server.api.stored_files import StoredFiles
 from penstock_server.clock import Clock
 from penstock_server.config import Settings, Told
+from penstock_server.config.storages import open_storage
 from penstock_server.core.address import socket_path
 from penstock_server.core.client import CoreClient
 from penstock_server.store.engine import Database, open_store
@@ -78,7 +77,7 @@ def make_wsgi(
         client=client,
         database=database,
         storage=NamespaceStorage(
-            LocalStorage(Path(settings.storage_root)), StoredFiles(database, client)
+            open_storage(settings, told.environment), StoredFiles(database, client)
         ),
         registry=registry,
         settings=web_settings(settings),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from penstock_runner.tasks.object_storage import SCHEMES
 from penstock_server.config.docker import DockerSection
 from penstock_server.config.retention import RetentionSection
 from penstock_server.config.section import Section
@@ -60,7 +61,7 @@ class Settings(Section):
     basic_auth: BasicAuth | None = None
     public_status: bool = False
     encryption_key: str | None = Field(default=None, repr=False)
-    storage: Path | None = None
+    storage: Path | str | None = None
     recursive_rendering: bool = False
     globals: Mapping[str, Any] = {}
     env_prefixes: tuple[str, ...] = ("ENV_", "KESTRA_")
@@ -73,6 +74,15 @@ class Settings(Section):
     docker: DockerSection = DockerSection()
     runners: tuple[RunnerSection, ...] = ()
     git: GitSection = GitSection()
+
+    @field_validator("storage", mode="before")
+    @classmethod
+    def _folder_or_bucket(cls, value: object) -> object:
+        if not isinstance(value, str) or value.startswith(SCHEMES):
+            return value
+        if "://" in value:
+            raise ValueError("it is a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+        return Path(value)
 
     @field_validator("basic_auth", mode="before")
     @classmethod
@@ -105,8 +115,8 @@ class Settings(Section):
 
     @property
     def storage_root(self) -> Path:
-        """Where the files of executions and namespaces are."""
-        return self.storage or self.home.absolute() / "storage"
+        """The folder of the files of executions and namespaces, unless a bucket has them."""
+        return self.storage if isinstance(self.storage, Path) else self.home.absolute() / "storage"
 
     @property
     def workspaces(self) -> Path:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,9 +24,9 @@ from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.defaults import Default
 from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.registry import Registry
-from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.clock import Clock
 from penstock_server.config import Told
+from penstock_server.config.storages import open_storage
 from penstock_server.core.address import socket_path
 from penstock_server.core.followers import Followers
 from penstock_server.core.loop import CoreLoop, listen
@@ -119,7 +118,7 @@ def make_room(
     """The parts of core over an open store."""
     settings = told.settings
     store = SqlStore(database)
-    storage = LocalStorage(Path(settings.storage_root))
+    storage = open_storage(settings, told.environment)
     expressions = Expressions(
         recursive=settings.recursive_rendering, default_zone=settings.timezone
     )
