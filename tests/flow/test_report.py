@@ -5,6 +5,10 @@ from xml.etree import ElementTree as ET
 
 from penstock_runner.flow import report
 from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.parse import parse_flow
+from penstock_runner.flow.violations import joined_message
+from penstock_runner.tasks.registry import Registry
+from penstock_runner.tasks.validation import all_faults
 
 
 def fault(line: int = 1, **more: str) -> Fault:
@@ -71,3 +75,15 @@ def test_every_format_renders_nothing_and_something() -> None:
     for form in report.FORMATS:
         assert isinstance(report.render([], form), str)
         assert "BAD_VALUE" in report.render([fault()], form)
+
+
+def test_people_hear_of_an_unknown_property_in_short_and_clients_in_the_form_they_know() -> None:
+    parsed = parse_flow(
+        "id: f\nnamespace: n\ncolour: red\ntasks:\n"
+        "  - {id: a, type: io.kestra.plugin.core.log.Log, message: hi, mesage: x}\n"
+    )
+    colour, mesage = all_faults(parsed, Registry())
+    assert colour.message.startswith("'colour' is no property of a flow, which has afterExecution,")
+    assert mesage.message == "'mesage' is no property of io.kestra.plugin.core.log.Log"
+    assert mesage.hint == "did you mean 'message'?"
+    assert 'Unrecognized field "colour"' in joined_message([colour])

@@ -20,7 +20,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault; lines and columns start at 1, `pointer` is a JSON pointer."""
+    """One fault; lines and columns start at 1, `pointer` is a JSON pointer.
+
+    `formal` is the message as clients of the language's API expect it, where that differs.
+    """
 
     code: str
     message: str
@@ -33,6 +36,7 @@ class Fault:
     flow: str = ""
     hint: str | None = None
     severity: Severity = Severity.ERROR
+    formal: str | None = None
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""

@@ -76,7 +76,7 @@ def _stops_reading(fault: Fault) -> bool:
 
 
 def _unreadable(fault: Fault, path: str) -> list[Violation]:
-    message = fault.message
+    message = fault.formal or fault.message
     if fault.code.startswith("YAML_"):
         message += f" (line {fault.line}, column {fault.column})"
     found = [Violation(path=path, message=message)]

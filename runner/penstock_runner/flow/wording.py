@@ -12,6 +12,7 @@ from penstock_runner.flow.faults import Fault
 from penstock_runner.flow.suggestions import did_you_mean
 
 _WRONG_TYPE = ("_type", "_parsing", "model_attributes_type")
+_PARTS = "io.kestra.core.models."
 _CODES = {
     "missing": "MISSING_PROPERTY",
     "literal_error": "BAD_VALUE",
@@ -56,9 +57,21 @@ def unknown_property(
 ) -> Fault:
     """The fault of a property that nobody knows, with the one that was probably meant."""
     known = ", ".join(f'"{word}"' for word in sorted(allowed))
-    message = (
+    formal = (
         f'Unrecognized field "{name}" (class {what}), not marked as ignorable'
         f" ({len(allowed)} known properties: {known})"
     )
+    hint = did_you_mean(name, allowed)
+    message = f"'{name}' is no property of {_owner(what)}"
+    if hint is None:
+        message += f", which has {', '.join(sorted(allowed))}"
     fault = document.fault("UNKNOWN_PROPERTY", message, pointer + pointer_of(name), key=True)
-    return replace(fault, hint=did_you_mean(name, allowed))
+    return replace(fault, hint=hint, formal=formal)
+
+
+def _owner(what: str) -> str:
+    """A type by its name, a part of the language by its word."""
+    if not what.startswith(_PARTS):
+        return what
+    words = re.findall(r"[A-Z][a-z]*", what.rpartition(".")[2].partition("$")[0])
+    return " ".join(["an" if words[0][0] in "AEIO" else "a", *words]).lower() if words else what
