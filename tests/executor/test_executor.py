@@ -567,3 +567,15 @@ def test_a_store_that_cannot_be_read_for_a_while_costs_no_message() -> None:
     store.down = False
     world.wait(2)
     assert world.execution(execution_id).runs[RunKey("work")].state is State.RUNNING
+
+
+def test_what_a_filter_makes_of_a_secret_is_masked_too() -> None:
+    flow = """
+id: secretive
+namespace: team
+tasks:
+  - {id: upper, type: io.kestra.plugin.core.log.Log, message: "{{ secret('TOKEN') | upper }}"}
+  - {id: later, type: io.kestra.plugin.core.log.Log, message: "HUNTER22 and hunter22"}
+"""
+    world = World(flow, secrets={"TOKEN": "hunter22"})
+    assert world.messages(world.start("secretive")) == ["******", "****** and ******"]

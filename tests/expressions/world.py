@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from penstock_runner.expressions.environment import Expressions
@@ -58,6 +58,10 @@ class World:
 
     def file_exists(self, uri: str) -> bool:
         return uri in self.files
+
+    keeps_secrets = False
+
+    def made_of(self, given: Sequence[object], result: object) -> None: ...
 
     def error_logs(self) -> list[dict[str, object]]:
         return [{"taskId": "t", "message": "broken"}]

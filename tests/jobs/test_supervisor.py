@@ -758,3 +758,28 @@ def test_a_workspace_that_was_left_under_the_name_of_a_job_goes_first(tmp_path: 
         (tmp_path / "work" / "run-look-1" / "work" / "old").touch()
         assert core.do(look)["state"] == "SUCCESS"
         assert core.texts(look) == []
+
+
+def test_what_filters_and_functions_make_of_a_secret_is_masked(tmp_path: Path) -> None:
+    wanted = commands(
+        "echo upper {{ secret('PASSWORD') | upper }}",
+        "echo hash {{ (secret('PASSWORD') ~ ':salt') | sha256 }}",
+        "echo part {{ secret('PASSWORD') | substringBefore('-') }}",
+        "echo field {{ fromJson(secret('ACCOUNT')).key | lower }}",
+        "echo set {% set x = secret('PASSWORD') %}{{ x | replace({'e': '3'}) }}",
+        "echo nested {{ render('{{ secret(\"PASSWORD\") }}') | upper }}",
+        "echo plain {{ 'nothing' | upper }} {{ secret('PASSWORD') | length }}",
+    )
+    secrets = {"PASSWORD": "open-sesame-please", "ACCOUNT": '{"key": "ABCDEF123"}'}
+    with runner(tmp_path, secrets=secrets) as core:
+        core.do(wanted)
+        said = core.texts(wanted)
+    assert said == [
+        "upper ******",
+        "hash ******",
+        "part ******",
+        "field ******",
+        "set ******",
+        "nested ******",
+        "plain NOTHING 18",
+    ]

@@ -8,7 +8,7 @@ there: a task that needs it is a job, and one that reaches for it all the same i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,8 @@ from penstock_runner.executor.values import NamespaceValues, Values, value_of
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import NotInline, UnknownSecret
 from penstock_runner.flow.model import Level
+from penstock_runner.jobs.derived import derived
+from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.protocol import Metric
 from penstock_runner.tasks.api import ProcessEnd, ProcessSpec
 from penstock_runner.tasks.storage import Storage
@@ -43,6 +45,16 @@ class InlineServices:
         self._namespace = namespace
         self._now = now
         self.secrets_used: list[str] = []
+
+    @property
+    def keeps_secrets(self) -> bool:
+        """Whether a secret has been given out in here."""
+        return bool(self.secrets_used)
+
+    def made_of(self, given: Sequence[object], result: object) -> None:
+        """What is made of a secret is masked, too."""
+        masker = Masker(self.secrets_used)
+        self.secrets_used.extend(derived(given, result, masker.hides))
 
     def now(self) -> datetime:
         """The time of the step."""

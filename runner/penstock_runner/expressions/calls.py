@@ -37,7 +37,9 @@ def calling(
         return failing(error.message, offset)
     arguments = [_nothing if place is None else given[place] for place in order]
     name, run, in_frame = callee.name, callee.call, callee.in_frame
+    first = 1 if in_frame else 0
     null_is_null = value is not None and not callee.takes_null
+    told = what != "test" and name != "secret"
 
     def evaluate(frame: Frame) -> object:
         values: list[object] = [frame] if in_frame else []
@@ -50,11 +52,14 @@ def calling(
             frame.refuse_inline(f"The {what} '{name}'")
         values.extend([argument(frame) for argument in arguments])
         try:
-            return run(*values)
+            result = run(*values)
         except ExpressionFailed as error:
             raise error.at(offset) from error.__cause__
         except _UNEXPECTED as error:
             raise ExpressionFailed(f"The {what} '{name}' failed: {error}", offset) from error
+        if told and frame.services.keeps_secrets:
+            frame.services.made_of(values[first:], result)
+        return result
 
     return evaluate
 

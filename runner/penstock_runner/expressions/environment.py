@@ -6,7 +6,7 @@ parsed.  The parser and all libraries behind filters load when they are first ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -27,6 +27,13 @@ _SMALL = 8 * 1024
 
 class Services(Protocol):
     """The outside world as functions see it; every method may raise `ExpressionFailed`."""
+
+    @property
+    def keeps_secrets(self) -> bool:
+        """Whether a secret has been given out, so that it matters what is made of values."""
+
+    def made_of(self, given: Sequence[object], result: object) -> None:
+        """A filter or function made `result` of `given`."""
 
     def now(self) -> datetime:
         """The current instant."""
@@ -61,6 +68,11 @@ class NoServices:
 
     def __init__(self, now: datetime | None = None) -> None:
         self._now = now
+
+    keeps_secrets = False
+
+    def made_of(self, given: Sequence[object], result: object) -> None:
+        """Nothing here is a secret."""
 
     def now(self) -> datetime:
         """The instant given, else the epoch."""

@@ -45,6 +45,15 @@ class Masker:
         """The text with every known secret hidden."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is hidden."""
+        return self._pattern is None
+
+    def hides(self, text: str) -> bool:
+        """Whether there is something in the text that is hidden."""
+        return self._pattern is not None and self._pattern.search(text) is not None
+
     def deep(self, value: object) -> object:
         """Texts inside maps and lists too."""
         if self._pattern is None:

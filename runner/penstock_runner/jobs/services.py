@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from penstock_runner.expressions.errors import ExpressionFailed, UnknownSecret
 from penstock_runner.jobs.calls import Call, RemoteKeyValues
+from penstock_runner.jobs.derived import derived
 from penstock_runner.jobs.masking import Masker
 from penstock_runner.tasks import places
 from penstock_runner.tasks.storage import BadAddress, FileMissing, Storage
@@ -38,6 +39,16 @@ class JobServices:
         self._namespace = namespace
         self._execution_prefix = execution_prefix
         self._call = call
+
+    @property
+    def keeps_secrets(self) -> bool:
+        """Whether this job knows a secret."""
+        return not self._masker.empty
+
+    def made_of(self, given: Sequence[object], result: object) -> None:
+        """What is made of a secret is masked, too."""
+        for text in list(derived(given, result, self._masker.hides)):
+            self._masker.add(text)
 
     def now(self) -> datetime:
         """The current instant."""

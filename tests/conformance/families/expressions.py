@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -67,6 +67,10 @@ class CaseServices:
 
     def file_exists(self, uri: str) -> bool:
         return uri in self._files
+
+    keeps_secrets = False
+
+    def made_of(self, given: Sequence[object], result: object) -> None: ...
 
     def error_logs(self) -> list[dict[str, object]]:
         return self._logs
