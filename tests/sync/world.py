@@ -86,11 +86,14 @@ class RememberedTriggers:
         self.saved: list[Flow] = []
         self.deleted: list[tuple[str, str]] = []
 
-    def flows_saved(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
-        self.saved += flows
+    def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> Sequence[Flow]:
+        return flows
 
-    def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
-        self.deleted.append((namespace, flow_id))
+    def write_ready(self, tx: Any, made: Sequence[Flow]) -> None:
+        self.saved += made
+
+    def flows_deleted(self, tx: Any, names: Sequence[tuple[str, str]]) -> None:
+        self.deleted += names
 
 
 class World:
@@ -98,6 +101,7 @@ class World:
 
     def __init__(self, folder: Path, **source: Any) -> None:
         self.folder = folder
+        self.roots = [folder]
         self.database = open_store(f"sqlite:///{folder / 'store.db'}")
         upgrade(self.database)
         self.clock = FrozenClock()
@@ -117,7 +121,7 @@ class World:
             starter=self.starter,
             clock=self.clock,
             send=self.asked.append,
-            settings=GitSettings(sources=(self.settings,), file_roots=(self.folder,)),
+            settings=GitSettings(sources=(self.settings,), file_roots=tuple(self.roots)),
             on_flows_changed=self.changed.append,
             triggers=self.triggers,
             secrets=self.secrets.get,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -38,16 +38,8 @@ def digest_of(flow: Flow, trigger: Trigger) -> str:
 def states_of(
     connection: Any, flows: Sequence[Flow]
 ) -> Mapping[tuple[str, str], Mapping[str, TriggerState]]:
-    """The rows of these flows; all rows are read at once when there are many."""
-    found: Iterable[TriggerState]
-    if len(flows) > _MANY:
-        found = triggers.list_states(connection)
-    else:
-        found = [
-            state
-            for flow in flows
-            for state in triggers.of_flow(connection, flow.namespace, flow.id)
-        ]
+    """The rows of these flows."""
+    found = triggers.of_flows(connection, [(flow.namespace, flow.id) for flow in flows])
     by_flow: dict[tuple[str, str], dict[str, TriggerState]] = {}
     for state in found:
         by_flow.setdefault((state.namespace, state.flow_id), {})[state.trigger_id] = state

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,19 @@ from penstock_server.scheduler.reading import Reading
 from penstock_server.scheduler.rows import digest_of, states_of
 from penstock_server.scheduler.schedules import KINDS
 from penstock_server.store import triggers
+from penstock_server.store.bulk import Bound
 from penstock_server.store.triggers import TriggerState
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ReadyTriggers:
+    """Rows of triggers to write; `fewer` are flows that have only these triggers left."""
+
+    flows: Sequence[Flow]
+    rows: list[Bound] = field(default_factory=list)
+    fewer: list[tuple[str, str, list[str]]] = field(default_factory=list)
 
 
 class Saving:
@@ -30,16 +41,25 @@ class Saving:
 
     def save(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
         """Make the rows of these flows what their texts say, in a few statements."""
-        before = states_of(tx.connection, flows)
-        changed: list[TriggerState] = []
+        self.write(tx, self.ready(tx.connection, flows, now))
+
+    def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> ReadyTriggers:
+        """The rows that these flows will have, to be written later."""
+        before = states_of(connection, flows)
+        made = ReadyTriggers(flows=flows)
         for flow in flows:
             known = before.get((flow.namespace, flow.id), {})
-            changed += self._new_rows(flow, known, now)
+            made.rows += [triggers.bound(row) for row in self._new_rows(flow, known, now)]
             kept = [trigger.id for trigger in flow.triggers]
             if known.keys() - set(kept):
-                triggers.remove(tx.connection, flow.namespace, flow.id, keep=kept)
-        if changed:
-            triggers.put(tx.connection, changed)
+                made.fewer.append((flow.namespace, flow.id, kept))
+        return made
+
+    def write(self, tx: Any, made: ReadyTriggers) -> None:
+        """Write rows that were made ready."""
+        for namespace, flow_id, kept in made.fewer:
+            triggers.remove(tx.connection, namespace, flow_id, keep=kept)
+        triggers.put_bound(tx, made.rows)
 
     def _new_rows(
         self, flow: Flow, before: Mapping[str, TriggerState], now: datetime

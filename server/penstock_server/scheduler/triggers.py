@@ -30,7 +30,7 @@ from penstock_server.scheduler.reading import FindFlow, Reading
 from penstock_server.scheduler.recovery import may_be_late, recovered
 from penstock_server.scheduler.rendering import Load, Services, without_services
 from penstock_server.scheduler.rows import Name, find, name_of
-from penstock_server.scheduler.saving import Saving
+from penstock_server.scheduler.saving import ReadyTriggers, Saving
 from penstock_server.scheduler.schedules import ALL, KINDS
 from penstock_server.scheduler.switches import Switches
 from penstock_server.store import triggers
@@ -171,7 +171,16 @@ class Scheduler:
 
     def flows_saved(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
         """The same for many flows at once, in a few statements."""
-        self._saving.save(tx, flows, now)
+        self.write_ready(tx, self.ready(tx.connection, flows, now))
+
+    def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> ReadyTriggers:
+        """What saving these flows means for their triggers, to be written later."""
+        return self._saving.ready(connection, flows, now)
+
+    def write_ready(self, tx: Any, made: ReadyTriggers) -> None:
+        """Write it, with the flows."""
+        flows = made.flows
+        self._saving.write(tx, made)
         for flow in flows:
             self.flow_switched(flow.namespace, flow.id)
         if self._flow_triggers is not None:
@@ -183,6 +192,14 @@ class Scheduler:
         triggers.remove(tx.connection, namespace, flow_id)
         if self._flow_triggers is not None:
             self._flow_triggers.flow_deleted(tx, namespace, flow_id)
+        self._saved()
+
+    def flows_deleted(self, tx: Any, names: Sequence[tuple[str, str]]) -> None:
+        """The same for many flows at once."""
+        triggers.remove_many(tx, names)
+        if self._flow_triggers is not None:
+            for namespace, flow_id in names:
+                self._flow_triggers.flow_deleted(tx, namespace, flow_id)
         self._saved()
 
     def _saved(self) -> None:

@@ -45,6 +45,7 @@ __all__ = [
     "last_of_git",
     "list_heads",
     "mark_deleted",
+    "next_head",
     "revision",
     "revisions",
     "save_revision",
@@ -77,7 +78,7 @@ def save_revisions(
     """
     before = heads(connection, [(save.namespace, save.id) for save in saves])
     after = [
-        _next_head(save, before.get((save.namespace, save.id)), now, drifted=drifted)
+        next_head(save, before.get((save.namespace, save.id)), now, drifted=drifted)
         for save in saves
     ]
     _insert_revisions(
@@ -303,7 +304,8 @@ def stored(
     )
 
 
-def _next_head(save: Save, before: Head | None, now: datetime, *, drifted: bool) -> Head:
+def next_head(save: Save, before: Head | None, now: datetime, *, drifted: bool) -> Head:
+    """The flow as it is once a text is saved over what it was before."""
     new_digest = digest(save.source)
     owner = before.managed_by if before is not None else None
     if save.commit is not None and save.owned:

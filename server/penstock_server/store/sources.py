@@ -68,12 +68,15 @@ class GitCommit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything that an applied commit held; an entry is plain data (key, path, blob ...)."""
+    """Everything that an applied commit held; an entry is plain data (key, path, blob ...).
+
+    `entries` may be `packed` already when a manifest is written.
+    """
 
     source_id: str
     commit_sha: str
     applied_at: datetime
-    entries: Sequence[Data]
+    entries: Any
 
 
 def put_source(connection: Connection, source: GitSource) -> None:
@@ -140,9 +143,15 @@ def commits_beginning(
     return list(connection.scalars(chosen))
 
 
+def packed(entries: Sequence[Data]) -> str:
+    """The entries of a manifest as they are stored."""
+    return base64.b64encode(zlib.compress(orjson.dumps(list(entries)), 1)).decode()
+
+
 def put_manifest(connection: Connection, manifest: Manifest, *, keep: int = 50) -> None:
     """Remember what an applied commit held, and of older ones the last `keep`."""
-    text = base64.b64encode(zlib.compress(orjson.dumps(list(manifest.entries)))).decode()
+    entries = manifest.entries
+    text = entries if isinstance(entries, str) else packed(entries)
     row = {**upserts.values_of(manifest), "entries": text}
     upserts.put(connection, manifests, [row])
     of_source = manifests.c.source_id == manifest.source_id

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from penstock_server.store import upserts
+from penstock_server.store.bulk import Bound, BulkInsert
+from penstock_server.store.engine import Tx
 from penstock_server.store.schema import (
     flow_revisions,
     outbox,
@@ -20,6 +22,7 @@ from penstock_server.store.schema import (
 )
 
 Data = Mapping[str, Any]
+_ITEMS = BulkInsert(sync_items)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +129,16 @@ def add_items(connection: Connection, run_id: str, items: Sequence[SyncItem]) ->
                 for place, item in enumerate(items)
             ],
         )
+
+
+def bound_item(run_id: str, place: int, item: SyncItem) -> Bound:
+    """A line of a run as `add_bound_items` takes it."""
+    return _ITEMS.bound({"run_id": run_id, "place": place, **upserts.values_of(item)})
+
+
+def add_bound_items(tx: Tx, rows: Sequence[Bound]) -> None:
+    """Store what a run did."""
+    _ITEMS.write(tx, rows)
 
 
 def items(connection: Connection, run_id: str) -> list[SyncItem]:

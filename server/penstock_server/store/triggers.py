@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, select, tuple_, update
 
 from penstock_server.store import upserts
+from penstock_server.store.bulk import Bound, BulkInsert
+from penstock_server.store.engine import Tx
 from penstock_server.store.schema import triggers
 
+_CHUNK = 200
+# Who holds a trigger, who has switched it off and when it fired last is not for its text to say.
+_CHANGED = BulkInsert(triggers, over=True, keep=["execution_id", "disabled", "last_date"])
 # Made once: each date that fires asks for its row more than once.
 _BY_NAME = select(triggers).where(
     triggers.c.namespace == bindparam("n"),
@@ -60,6 +65,32 @@ def get(
 def of_flow(connection: Connection, namespace: str, flow_id: str) -> list[TriggerState]:
     """The states of a flow's triggers."""
     return _all(connection, _of(select(triggers), namespace, flow_id))
+
+
+def of_flows(connection: Connection, names: Collection[tuple[str, str]]) -> list[TriggerState]:
+    """The states of the triggers of many flows."""
+    found: list[TriggerState] = []
+    listed = list(dict.fromkeys(names))
+    for start in range(0, len(listed), _CHUNK):
+        keys = tuple_(triggers.c.namespace, triggers.c.flow_id)
+        chosen = select(triggers).where(keys.in_(listed[start : start + _CHUNK]))
+        found += _all(connection, chosen)
+    return found
+
+
+def bound(state: TriggerState) -> Bound:
+    """A changed trigger as `put_bound` takes it."""
+    return _CHANGED.bound(upserts.values_of(state))
+
+
+def put_bound(tx: Tx, rows: Sequence[Bound]) -> None:
+    """Write triggers that have changed; what has happened to them meanwhile stays."""
+    _CHANGED.write(tx, rows)
+
+
+def remove_many(tx: Tx, names: Iterable[tuple[str, str]]) -> None:
+    """Forget the triggers of many flows."""
+    tx.execute_many("DELETE FROM triggers WHERE namespace = ? AND flow_id = ?", list(names))
 
 
 def list_states(connection: Connection, *, type_: str | None = None) -> list[TriggerState]:

@@ -1,18 +1,23 @@
 """Writing an applied commit: one transaction with everything that follows from a plan.
 
-`Application` holds what was decided; `write` is called with the store's open transaction. Readers
-see the commit before or the commit after, never something between.
+`Application` holds what was decided. `prepare` makes all rows ready, bit by bit, while others go
+on; `write`, called with the store's open transaction, only hands them over. Readers see the commit
+before or the commit after, never something between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_server.store import flows, sources, syncs
+from penstock_server.store.bulk import Bound
+from penstock_server.store.flow_batches import Live as Stored
+from penstock_server.store.flow_batches import ReadyFlows
 from penstock_server.sync.desired import (
     Contents,
     FlowText,
@@ -25,16 +30,22 @@ from penstock_server.sync.plan import SAVED, Action, Item, Key, SyncPlan
 from penstock_server.sync.rows import commit_of, sync_item
 from penstock_server.sync.settings import SourceSettings
 
+AT_ONCE = 200
+
 
 class TriggerRows(Protocol):
     """Who keeps the rows of triggers (the scheduler)."""
 
-    def flows_saved(self, tx: Any, flows: Sequence[Flow], now: datetime) -> None:
-        """Flows have new texts."""
+    def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> Any:
+        """What new texts of flows mean for their triggers, to be written later."""
         ...
 
-    def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:
-        """A flow is gone."""
+    def write_ready(self, tx: Any, made: Any) -> None:
+        """Write it."""
+        ...
+
+    def flows_deleted(self, tx: Any, names: Sequence[Key]) -> None:
+        """Flows are gone."""
         ...
 
 
@@ -56,6 +67,11 @@ class Application:
     owned: bool = True
     revisions: dict[Key, int] = field(default_factory=dict)
     new_manifest: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _ready: bool = False
+    _flows: ReadyFlows = field(default_factory=ReadyFlows)
+    _triggers: list[Any] = field(default_factory=list)
+    _items: list[Bound] = field(default_factory=list)
+    _packed: str = ""
 
     @property
     def changed(self) -> list[Key]:
@@ -63,9 +79,43 @@ class Application:
         moved = (*SAVED, Action.PRUNED)
         return [item.key for item in self.plan.of(*moved) if not item.is_file]
 
+    def prepare(self, read: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
+        """Make all rows ready, some at a time; raises `Outdated` when a flow has changed."""
+        texts = {flow.desired.key: flow for flow in self.contents.flows}
+        saved = [item for item in self.plan.of(*SAVED) if not item.is_file]
+        for start in range(0, len(saved), AT_ONCE):
+            with read() as connection:
+                self._prepare_flows(connection, saved[start : start + AT_ONCE], texts)
+            yield
+        self._prepare_deletions()
+        self.revisions = {
+            item.key: item.live.revision for item in self.plan.items if item.live is not None
+        }
+        self.revisions |= {(head.namespace, head.id): head.revision for head in self._flows.heads}
+        yield
+        changes = self.plan.changes
+        for start in range(0, len(changes), 2 * AT_ONCE):
+            some = enumerate(changes[start : start + 2 * AT_ONCE], start)
+            self._items += [self._item(place, item) for place, item in some]
+            yield
+        if self.owned:
+            self.new_manifest = manifest_of(
+                self.contents, self.revisions, self.manifest, self.contents.invalid
+            )
+            yield
+            self._packed = sources.packed(entries_of(self.new_manifest))
+        self._ready = True
+
     def write(self, tx: Any) -> None:
-        """Save and delete flows and files; write the manifest and the items of the run."""
-        self._write_flows(tx)
+        """Save and delete flows and files; write the manifest and the items of the run.
+
+        Raises `Outdated` when a flow has changed since the plan was made.
+        """
+        if not self._ready:
+            for _ in self.prepare(lambda: nullcontext(tx.connection)):
+                pass
+        self._flows.write(tx)
+        self._tell_triggers(tx)
         write_files(
             tx,
             self.plan,
@@ -76,14 +126,10 @@ class Application:
         )
         if self.owned:
             self._remember(tx)
-        items = [sync_item(one, self.commit["sha"], self.revisions) for one in self.plan.changes]
-        syncs.add_items(tx.connection, self.run_id, items)
+        syncs.add_bound_items(tx, self._items)
 
     def _remember(self, tx: Any) -> None:
         """What the source has now, and the commits that it came from."""
-        self.new_manifest = manifest_of(
-            self.contents, self.revisions, self.manifest, self.contents.invalid
-        )
         commits = [*self.commits, self.commit]
         sources.add_commits(tx.connection, [commit_of(self.source.id, one) for one in commits])
         sources.put_manifest(
@@ -92,37 +138,51 @@ class Application:
                 source_id=self.source.id,
                 commit_sha=self.commit["sha"],
                 applied_at=self.now,
-                entries=entries_of(self.new_manifest),
+                entries=self._packed,
             ),
         )
 
-    def _write_flows(self, tx: Any) -> None:
-        texts = {flow.desired.key: flow for flow in self.contents.flows}
-        saved = [item for item in self.plan.of(*SAVED) if not item.is_file]
-        saves = [self._save(tx, texts[item.key]) for item in saved]
-        heads = flows.save_revisions(tx.connection, saves, now=self.now) if saves else []
-        gone = [item for item in self.plan.of(Action.PRUNED) if not item.is_file]
-        flows.mark_deleted(
-            tx.connection,
-            [item.key for item in gone],
-            now=self.now,
-            by=self.commit["author_name"],
-            via=self.via,
-            commit=self._commit(self.commit, "", ""),
-        )
-        self.revisions = {
-            item.key: item.live.revision for item in self.plan.items if item.live is not None
-        }
-        self.revisions |= {(head.namespace, head.id): head.revision for head in heads}
-        self._tell_triggers(tx, [texts[item.key] for item in saved], gone)
+    def _prepare_flows(
+        self, connection: Any, saved: Sequence[Item], texts: Mapping[Key, FlowText]
+    ) -> None:
+        found = [texts[item.key] for item in saved]
+        saves = [self._save(connection, flow) for flow in found]
+        self._flows.save(connection, saves, self.now)
+        self._flows.expect({item.key: _stored(item) for item in saved})
+        if self.triggers is not None:
+            heads = {(h.namespace, h.id): h.revision for h in self._flows.heads[-len(saves) :]}
+            changed = [self._flow(one, heads) for one in found if one.text is not None]
+            self._triggers.append(self.triggers.ready(connection, changed, self.now))
 
-    def _save(self, tx: Any, flow: FlowText) -> flows.Save:
+    def _prepare_deletions(self) -> None:
+        for item in self.plan.of(Action.PRUNED):
+            known = _stored(item)
+            if item.is_file or known is None:
+                continue
+            self._flows.delete(
+                known,
+                flows.Save(
+                    namespace=item.namespace,
+                    id=item.id,
+                    source="",
+                    by=self.commit["author_name"],
+                    via=self.via,
+                    commit=self._commit(self.commit, "", ""),
+                ),
+                self.now,
+            )
+
+    def _item(self, place: int, item: Item) -> Bound:
+        line = sync_item(item, self.commit["sha"], self.revisions)
+        return syncs.bound_item(self.run_id, place, line)
+
+    def _save(self, connection: Any, flow: FlowText) -> flows.Save:
         one = flow.desired
         info = self._info(flow.commit)
         text = flow.text
         if text is None:
             # An unchanged file whose stored flow was edited: its text is the revision applied last.
-            before = flows.revision(tx.connection, one.namespace, one.id, flow.revision)
+            before = flows.revision(connection, one.namespace, one.id, flow.revision)
             text = before.source if before is not None else ""
         return flows.Save(
             namespace=one.namespace,
@@ -154,15 +214,16 @@ class Application:
     def _info(self, sha: str) -> Mapping[str, Any]:
         return next((one for one in self.commits if one["sha"] == sha), self.commit)
 
-    def _tell_triggers(self, tx: Any, saved: Iterable[FlowText], gone: Iterable[Item]) -> None:
+    def _tell_triggers(self, tx: Any) -> None:
         if self.triggers is None:
             return
-        changed = [self._flow(flow) for flow in saved if flow.text is not None]
-        self.triggers.flows_saved(tx, changed, self.now)
-        for item in gone:
-            self.triggers.flow_deleted(tx, item.namespace, item.id)
+        for made in self._triggers:
+            self.triggers.write_ready(tx, made)
+        gone = [item.key for item in self.plan.of(Action.PRUNED) if not item.is_file]
+        if gone:
+            self.triggers.flows_deleted(tx, gone)
 
-    def _flow(self, flow: FlowText) -> Flow:
+    def _flow(self, flow: FlowText, revisions: Mapping[Key, int]) -> Flow:
         """As much of the flow as triggers need, without reading its text again."""
         triggers = [Trigger.model_validate(one) for one in flow.triggers]
         if self.source.disable_triggers:
@@ -171,8 +232,23 @@ class Application:
         return Flow(
             id=one.id,
             namespace=one.namespace,
-            revision=self.revisions.get(one.key),
+            revision=revisions.get(one.key),
             disabled=flow.disabled,
             labels=flow.labels,
             triggers=tuple(triggers),
         )
+
+
+def _stored(item: Item) -> Stored | None:
+    """The flow as the plan has met it."""
+    live = item.live
+    if live is None:
+        return None
+    return Stored(
+        namespace=live.namespace,
+        id=live.id,
+        revision=live.revision,
+        digest=live.digest,
+        managed_by=live.managed_by,
+        deleted=live.deleted,
+    )

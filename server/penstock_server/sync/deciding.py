@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock_server.store import flows, namespace_files
+from penstock_server.store.flow_batches import Live as Stored
+from penstock_server.store.flow_batches import lives
 from penstock_server.sync.desired import Contents, Manifest, bases, file_digest
 from penstock_server.sync.plan import Live, Options, SyncPlan, plan
 from penstock_server.sync.settings import SourceSettings
@@ -20,7 +23,27 @@ def decide(
     confirmed: str | None,
 ) -> SyncPlan:
     """Compare a commit with the flows of its source, and with others that have the same name."""
-    live = [*_live_flows(connection, settings, contents), *_files(connection, settings, contents)]
+    live = live_of(connection, settings, contents)
+    return compared(
+        settings, contents, manifest, live, reconfigured=reconfigured, confirmed=confirmed
+    )
+
+
+def live_of(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:
+    """What is stored of the source, and of the names that the commit has."""
+    return [*_live_flows(connection, settings, contents), *_files(connection, settings, contents)]
+
+
+def compared(
+    settings: SourceSettings,
+    contents: Contents,
+    manifest: Manifest,
+    live: Sequence[Live],
+    *,
+    reconfigured: bool,
+    confirmed: str | None,
+) -> SyncPlan:
+    """The plan by the rules of the source."""
     options = Options(
         source=settings.id,
         prune=settings.prune,
@@ -38,10 +61,21 @@ def decide(
 
 
 def _live_flows(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:
-    mine = flows.list_heads(connection, managed_by=settings.id)
-    known = {(head.namespace, head.id) for head in mine}
+    mine = lives(connection, managed_by=settings.id)
+    known = {one.name for one in mine}
     named = [flow.desired.key for flow in contents.flows if flow.desired.key not in known]
-    return [live_flow(head) for head in (*mine, *flows.heads(connection, named).values())]
+    return [_as_live(one) for one in (*mine, *lives(connection, names=named))]
+
+
+def _as_live(one: Stored) -> Live:
+    return Live(
+        namespace=one.namespace,
+        id=one.id,
+        revision=one.revision,
+        digest=one.digest,
+        managed_by=one.managed_by,
+        deleted=one.deleted,
+    )
 
 
 def _files(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:

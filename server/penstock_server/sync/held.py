@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -17,6 +17,8 @@ from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SourceState
 
+# A large commit that is worked on: what was asked, and the rest of the work.
+Work = tuple[Look, Iterator[None]]
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,6 +60,7 @@ class HeldSource:
     following: list[Look] = field(default_factory=list)
     hinted_at: datetime | None = None
     applying: bool = False
+    work: Work | None = None
     drifted: frozenset[tuple[str, str]] = frozenset()
     named: list[str] = field(default_factory=list)
     rejections: list[datetime] = field(default_factory=list)
@@ -65,11 +68,18 @@ class HeldSource:
     @property
     def busy(self) -> bool:
         """Whether a look or an apply is under way."""
-        return self.looking is not None or self.applying
+        return self.looking is not None or self.progressing
+
+    @property
+    def progressing(self) -> bool:
+        """Whether a commit is being applied."""
+        return self.applying or self.work is not None
 
     @property
     def wakes(self) -> datetime | None:
         """When there is something to do for it."""
+        if self.work is not None:
+            return AT_ONCE
         if self.looking is not None:
             return self.deadline
         if self.applying:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from penstock_runner.executor.messages import Outcome, Start
-from penstock_server.store import flows, sources, syncs
+from penstock_server.store import sources, syncs
+from penstock_server.store.flow_batches import Outdated
 from penstock_server.sync.applying import Application
 from penstock_server.sync.asked import Look
-from penstock_server.sync.deciding import decide
-from penstock_server.sync.desired import Contents, contents_of
-from penstock_server.sync.held import Around, HeldSource
+from penstock_server.sync.desired import Contents
+from penstock_server.sync.held import Around, HeldSource, Work
+from penstock_server.sync.judging import Judgement, judged
 from penstock_server.sync.looks import Looks, Message
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.planning import plan_data
@@ -32,9 +35,15 @@ from penstock_server.sync.state import (
     seen,
     unreachable,
 )
-from penstock_server.sync.verdicts import Verdict, verdict_on
+from penstock_server.sync.verdicts import Verdict
 
 log = logging.getLogger(__name__)
+
+# Commits with more files are worked on in moments of this length (seconds).
+_AT_ONCE = 300
+_MOMENT = 0.01
+_TRIES = 3
+_NOTHING: Work = (Look(), iter(()))
 
 
 class Reconciler:
@@ -47,9 +56,43 @@ class Reconciler:
 
     def found(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """A commit was fetched and read: decide, then apply it or say why not."""
+        self._begin(source, look, message, self._work(source, look, message, now))
+
+    def proceed(self, source: HeldSource) -> None:
+        """Go on with a large commit for a moment; others have their turn in between."""
+        until = time.monotonic() + _MOMENT
+        look, work = source.work or _NOTHING
+        try:
+            while time.monotonic() < until:
+                next(work)
+        except StopIteration:
+            self._over(source, work)
+        except Exception as error:
+            log.exception("git.failed source=%s", source.settings.id)
+            self._over(source, work)
+            told = {"code": "APPLY_FAILED", "message": f"it could not be applied: {error}"}
+            self._looks.failed(source, look, told, self._around.clock.now())
+
+    def _begin(
+        self, source: HeldSource, look: Look, message: Message, work: Iterator[None]
+    ) -> None:
+        if len(message["files"]) > _AT_ONCE:
+            source.work = (look, work)
+        else:
+            for _ in work:
+                pass
+
+    def _over(self, source: HeldSource, work: Iterator[None]) -> None:
+        if source.work is not None and source.work[1] is work:
+            source.work = None
+
+    def _work(
+        self, source: HeldSource, look: Look, message: Message, now: datetime
+    ) -> Iterator[None]:
         settings, sha = source.settings, message["commit"]["sha"]
         if look.aim == "plan":
-            self._show(source, look, message, now)
+            found = yield from judged(self._around, self._records, source, look, message)
+            self._show(self._run(source, look, message, now), found)
             return
         digest = self._records.digest(settings)
         again = source.state.failed_commit == sha and source.read_digest == digest
@@ -61,12 +104,24 @@ class Reconciler:
         if look.aim == "refresh" or self._left_alone(source, look, again=again):
             self._looks.nothing_to_do(source, look, sha)
             return
-        contents, decided, verdict = self._judged(source, look, message)
-        run = self._run(source, look, message, now)
-        if verdict is not None:
-            self._end(source, run, decided, verdict)
-        else:
-            self._apply(source, run, contents, decided)
+        yield from self._reach(source, look, message, tries=_TRIES)
+
+    def _reach(
+        self, source: HeldSource, look: Look, message: Message, *, tries: int
+    ) -> Iterator[None]:
+        """Apply the commit or end; flows that change meanwhile make it begin anew."""
+        found = yield from judged(self._around, self._records, source, look, message)
+        run = self._run(source, look, message, self._around.clock.now())
+        if found.verdict is not None:
+            self._end(source, run, found.decided, found.verdict)
+            return
+        try:
+            yield from self._apply(source, run, found, tries=tries)
+        except Outdated as outdated:
+            if tries <= 1:
+                self._not_applied(source, run, found.decided, outdated)
+            else:
+                yield from self._reach(source, look, message, tries=tries - 1)
 
     def _left_alone(self, source: HeldSource, look: Look, *, again: bool) -> bool:
         """Whether nothing is done with the commit unless somebody asks for it."""
@@ -74,14 +129,13 @@ class Reconciler:
             return True
         return not (look.force or look.retry or look.commit) and (again or not source.settings.auto)
 
-    def _show(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
+    def _show(self, run: Run, found: Judgement) -> None:
         """A dry run: it leaves its run behind, and nothing else."""
-        contents, decided, verdict = self._judged(source, look, message)
-        run = self._run(source, look, message, now)
-        told = plan_data(run, decided, contents, verdict)
-        row = run.row(
-            told["phase"], now, decided, verdict.errors if verdict else (), told["message"]
-        )
+        look, verdict = run.look, found.verdict
+        told = plan_data(run, found.decided, found.contents, verdict)
+        errors = verdict.errors if verdict is not None else ()
+        now = self._around.clock.now()
+        row = run.row(told["phase"], now, found.decided, errors, told["message"])
 
         def write(tx: Any) -> None:
             syncs.put_run(tx.connection, row)
@@ -92,21 +146,6 @@ class Reconciler:
 
         self._around.starter.transact(writes=[write], done=done)
 
-    def _judged(
-        self, source: HeldSource, look: Look, message: Message
-    ) -> tuple[Contents, SyncPlan, Verdict | None]:
-        manifest = source.manifest
-        if look.pin is not None and look.commit is not None:
-            manifest = self._records.manifest(source, look.commit) or manifest
-        contents = contents_of(message["files"], message["notes"], manifest, flows.digest)
-        decided = self._decide(source, look, contents, message)
-        rewritten = bool(message["rewritten"]) and look.commit is None
-        return (
-            contents,
-            decided,
-            verdict_on(source.settings, look, contents, decided, rewritten=rewritten),
-        )
-
     def _run(self, source: HeldSource, look: Look, message: Message, now: datetime) -> Run:
         return Run(
             id=self._around.starter.new_id(),
@@ -116,23 +155,6 @@ class Reconciler:
             before=source.state.applied_commit,
             started=now,
         )
-
-    def _decide(
-        self, source: HeldSource, look: Look, contents: Contents, message: Message
-    ) -> SyncPlan:
-        before = source.state.config_digest.partition(":")[0]
-        present = self._records.digest(source.settings).partition(":")[0]
-        with self._around.database.read() as connection:
-            return decide(
-                connection,
-                source.settings,
-                contents,
-                source.manifest,
-                # The repository has settings, too: `.penstock.yml`.
-                reconfigured=(bool(before) and before != present)
-                or bool(message.get("reconfigured")),
-                confirmed=look.confirmed,
-            )
 
     def _end(self, source: HeldSource, run: Run, decided: SyncPlan, verdict: Verdict) -> None:
         """The commit is not applied; the last good one keeps running."""
@@ -162,8 +184,11 @@ class Reconciler:
         result = {**run.result(phase, decided, verdict.errors, message), "code": verdict.code}
         self._records.save(source, [write], lambda: run.look.answer(result))
 
-    def _apply(self, source: HeldSource, run: Run, contents: Contents, decided: SyncPlan) -> None:
+    def _apply(
+        self, source: HeldSource, run: Run, found: Judgement, *, tries: int
+    ) -> Iterator[None]:
         around, now = self._around, self._around.clock.now()
+        contents, decided = found.contents, found.decided
         job = Application(
             source=source.settings,
             run_id=run.id,
@@ -176,6 +201,7 @@ class Reconciler:
             now=now,
             triggers=around.triggers,
         )
+        yield from job.prepare(around.database.read)
         after = applied(
             source.state,
             now,
@@ -204,6 +230,11 @@ class Reconciler:
 
         def done(outcome: Outcome) -> None:
             source.applying = False
+            if isinstance(outcome.error, Outdated) and tries > 1:
+                look, message = run.look, run.message
+                again = self._reach(source, look, message, tries=tries - 1)
+                self._begin(source, look, message, again)
+                return
             if outcome.error is not None:
                 self._not_applied(source, run, decided, outcome.error)
                 return

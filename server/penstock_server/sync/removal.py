@@ -27,9 +27,8 @@ def remove(around: Around, source_id: str, *, prune: bool, actor: str | None, to
         (gone if prune else kept).extend(names)
         if prune:
             flows.mark_deleted(tx.connection, names, now=now, by=actor)
-            for namespace, flow_id in names:
-                if around.triggers is not None:
-                    around.triggers.flow_deleted(tx, namespace, flow_id)
+            if around.triggers is not None:
+                around.triggers.flows_deleted(tx, names)
         sources.remove_source(tx.connection, source_id, now=now)
 
     def done(outcome: Outcome) -> None:

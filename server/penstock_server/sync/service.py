@@ -110,6 +110,9 @@ class SyncService:
         self._checks.tick(now)
         self.tasks.tick(now)
         for source in self._sources.values():
+            if source.work is not None:
+                self._reconciler.proceed(source)
+                continue
             self._pins.expire(source, now)
             wakes = source.wakes
             if wakes is not None and wakes <= now:
@@ -263,7 +266,7 @@ class SyncService:
             "url": settings.shown_url,
             "ref": state.observed_ref or settings.ref_name,
             "path": settings.path,
-            "status": status_of(state, settings, now, busy=source.applying),
+            "status": status_of(state, settings, now, busy=source.progressing),
             "applied": {"commit": state.applied_commit, "at": state.applied_at},
             "observed": {
                 "commit": state.observed_commit,

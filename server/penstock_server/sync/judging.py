@@ -1,0 +1,54 @@
+"""A commit that was found, judged: what it holds, what it changes, whether it may be applied."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock_server.store import flows
+from penstock_server.sync.asked import Look
+from penstock_server.sync.deciding import compared, live_of
+from penstock_server.sync.desired import Contents, contents_of
+from penstock_server.sync.held import Around, HeldSource
+from penstock_server.sync.plan import SyncPlan
+from penstock_server.sync.records import Records
+from penstock_server.sync.verdicts import Verdict, verdict_on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a commit holds and changes; `verdict` says why it is not applied."""
+
+    contents: Contents
+    decided: SyncPlan
+    verdict: Verdict | None
+
+
+def judged(
+    around: Around, records: Records, source: HeldSource, look: Look, message: Mapping[str, Any]
+) -> Generator[None, None, Judgement]:
+    """Judge a commit, with pauses in which others go on."""
+    manifest = source.manifest
+    if look.pin is not None and look.commit is not None:
+        manifest = records.manifest(source, look.commit) or manifest
+    contents = contents_of(message["files"], message["notes"], manifest, flows.digest)
+    yield
+    before = source.state.config_digest.partition(":")[0]
+    present = records.digest(source.settings).partition(":")[0]
+    with around.database.read() as connection:
+        live = live_of(connection, source.settings, contents)
+    yield
+    decided = compared(
+        source.settings,
+        contents,
+        source.manifest,
+        live,
+        # The repository has settings, too: `.penstock.yml`.
+        reconfigured=(bool(before) and before != present) or bool(message.get("reconfigured")),
+        confirmed=look.confirmed,
+    )
+    yield
+    rewritten = bool(message["rewritten"]) and look.commit is None
+    verdict = verdict_on(source.settings, look, contents, decided, rewritten=rewritten)
+    return Judgement(contents=contents, decided=decided, verdict=verdict)
