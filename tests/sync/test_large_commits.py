@@ -145,7 +145,7 @@ def _killed_at(number: int, folder: Path, url: str, answer: Mapping[str, Any]) -
         try:
             _apply_and_die(number, folder, url, answer)
             status = 0
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - nothing of the parent may run in the child
             traceback.print_exc()
         finally:
             os._exit(status)
