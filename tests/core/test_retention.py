@@ -19,7 +19,7 @@ from penstock_runner.tasks.places import execution_prefix
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.config import RetentionSection
 from penstock_server.core.retention import LONGEST_REST, Retention
-from penstock_server.store import migrations
+from penstock_server.store import migrations, syncs
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
 
@@ -166,3 +166,20 @@ def test_a_service_deletes_by_itself(tmp_path: Path) -> None:
         id_ = service.start_flow("team", "hello")
         path = f"/api/v1/main/executions/{id_}"
         wait_for(lambda: service.get(path).status_code, lambda status: status == 404)
+
+
+def test_what_syncs_did_is_remembered_for_ninety_days_and_two_hundred_runs(tmp_path: Path) -> None:
+    past = Past(tmp_path)
+    with past.database.begin() as tx:
+        for number in range(203):
+            at = NOON - (300 - number) * DAY
+            run = syncs.SyncRun(
+                id=f"{number:026d}", source_id="main", trigger="poll", phase="noop", started_at=at
+            )
+            syncs.put_run(tx.connection, run)
+    past.whole_pass()
+    with past.database.read() as connection:
+        left = syncs.runs(connection, "main", limit=300)
+    assert len(left) == 200
+    assert left[-1].id == f"{3:026d}"
+    past.database.close()

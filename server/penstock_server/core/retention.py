@@ -21,7 +21,7 @@ from penstock_runner.tasks.places import execution_prefix
 from penstock_runner.tasks.storage import Storage
 from penstock_server.config import RetentionSection
 from penstock_server.core.contents import collect
-from penstock_server.store import retention
+from penstock_server.store import retention, syncs
 from penstock_server.store.engine import Database, Tx
 from penstock_server.store.retention import Past
 
@@ -29,6 +29,7 @@ BREATH = timedelta(milliseconds=50)
 LONGEST_REST = timedelta(hours=1)
 SHORTEST_REST = timedelta(seconds=1)
 KEYS_KEPT = timedelta(hours=24)
+RUNS_KEPT = timedelta(days=90)
 EXECUTIONS_READ = 500
 EXECUTIONS_AT_ONCE = 100
 LINES_AT_ONCE = 2000
@@ -87,6 +88,7 @@ class Retention:
         """One step after the other; what was due at `done_before` needs no second look."""
         yield from self._keys(now)
         yield from self._contents(now)
+        yield from self._sync_runs(now)
         shortest = self._rules.shortest
         if shortest is None:
             return
@@ -133,6 +135,14 @@ class Retention:
         yield
         task.result()
 
+    def _sync_runs(self, now: datetime) -> Iterator[None]:
+        """What syncs did is remembered for long, and always for what is still there of it."""
+        with self._database.read() as connection:
+            found = syncs.sources_with_runs(connection)
+        for source in found:
+            self._write(partial(_remove_runs, source, now - RUNS_KEPT))
+            yield
+
     def _lines(self, past: Sequence[Past]) -> Iterator[None]:
         ids = [one.id for one in past]
         self._deleted = LINES_AT_ONCE if ids else 0
@@ -167,6 +177,10 @@ class Retention:
 
         self._ready = lambda: bool(over)
         self._executor.transact(writes=[write], done=done)
+
+
+def _remove_runs(source: str, before: datetime, tx: Tx) -> int:
+    return syncs.remove_old_runs(tx.connection, source, before=before)
 
 
 def _delete(past: Sequence[Past], tx: Tx) -> int:

@@ -148,6 +148,11 @@ def items(connection: Connection, run_id: str) -> list[SyncItem]:
     return [SyncItem(**row) for row in connection.execute(chosen).mappings()]
 
 
+def sources_with_runs(connection: Connection) -> list[str]:
+    """The sources that have runs, those of tasks and deploys too."""
+    return list(connection.scalars(select(sync_runs.c.source_id).distinct()))
+
+
 def remove_old_runs(
     connection: Connection, source_id: str, *, before: datetime, keep: int = 200
 ) -> int:
