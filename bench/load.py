@@ -19,6 +19,9 @@ from dataclasses import asdict, dataclass
 
 TIMEOUT = 120.0
 REFUSED = "503"
+PACE = 0.002
+# A service lets go of connections that are silent for long.
+KEPT = 5.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ID = re.compile(rb'"id": ?"([^"]+)"')
 
@@ -128,40 +131,48 @@ def carry_out(order: Order) -> dict[str, object]:
     latencies: list[float] = []
     refused = 0
     begun = time.monotonic()
-    idle = [_connected(order) for _ in range(order.connections)]
-    open_lines = len(idle)
+    idle: list[_Line | None] = [None] * order.connections
+    under_way = 0
     with selectors.DefaultSelector() as selector:
-        for line in idle:
-            selector.register(line.socket, selectors.EVENT_READ, line)
         while True:
-            while idle and _may_ask(order, begun, len(latencies) + open_lines - len(idle)):
-                line = idle.pop()
-                if not _ask(line, order, numbers):
-                    selector.unregister(line.socket)
-                    line.socket.close()
-                    open_lines -= 1
-            if not open_lines:
+            while idle and _may_ask(order, begun, len(latencies) + under_way):
+                line = _asked(idle.pop(), order, numbers)
+                if line is not None:
+                    selector.register(line.socket, selectors.EVENT_READ, line)
+                    under_way += 1
+            if not idle and not under_way:
                 break
-            ready = selector.select(0.002 if idle else TIMEOUT)
+            ready = selector.select(PACE if idle else TIMEOUT)
             if not ready and not idle:
                 raise TimeoutError(f"no answer within {TIMEOUT:g} s; {len(ids)} came before")
             for key, _ in ready:
-                line = key.data
-                answer = _receive(line, refusals=order.refusals)
+                answer = _receive(key.data, refusals=order.refusals)
                 if answer is None:
                     continue
-                latencies.append(time.monotonic() - line.sent)
+                selector.unregister(key.data.socket)
+                under_way -= 1
+                latencies.append(time.monotonic() - key.data.sent)
+                idle.append(key.data)
                 if answer == REFUSED:
                     refused += 1
                 else:
                     ids.append(answer)
-                idle.append(line)
     ended = time.monotonic()
     return {"ids": ids, "latencies": latencies, "begun": begun, "ended": ended, "refused": refused}
 
 
-def _connected(order: Order) -> _Line:
-    return _Line(socket.create_connection(("127.0.0.1", order.port), timeout=TIMEOUT))
+def _asked(line: _Line | None, order: Order, numbers: Iterator[int]) -> _Line | None:
+    """A line with the next request under way; None, with the line closed, when there is none."""
+    number = next(numbers, None)
+    stale = line is not None and time.monotonic() - line.sent > KEPT
+    if line is not None and (number is None or stale):
+        line.socket.close()
+    if number is None:
+        return None
+    if line is None or stale:
+        line = _Line(socket.create_connection(("127.0.0.1", order.port), timeout=TIMEOUT))
+    _ask(line, order, number)
+    return line
 
 
 def _may_ask(order: Order, begun: float, asked: int) -> bool:
@@ -180,10 +191,7 @@ def _numbers(order: Order) -> Iterator[int]:
         n += 1
 
 
-def _ask(line: _Line, order: Order, numbers: Iterator[int]) -> bool:
-    number = next(numbers, None)
-    if number is None:
-        return False
+def _ask(line: _Line, order: Order, number: int) -> None:
     body = order.body.replace("{n}", str(number)).encode()
     head = (
         f"POST {order.path} HTTP/1.1\r\nHost: 127.0.0.1:{order.port}\r\n"
@@ -191,7 +199,6 @@ def _ask(line: _Line, order: Order, numbers: Iterator[int]) -> bool:
     )
     line.sent = time.monotonic()
     line.socket.sendall(head.encode() + body)
-    return True
 
 
 def _receive(line: _Line, *, refusals: bool = False) -> str | None:

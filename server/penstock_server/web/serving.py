@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -19,8 +20,9 @@ from gunicorn.glogging import Logger
 from gunicorn.sock import TCPSocket
 from gunicorn.workers.gthread import ThreadWorker
 
+from penstock_server.web import shedding
+
 THREADS = 64
-CONNECTIONS = 1000
 GRACE_SECONDS = 2
 KEEPALIVE_SECONDS = 15
 HEADER_SECONDS = 3
@@ -75,6 +77,18 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: object) -> None:
         super().__init__(*args)
         self._arriving: dict[Any, float] = {}
+        self._refusers = ThreadPoolExecutor(shedding.REFUSERS, shedding.REFUSING)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Have a request answered, or refused when too many wait already."""
+        waiting = self.tpool._work_queue.qsize()  # noqa: SLF001 - the pool does not tell otherwise
+        if waiting < shedding.MOST_WAITING:
+            super().enqueue_req(conn)
+            return
+        refused = self._refusers.submit(self.handle, conn)
+        refused.add_done_callback(
+            lambda done: self.method_queue.defer(self.finish_request, conn, done)
+        )
 
     def handle(self, conn: Any) -> Any:
         self._arriving[conn] = time.monotonic() + HEADER_SECONDS
@@ -109,14 +123,14 @@ def serve(wsgi: Callable[..., Any], listening: socket.socket, *, threads: int = 
     """Serve until SIGTERM; what is being answered then gets two seconds to end."""
     options: dict[str, object] = {
         "threads": threads,
-        "worker_connections": CONNECTIONS,
+        "worker_connections": max(shedding.connections(), threads * 2),
         "keepalive": KEEPALIVE_SECONDS,
         "graceful_timeout": GRACE_SECONDS,
         "logger_class": _QuietLogger,
         "timeout": 0,
         "limit_request_field_size": 16_380,
     }
-    application = _Application(wsgi, options)
+    application = _Application(shedding.shedding(wsgi), options)
     config = application.cfg
     worker = _Worker(
         1,
