@@ -28,7 +28,11 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one job; sizes in bytes, times in seconds."""
+    """Bounds of a runner and its jobs; sizes in bytes, times in seconds.
+
+    A runner that is told to end waits for `leave` for jobs that are nearly done, then for
+    `leave_grace` for those it stops.
+    """
 
     kill_grace: float = 10.0
     answer_grace: float = 5.0
@@ -40,6 +44,8 @@ class Limits:
     jobs_per_worker: int = 200
     idle_worker: float = 60.0
     call: float = 60.0
+    leave: float = 1.0
+    leave_grace: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,9 +37,6 @@ from penstock_runner.taskrunners.api import Ended
 
 DRAIN_SECONDS = 60.0
 STOP_SECONDS = 5.0
-# A runner that is told to end waits so long for jobs that are nearly done, then for those it stops.
-LEAVE_SECONDS = 1.0
-LEAVE_GRACE_SECONDS = 2.0
 
 
 class Supervisor:
@@ -115,10 +112,13 @@ class Supervisor:
     def _terminate(self, _number: int, _frame: object) -> None:
         self._term = True
 
-    def _done(self) -> bool:
+    def _heed_end(self) -> None:
         if self._term and self._leave_at is None:
             self._drain()
-            self._leave_at = time.monotonic() + LEAVE_SECONDS
+            self._leave_at = time.monotonic() + self._limits.leave
+
+    def _done(self) -> bool:
+        self._heed_end()
         if self._left:
             return True
         return self._drain_until is not None and not self._jobs and not self._core.pending
@@ -180,11 +180,12 @@ class Supervisor:
         """Stop what still runs, without a report: core sees it gone, and starts it again."""
         self._left = self._leaving
         self._leaving = True
-        self._leave_at = now + LEAVE_GRACE_SECONDS
+        self._leave_at = now + self._limits.leave_grace
         for job in list(self._jobs.values()):
             stopping.ask(job, "killed", limits=self._limits, now=now)
 
     def _hand_out(self) -> None:
+        self._heed_end()  # nothing begins after the signal, whenever in this turn it came
         while self._queue and self._drain_until is not None:
             execution_id, key, attempt = _id(self._queue.popleft())
             name = {"execution_id": execution_id, "key": key, "attempt": attempt}
