@@ -215,9 +215,10 @@ class AnyPlay(RuleBasedStateMachine):
             )
         ]
         before, said = self.fold.execution(), len(self.commands)
-        self.tell(data.draw(st.sampled_from(news)))
-        assert self.fold.execution() == before
-        assert len(self.commands) == said
+        again = data.draw(st.sampled_from(news))
+        self.tell(again)
+        assert self.fold.execution() == before, (again, differing(before, self.fold.execution()))
+        assert len(self.commands) == said, (again, self.commands[said:])
 
     @precondition(lambda self: self.fold.state is State.RUNNING)
     @rule(chance=st.integers(0, 3))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import pytest
 from tests.executor.harness import NOON, World, stored
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.fold import Fold
-from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.engine.state import REQUEST, RunKey, State
 from penstock_runner.executor.memory import MemoryStore
-from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
-from penstock_runner.executor.store import Batch, StoredFlow
+from penstock_runner.executor.messages import Outcome, Refused, Start
+from penstock_runner.executor.store import Batch
 from penstock_runner.jobs.protocol import Report
 
 HELLO = """
@@ -84,10 +82,10 @@ def test_a_start_sent_twice_gives_the_first_execution() -> None:
 
 def test_a_key_that_was_used_for_another_request_is_refused() -> None:
     world = World(HELLO)
-    first = world.start("hello", idempotency_key="k1", facts={ASKED: "a"})
-    assert world.start("hello", idempotency_key="k1", facts={ASKED: "a"}) == first
+    first = world.start("hello", idempotency_key="k1", facts={REQUEST: "a"})
+    assert world.start("hello", idempotency_key="k1", facts={REQUEST: "a"}) == first
     with pytest.raises(Refused, match=f"'k1' was used to start execution {first} with another"):
-        world.start("hello", idempotency_key="k1", facts={ASKED: "b"})
+        world.start("hello", idempotency_key="k1", facts={REQUEST: "b"})
 
 
 def test_who_waits_for_a_start_sent_twice_waits_for_the_first_execution() -> None:
@@ -462,111 +460,6 @@ def test_the_lines_of_each_attempt_carry_its_number() -> None:
         (2, "line of 2"),
         (1, "done"),
     ]
-
-
-class LostRevisions(MemoryStore):
-    """A store whose flows are gone once `lost` is set."""
-
-    lost = False
-
-    def flow(self, namespace: str, flow_id: str, revision: int | None) -> StoredFlow | None:
-        return None if self.lost else super().flow(namespace, flow_id, revision)
-
-
-PARENT = """
-id: parent
-namespace: team
-tasks:
-  - {id: call, type: io.kestra.plugin.core.flow.Subflow, namespace: team, flowId: shell}
-"""
-
-
-def test_an_execution_whose_revision_is_gone_fails_and_says_so() -> None:
-    store = LostRevisions([stored(SHELL), stored(HELLO)])
-    world = World(store=store)
-    world.runner()
-    execution_id = world.start("shell")
-    other = world.start("hello")
-    store.lost = True
-    world.restart()
-    execution = world.execution(execution_id)
-    assert execution.state is State.FAILED
-    assert {run.state for run in execution.runs.values()} == {State.FAILED}
-    [message] = world.messages(execution_id)
-    assert message.startswith("Revision 1 of team.shell, which this execution runs, cannot be read")
-    assert not store.jobs()
-    assert world.execution(other).state is State.SUCCESS
-    world.executor.report(report_of(world.sent[0]))
-    world.settle()
-    assert world.execution(execution_id) == execution
-
-
-def test_the_parent_of_an_execution_that_cannot_go_on_is_told() -> None:
-    store = LostRevisions([stored(SHELL), stored(PARENT)])
-    world = World(store=store)
-    parent = world.start("parent")
-    world.settle()
-    [child] = [one for one in store.unended() if one != parent]
-    world.executor = world.make()
-    world.executor.flows.get("team", "parent", 1)
-    store.lost = True
-    world.executor.recover()
-    world.settle()
-    assert world.execution(child).state is State.FAILED
-    assert world.execution(parent).state is State.FAILED
-
-
-def test_a_fault_of_the_engine_ends_the_execution_and_nobody_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world = World(SHELL)
-    world.runner()
-    first, second = world.start("shell"), world.start("shell")
-    work = Fold.apply
-
-    def faulty(fold: Fold, event: e.Event) -> object:
-        if fold.head.id == first and isinstance(event, e.JobEnded):
-            raise ZeroDivisionError("a rule without sense")
-        return work(fold, event)
-
-    monkeypatch.setattr(Fold, "apply", faulty)
-    for job in world.sent:
-        world.executor.report(report_of(job))
-    world.settle()
-    assert world.execution(first).state is State.FAILED
-    assert world.execution(second).state is State.SUCCESS
-    [message] = world.messages(first)
-    assert "fault of Penstock: ZeroDivisionError: a rule without sense" in message
-    assert isinstance(world.store, MemoryStore)
-    assert not world.store.jobs()
-
-
-def test_a_store_that_cannot_be_read_for_a_while_costs_no_message() -> None:
-    class Unreadable(MemoryStore):
-        down = False
-
-        def load(self, ids: Collection[str]) -> dict[str, Execution]:
-            if self.down:
-                raise Unavailable
-            return super().load(ids)
-
-    class Unavailable(Exception):
-        status = 503
-
-    store = Unreadable([stored(SHELL)])
-    world = World(store=store)
-    world.runner()
-    execution_id = world.start("shell")
-    world.executor = world.make()
-    world.sent.clear()
-    store.down = True
-    world.executor.tell_when(execution_id, lambda _live, at: (e.LabelsSet(at=at, labels={}),))
-    world.executor.started((execution_id, "work", 1))
-    for _ in range(5):
-        world.executor.drain()
-    store.down = False
-    world.wait(2)
-    assert world.execution(execution_id).runs[RunKey("work")].state is State.RUNNING
 
 
 def test_what_a_filter_makes_of_a_secret_is_masked_too() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,26 +120,31 @@ class Play:
         flow = stored(source)
         rest = [one for one in self._others if (one.namespace, one.id) != (flow.namespace, flow.id)]
         world = World(store=MemoryStore([flow, *rest]), storage=folder)
+        execution_id = self.begin(world, flow)
+        if isinstance(execution_id, Refused):
+            return str(execution_id)
+        self.go_on(world, execution_id, world.now + DAYS)
+        return ended(world.execution(execution_id))
+
+    def begin(self, world: World, flow: StoredFlow) -> str | Refused:
+        """Start the flow; a start that is sent again gives the same execution."""
         world.runner(slots=1000)
         outcomes: list[Outcome] = []
-        start = Start(namespace=flow.namespace, flow_id=flow.id, resolve=True)
+        name = {"namespace": flow.namespace, "flow_id": flow.id}
+        start = Start(**name, resolve=True, idempotency_key="once")
         world.executor.transact(starts=[start], done=outcomes.append)
         world.settle()
         error = outcomes[0].error
         if error is not None:
             assert isinstance(error, Refused), error
-            return str(error)
-        execution_id = outcomes[0].executions[0].id
-        self._play(world, execution_id)
-        return _ended(world.execution(execution_id))
+            return error
+        return outcomes[0].executions[0].id
 
-    def _play(self, world: World, execution_id: str) -> None:
-        done = 0
-        end = world.now + DAYS
+    def go_on(self, world: World, execution_id: str, end: datetime) -> None:
+        """Answer jobs, resume pauses and let time pass, until nothing happens any more."""
         for _ in range(TURNS):
-            while done < len(world.sent):
-                self._answer(world, world.sent[done])
-                done += 1
+            while world.sent:
+                self._answer(world, world.sent.pop(0))
                 world.settle()
             execution = world.execution(execution_id)
             due = world.executor.next_wake()
@@ -196,7 +201,8 @@ def _children(message: Mapping[str, Any], world: World) -> tuple[dict[str, Any],
     )
 
 
-def _ended(execution: Execution) -> Ended:
+def ended(execution: Execution) -> Ended:
+    """What an execution came to."""
     runs = [run for run in execution.runs.values() if not run.task_id.startswith("w_")]
     tasks = Counter((run.task_id, run.state.value) for run in runs)
     return Ended(state=execution.state.value, tasks=dict(tasks))

@@ -30,7 +30,7 @@ def sample(hint: Any) -> Any:
     if is_dataclass(hint) and isinstance(hint, type):
         hints = get_type_hints(hint)
         return hint(**{item.name: sample(hints[item.name]) for item in fields(hint)})
-    known = {datetime: NOON, State: State.WARNING, int: 7, str: "text"}
+    known = {datetime: NOON, State: State.WARNING, int: 7, str: "text", bool: True}
     return known.get(getattr(hint, "__supertype__", hint))
 
 

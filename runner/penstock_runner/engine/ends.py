@@ -8,10 +8,10 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.plan import LISTENERS
-from penstock_runner.engine.state import State
+from penstock_runner.engine.state import DONE, REQUEST, State
 from penstock_runner.flow.model import Flow, Level
 
-OUTPUTS, DONE = "outputs", "done"
+OUTPUTS = "outputs"
 
 
 def finish(draft: Draft, group: Group, state: State) -> None:
@@ -92,7 +92,8 @@ def next_after(draft: Draft, group: Group) -> None:
 def done(draft: Draft) -> None:
     """Tell the world that the execution has ended, once."""
     draft.groups.pop(ROOT, None)
-    facts = {name: draft.fact(name) for name in ("asked", "cascade", "orders", "before")}
+    names = ("asked", "cascade", "orders", "before", REQUEST)
+    facts = {name: draft.fact(name) for name in names}
     draft.update(facts={name: fact for name, fact in facts.items() if fact is not None})
     draft.note(stage=DONE)
     draft.command(c.End(state=draft.state))

@@ -6,10 +6,10 @@ from collections import defaultdict
 
 from penstock_runner.engine import iterations
 from penstock_runner.engine.draft import Draft
-from penstock_runner.engine.ends import DONE, OUTPUTS
+from penstock_runner.engine.ends import OUTPUTS
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.plan import TASKS
-from penstock_runner.engine.state import RunKey, State, TaskRun
+from penstock_runner.engine.state import DONE, RunKey, State, TaskRun
 
 
 def index(draft: Draft) -> None:

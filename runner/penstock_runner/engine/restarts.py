@@ -11,13 +11,12 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine import tree
 from penstock_runner.engine.draft import Draft, sent, started
-from penstock_runner.engine.ends import DONE
 from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.index import index
 from penstock_runner.engine.orders import InSequence
 from penstock_runner.engine.pauses import wake
 from penstock_runner.engine.plan import FINALLY, TASKS, Node
-from penstock_runner.engine.state import State, TaskRun
+from penstock_runner.engine.state import DONE, REQUEST, State, TaskRun
 
 _AGAIN = frozenset({State.FAILED, State.PAUSED})
 _OPEN_AGAIN = frozenset({State.CREATED, State.RUNNING, State.RESTARTED})
@@ -36,7 +35,9 @@ def restart(draft: Draft) -> None:
     if not again and not cleanups:
         return
     for run in again or cleanups:
-        _reopen_around(draft, run)
+        # What is around one may have gone with what is around another.
+        if run.key in draft.runs:
+            _reopen_around(draft, run)
     for run in again:
         if run.key in draft.runs:
             _again(draft, draft.runs[run.key])
@@ -193,7 +194,7 @@ def _needed_by(dag: Node, task_id: str) -> set[str]:
 def _restarted(draft: Draft) -> None:
     """Leave the execution RESTARTED, with its groups open."""
     _forget_aside(draft, None, draft.plan.root)
-    kept = {name: draft.fact(name) for name in ("asked", "orders", "before")}
+    kept = {name: draft.fact(name) for name in ("asked", "orders", "before", REQUEST)}
     facts = {"stage": TASKS, **{name: fact for name, fact in kept.items() if fact is not None}}
     number = draft.head.attempt_number + 1
     draft.update(facts=facts, outputs=None, attempt_number=number)

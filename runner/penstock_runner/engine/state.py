@@ -14,6 +14,10 @@ from enum import StrEnum
 from typing import NewType
 
 RunKey = NewType("RunKey", str)
+# The stage of an execution that is through.
+DONE = "done"
+# The fact of an execution that tells what was asked with the key of its start.
+REQUEST = "request"
 
 
 class State(StrEnum):
@@ -142,3 +146,8 @@ class Execution:
     def state(self) -> State:
         """Where the execution stands."""
         return self.history[-1][0]
+
+    @property
+    def through(self) -> bool:
+        """Whether nothing follows: it has ended, and what runs after its end has, too."""
+        return self.state.terminal and self.facts.get("stage") in (None, DONE)

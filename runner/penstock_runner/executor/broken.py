@@ -12,7 +12,7 @@ from datetime import datetime
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.altered import altered
-from penstock_runner.engine.state import Execution, State
+from penstock_runner.engine.state import DONE, Execution, State
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import Held
 from penstock_runner.executor.neighbourhood import news_for_parent, send_cancel
@@ -46,7 +46,7 @@ class Broken:
         found, self._held.broken = self._held.broken, {}
         stored = self._store.load(list(found)) if found else {}
         for execution in stored.values():
-            if not execution.state.terminal:
+            if not execution.through:
                 self._end(execution, found[execution.id])
         return bool(found)
 
@@ -95,4 +95,6 @@ def failed(execution: Execution, at: datetime) -> Execution:
         key: run if run.state.terminal else altered(run, {"history": (*run.history, end)})
         for key, run in execution.runs.items()
     }
-    return altered(execution, {"history": (*execution.history, end), "runs": runs})
+    facts = {**execution.facts, "stage": DONE}
+    changes = {"history": (*execution.history, end), "runs": runs, "facts": facts}
+    return altered(execution, changes)

@@ -230,6 +230,10 @@ class Executor:
             asleep.setdefault(timer.execution_id, set()).add((timer.key, timer.attempt))
         self._queue.extend(self.store.mail(10**6))
         ids = self.store.unended()
+        for execution_id in rows.keys() - set(ids):
+            # An execution may end before jobs that it has left behind.
+            left = (row for row in rows[execution_id])
+            self._queue.extend(Lost(job=(row.execution_id, row.key, row.attempt)) for row in left)
         for execution_id in ids:
             known: set[tuple[str, int]] = set(asleep.get(execution_id, ()))
             for row in rows.get(execution_id, ()):

@@ -10,7 +10,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.attempts import TIMEOUT, clock_text
 from penstock_runner.engine.draft import WAITING
-from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.engine.state import REQUEST, Execution, RunKey, State
 from penstock_runner.engine.truth import constant
 from penstock_runner.executor import placing
 from penstock_runner.executor.broken import Broken
@@ -30,7 +30,7 @@ from penstock_runner.executor.inbox import (
 )
 from penstock_runner.executor.jobs import job_row
 from penstock_runner.executor.live import Live
-from penstock_runner.executor.messages import ASKED, Outcome, Refused, Start
+from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
 from penstock_runner.executor.placing import QUEUE_PURPOSE
 from penstock_runner.executor.reports import ReportReader
@@ -154,7 +154,7 @@ class Handlers:
             return None
         held = self._held.lives.get(known)
         found = held.execution() if held is not None else self._store.load([known]).get(known)
-        if found is not None and found.facts.get(ASKED) != start.facts.get(ASKED):
+        if found is not None and found.facts.get(REQUEST) != start.facts.get(REQUEST):
             raise Refused(
                 f"Idempotency-Key '{start.idempotency_key}' was used to start execution {known} "
                 "with another request; give this one a key of its own"
@@ -299,7 +299,7 @@ class Handlers:
 
     def _recover(self, message: Recover) -> None:
         live = self._held.get(message.execution_id)
-        if live is None or live.state.terminal:
+        if live is None or live.fold.head.through:
             return
 
         def act() -> None:

@@ -95,7 +95,7 @@ class Held:
                     execution.namespace, execution.flow_id, execution.flow_revision
                 )
             except Refused as reason:
-                if not execution.state.terminal:
+                if not execution.through:
                     self.broken[execution_id] = (
                         f"Revision {execution.flow_revision} of {execution.namespace}."
                         f"{execution.flow_id}, which this execution runs, cannot be read: {reason}"

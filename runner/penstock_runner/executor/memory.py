@@ -87,7 +87,7 @@ class MemoryStore:
 
     def unended(self) -> list[str]:
         """Ids of all executions that have not ended, oldest first."""
-        return sorted(id_ for id_, found in self._executions.items() if not found.state.terminal)
+        return sorted(id_ for id_, found in self._executions.items() if not found.through)
 
     def due_timers(self, now: datetime, limit: int) -> list[TimerRow]:
         """Timers whose moment has come, the longest due first."""

@@ -11,9 +11,6 @@ from penstock_runner.engine.events import Event
 from penstock_runner.engine.state import Execution, RunKey, TriggerOrigin
 from penstock_runner.executor.store import Write
 
-# The fact of an execution that tells what was asked with the key of its start.
-ASKED = "asked"
-
 
 class Refused(Exception):
     """The executor cannot do what was asked; `status` is the HTTP status that says it best."""

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine import events as e
-from penstock_runner.engine.state import Execution, RunKey, State, TriggerOrigin
+from penstock_runner.engine.state import REQUEST, Execution, RunKey, State, TriggerOrigin
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
-from penstock_runner.executor.messages import ASKED, Done, Outcome, Refused, Start
+from penstock_runner.executor.messages import Done, Outcome, Refused, Start
 from penstock_runner.executor.resumes import first_paused
 from penstock_server.core.room import Answer, Operation, Room, instant
 from penstock_server.core.shapes import execution_to_json
@@ -39,7 +39,7 @@ def start(room: Room, a: Arguments, answer: Answer) -> None:
         trigger=TriggerOrigin(**trigger) if trigger else None,
         origin=a.get("origin", "api"),
         id=a.get("id"),
-        facts={ASKED: a["asked"]} if a.get("asked") else {},
+        facts={REQUEST: a["asked"]} if a.get("asked") else {},
     )
     if a.get("wait"):
         room.executor.start_and_wait(request, _with_execution(answer))

@@ -1,0 +1,167 @@
+"""Executions whose flow is gone, faults of the engine, stops at odd moments: none hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+from tests.executor.harness import World, stored
+from tests.executor.test_executor import HELLO, SHELL, report_of
+
+from penstock_runner.engine import events as e
+from penstock_runner.engine.fold import Fold
+from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.executor.memory import MemoryStore
+from penstock_runner.executor.store import StoredFlow
+
+
+class LostRevisions(MemoryStore):
+    """A store whose flows are gone once `lost` is set."""
+
+    lost = False
+
+    def flow(self, namespace: str, flow_id: str, revision: int | None) -> StoredFlow | None:
+        return None if self.lost else super().flow(namespace, flow_id, revision)
+
+
+PARENT = """
+id: parent
+namespace: team
+tasks:
+  - {id: call, type: io.kestra.plugin.core.flow.Subflow, namespace: team, flowId: shell}
+"""
+
+
+def test_an_execution_whose_revision_is_gone_fails_and_says_so() -> None:
+    store = LostRevisions([stored(SHELL), stored(HELLO)])
+    world = World(store=store)
+    world.runner()
+    execution_id = world.start("shell")
+    other = world.start("hello")
+    store.lost = True
+    world.restart()
+    execution = world.execution(execution_id)
+    assert execution.state is State.FAILED
+    assert {run.state for run in execution.runs.values()} == {State.FAILED}
+    [message] = world.messages(execution_id)
+    assert message.startswith("Revision 1 of team.shell, which this execution runs, cannot be read")
+    assert not store.jobs()
+    assert world.execution(other).state is State.SUCCESS
+    world.executor.report(report_of(world.sent[0]))
+    world.settle()
+    assert world.execution(execution_id) == execution
+
+
+def test_the_parent_of_an_execution_that_cannot_go_on_is_told() -> None:
+    store = LostRevisions([stored(SHELL), stored(PARENT)])
+    world = World(store=store)
+    parent = world.start("parent")
+    world.settle()
+    [child] = [one for one in store.unended() if one != parent]
+    world.executor = world.make()
+    world.executor.flows.get("team", "parent", 1)
+    store.lost = True
+    world.executor.recover()
+    world.settle()
+    assert world.execution(child).state is State.FAILED
+    assert world.execution(parent).state is State.FAILED
+
+
+def test_a_fault_of_the_engine_ends_the_execution_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(SHELL)
+    world.runner()
+    first, second = world.start("shell"), world.start("shell")
+    work = Fold.apply
+
+    def faulty(fold: Fold, event: e.Event) -> object:
+        if fold.head.id == first and isinstance(event, e.JobEnded):
+            raise ZeroDivisionError("a rule without sense")
+        return work(fold, event)
+
+    monkeypatch.setattr(Fold, "apply", faulty)
+    for job in world.sent:
+        world.executor.report(report_of(job))
+    world.settle()
+    assert world.execution(first).state is State.FAILED
+    assert world.execution(second).state is State.SUCCESS
+    [message] = world.messages(first)
+    assert "fault of Penstock: ZeroDivisionError: a rule without sense" in message
+    assert isinstance(world.store, MemoryStore)
+    assert not world.store.jobs()
+
+
+def test_a_store_that_cannot_be_read_for_a_while_costs_no_message() -> None:
+    class Unreadable(MemoryStore):
+        down = False
+
+        def load(self, ids: Collection[str]) -> dict[str, Execution]:
+            if self.down:
+                raise Unavailable
+            return super().load(ids)
+
+    class Unavailable(Exception):
+        status = 503
+
+    store = Unreadable([stored(SHELL)])
+    world = World(store=store)
+    world.runner()
+    execution_id = world.start("shell")
+    world.executor = world.make()
+    world.sent.clear()
+    store.down = True
+    world.executor.tell_when(execution_id, lambda _live, at: (e.LabelsSet(at=at, labels={}),))
+    world.executor.started((execution_id, "work", 1))
+    for _ in range(5):
+        world.executor.drain()
+    store.down = False
+    world.wait(2)
+    assert world.execution(execution_id).runs[RunKey("work")].state is State.RUNNING
+
+
+AFTERWARDS = """
+id: afterwards
+namespace: team
+tasks: [{id: hello, type: io.kestra.plugin.core.log.Log, message: hello}]
+outputs: [{id: said, type: STRING, value: hello}]
+afterExecution:
+  - {id: late, type: io.kestra.plugin.scripts.shell.Commands, commands: ["true"]}
+"""
+
+
+def test_what_runs_after_the_end_is_taken_up_after_a_stop() -> None:
+    world = World(AFTERWARDS)
+    world.runner()
+    execution_id = world.start("afterwards", idempotency_key="k")
+    assert world.execution(execution_id).state is State.SUCCESS
+    world.restart()
+    world.runner(name="r2")
+    [first, again] = world.sent
+    assert (first["key"], again["key"], again["attempt"]) == ("late", "late", 2)
+    world.executor.report(report_of(again))
+    world.settle()
+    assert world.states(execution_id) == {"hello": "SUCCESS", "late": "SUCCESS"}
+    assert world.execution(execution_id).through
+    assert world.start("afterwards", idempotency_key="k") == execution_id
+
+
+def test_jobs_left_behind_by_an_ended_execution_end_with_a_stop() -> None:
+    flow = """
+id: beside
+namespace: team
+tasks:
+  - id: both
+    type: io.kestra.plugin.core.flow.Parallel
+    tasks:
+      - {id: long, type: io.kestra.plugin.scripts.shell.Commands, commands: ["true"]}
+      - {id: fail, type: io.kestra.plugin.core.execution.Fail}
+"""
+    world = World(flow)
+    world.runner()
+    execution_id = world.start("beside")
+    assert world.execution(execution_id).state is State.FAILED
+    world.restart()
+    assert world.states(execution_id)["long"] == "FAILED"
+    assert isinstance(world.store, MemoryStore)
+    assert not world.store.jobs()

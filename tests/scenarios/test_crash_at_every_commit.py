@@ -1,0 +1,77 @@
+"""All flows that are at hand, with a crash at each of their commits, come to the same states.
+
+The service dies before a commit, or after it and before anybody hears of it, and starts again. What
+it was about to tell is lost with it; who has asked for a start asks again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.executor.harness import World, stored
+from tests.scenarios.test_any_flow_in_any_flowable import SOURCES
+from tests.scenarios.wrapping import DAYS, Ended, Play, ended
+
+from penstock_runner.executor.memory import MemoryStore
+from penstock_runner.executor.messages import Refused
+from penstock_runner.executor.store import Batch, StoredFlow
+
+# Later commits of long flows are like those before them.
+MOST_COMMITS = 24
+
+
+class Crash(BaseException):
+    """The process dies; nothing in it can do anything about it."""
+
+
+class Mortal(MemoryStore):
+    """A store that outlives a process, which dies at one commit, before or after it."""
+
+    def __init__(self, flows: list[StoredFlow], crash_at: int | None, *, before: bool) -> None:
+        super().__init__(flows)
+        self.commits = 0
+        self._crash_at = crash_at
+        self._before = before
+
+    def write(self, batch: Batch) -> None:
+        """Write, and die when it is time."""
+        now = self.commits == self._crash_at
+        self.commits += 1
+        if now and self._before:
+            raise Crash
+        super().write(batch)
+        if now:
+            raise Crash
+
+
+def life(play: Play, store: Mortal, flow: StoredFlow, folder: Path) -> Ended | None:
+    """One execution, over a crash if there is one; None when it cannot start."""
+    world = World(store=store, storage=folder)
+    end = world.now + DAYS
+    while True:
+        try:
+            execution_id = play.begin(world, flow)
+            if isinstance(execution_id, Refused):
+                return None
+            play.go_on(world, execution_id, end)
+            return ended(world.execution(execution_id))
+        except Crash:
+            world.sent.clear()
+            world.executor = world.make()
+            world.executor.recover()
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_crash_at_any_commit_changes_no_end(name: str, *, before: bool, tmp_path: Path) -> None:
+    flows = [stored(source) for source in SOURCES.values()]
+    flow = stored(SOURCES[name])
+    flows = [flow, *(one for one in flows if (one.namespace, one.id) != (flow.namespace, flow.id))]
+    play = Play(flows)
+    calm = Mortal(flows, None, before=before)
+    expected = life(play, calm, flow, tmp_path)
+    for commit in range(min(calm.commits, MOST_COMMITS)):
+        store = Mortal(flows, commit, before=before)
+        assert life(play, store, flow, tmp_path) == expected, f"crash at commit {commit}"
+        assert not store.jobs(), f"jobs are left after a crash at commit {commit}"
