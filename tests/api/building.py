@@ -23,13 +23,15 @@ from penstock_runner.flow.labels import of_execution
 from penstock_runner.flow.parse import parse_flow
 from penstock_runner.tasks import keyvalues
 from penstock_runner.tasks.api import KvEntry
+from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.api import routes
 from penstock_server.api.context import BasicAuth, GitHook, WebContext
+from penstock_server.api.stored_files import StoredFiles
 from penstock_server.core.client import CoreGone, CoreRefused, Following
 from penstock_server.core.shapes import execution_to_json
-from penstock_server.store import flows, queries, schema
+from penstock_server.store import flows, namespace_files, queries, schema
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
 from penstock_server.store.schema import metadata
@@ -106,6 +108,12 @@ class PromptCore:
 
     def remove(self, following: Following) -> None:
         self.followings.remove(following)
+
+    # -- files of namespaces ----------------------------------------------------------------------
+
+    def files_release(self, *, namespace: str, path: str) -> None:
+        with self.database.begin() as tx:
+            namespace_files.release(tx.connection, namespace, path)
 
     # -- flows ------------------------------------------------------------------------------------
 
@@ -399,7 +407,7 @@ def build(
     context = WebContext(
         client=core,
         database=database,
-        storage=storage,
+        storage=NamespaceStorage(storage, StoredFiles(database, core)),  # type: ignore[arg-type]
         registry=Registry(),
         settings=WebSettings(**settings),
         clock=clock,

@@ -132,6 +132,10 @@ class NamespaceStorage:
         self._released(prefix, below)
         return [*(one for one in below if one not in deleted), *deleted]
 
+    def check_free(self, uri: str) -> None:
+        """Raise `ManagedByGit` when a Git source keeps what is at or below an address."""
+        self._changing(uri)
+
     def delete_hidden(self, uri: str) -> None:
         """Delete the file that a row of the same name hides."""
         self._base.delete(uri)

@@ -18,6 +18,7 @@ from typing import IO, BinaryIO, cast
 from flask import Blueprint, Response, request
 
 from penstock_runner.tasks import places
+from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.storage import FileFacts
 from penstock_server.api import parameters, routing
 from penstock_server.api.answers import download, empty, json_answer
@@ -115,6 +116,7 @@ class NamespaceFileRoutes:
         from_uri, to_uri = address(namespace, source), address(namespace, target)
         if not self._storage.exists(from_uri):
             raise not_found(f"File not found: {source}")
+        self._check_free(from_uri, to_uri)
         for facts in list(self._storage.walk(from_uri)):
             with self._storage.open(facts.uri) as stream:
                 self._storage.put_stream(to_uri + facts.uri.removeprefix(from_uri), stream)
@@ -149,6 +151,12 @@ class NamespaceFileRoutes:
         answer.call_on_close(spooled.close)
         return answer
 
+    def _check_free(self, *uris: str) -> None:
+        """Nothing is done in part: what a Git source keeps is refused before all else."""
+        if isinstance(self._storage, NamespaceStorage):
+            for uri in uris:
+                self._storage.check_free(uri)
+
     def _files(self, namespace: str) -> Iterator[tuple[str, FileFacts]]:
         root = places.namespace_files(namespace)
         for facts in self._storage.walk(root):
@@ -181,6 +189,7 @@ class NamespaceFileRoutes:
                 if len(infos) > MAX_ENTRIES or sum(i.file_size for i in infos) > MAX_UNPACKED:
                     raise Problem(413, "the archive holds too much: split it")
                 paths = [checked(info.filename) for info in infos]
+                self._check_free(*(address(namespace, path) for path in paths))
                 for info, path in zip(infos, paths, strict=True):
                     with packed.open(info) as entry:
                         self._storage.put_stream(address(namespace, path), cast(BinaryIO, entry))
