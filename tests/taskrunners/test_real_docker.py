@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.jobs.harness import Runner, commands, gone, now, runner
 from tests.taskrunners.real_docker import IMAGE, access, client, containers, daemon
 
 from penstock_runner.jobs.protocol import Job
+from penstock_runner.jobs.settings import Limits
 from penstock_runner.taskrunners import docker
 
 pytestmark = pytest.mark.docker
@@ -133,7 +135,7 @@ def test_a_kill_gives_the_job_time_to_tidy_up(tmp_path: Path) -> None:
         "trap 'echo tidied; exit 0' TERM", "echo ready", "while true; do sleep 0.05; done",
         runner={"killGracePeriod": "PT5S"},
     )  # fmt: skip
-    with runner(tmp_path, docker=access()) as core:
+    with runner(tmp_path, docker=access(), limits=Limits(kill_grace=10)) as core:
         core.start(wanted)
         core.line("ready")
         core.cancel(wanted)
@@ -141,6 +143,33 @@ def test_a_kill_gives_the_job_time_to_tidy_up(tmp_path: Path) -> None:
         assert "tidied" in core.texts(wanted)
     assert (report["state"], report["reason"]) == ("KILLED", "killed")
     assert containers(found, tmp_path) == []
+
+
+def test_a_kill_that_is_asked_for_twice_leaves_no_time(tmp_path: Path) -> None:
+    found = daemon()
+    wanted = in_container("trap '' TERM", "echo ready", "while true; do sleep 0.05; done")
+    with runner(tmp_path, docker=access(), limits=Limits(kill_grace=600)) as core:
+        core.start(wanted)
+        core.line("ready")
+        core.cancel(wanted)
+        core.cancel(wanted, force=True)
+        report = core.report(wanted)
+    assert (report["state"], report["reason"]) == ("KILLED", "killed")
+    assert containers(found, tmp_path) == []
+
+
+def test_a_task_names_the_signal_that_stops_its_container(tmp_path: Path) -> None:
+    daemon()
+    wanted = in_container(
+        "trap 'echo hung up; exit 0' HUP", "echo ready", "while true; do sleep 0.05; done"
+    )
+    wanted = replace(wanted, task={**wanted.task, "killSignal": "HUP"})
+    with runner(tmp_path, docker=access(), limits=Limits(kill_grace=600)) as core:
+        core.start(wanted)
+        core.line("ready")
+        core.cancel(wanted)
+        assert core.report(wanted)["state"] == "KILLED"
+        assert "hung up" in core.texts(wanted)
 
 
 def started(core: Runner, wanted: Job) -> None:

@@ -15,7 +15,9 @@ class Cancellation:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stops: list[Callable[[], None]] = []
+        self._forces: list[Callable[[], None]] = []
         self._reason: Reason | None = None
+        self._forced = False
 
     @property
     def reason(self) -> Reason | None:
@@ -30,16 +32,35 @@ class Cancellation:
                 return
         stop()
 
+    def on_force(self, stop: Callable[[], None]) -> None:
+        """Call `stop` when the attempt is to end without any grace, at once when it already is."""
+        with self._lock:
+            if not self._forced:
+                self._forces.append(stop)
+                return
+        stop()
+
+    def force(self) -> list[Exception]:
+        """Leave the attempt no time. Gives what the stops raised."""
+        with self._lock:
+            self._forced = True
+            stops, self._forces = self._forces, []
+        return _call_all(stops)
+
     def cancel(self, reason: Reason) -> list[Exception]:
         """Ask the attempt to stop; the first reason stays. Gives what the stops raised."""
         with self._lock:
             if self._reason is None:
                 self._reason = reason
             stops, self._stops = self._stops, []
-        raised: list[Exception] = []
-        for stop in stops:
-            try:
-                stop()
-            except Exception as error:  # noqa: BLE001 - a task's own code, and all stops must be called
-                raised.append(error)
-        return raised
+        return _call_all(stops)
+
+
+def _call_all(stops: list[Callable[[], None]]) -> list[Exception]:
+    raised: list[Exception] = []
+    for stop in stops:
+        try:
+            stop()
+        except Exception as error:  # noqa: BLE001 - a task's own code, and all stops must be called
+            raised.append(error)
+    return raised

@@ -372,9 +372,9 @@ class JobContext:
                     chosen,
                     image=spec.container_image,
                     settings=self._parts.settings,
+                    stop=Stop.of(self._job.task, self._parts.settings.limits),
                     outside=self._outside,
                     sink=output,
-                    grace=Stop.of(self._job.task, self._parts.settings.limits).grace,
                 )
         except SetupFailed as failed:
             raise TaskFailed(str(failed), reason="setup") from None

@@ -172,6 +172,8 @@ class ThreadOutside:
     def cancel(self, reason: Reason, *, force: bool = False) -> None:
         """A signal to its processes, and KILL after the grace."""
         self.cancellation.cancel(reason)
+        if force:
+            self.cancellation.force()
         stop = Stop.of(self.job.task, self._settings.limits)
         with self._lock:
             children = list(self._children)

@@ -9,10 +9,10 @@ from penstock_runner.jobs import utterances
 from penstock_runner.jobs.output import JobOutput
 from penstock_runner.jobs.parts import Outside
 from penstock_runner.jobs.protocol import Job
-from penstock_runner.jobs.settings import RunnerSettings
+from penstock_runner.jobs.settings import RunnerSettings, Stop
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import process
-from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
+from penstock_runner.taskrunners.api import Command, Ended, SetupFailed, signal_name
 from penstock_runner.taskrunners.choice import Choice
 
 
@@ -24,13 +24,13 @@ def run(
     settings: RunnerSettings,
     outside: Outside,
     sink: JobOutput,
-    grace: float,
+    stop: Stop,
 ) -> Ended:
     """Run the command to its end; raises `SetupFailed` when it never began."""
     if chosen.kind == "process":
         ended = process.run(command, outside.spawner, sink)
     else:
-        ended = _in_docker(command, chosen, image, settings, outside, sink, grace)
+        ended = _in_docker(command, chosen, image, settings, outside, sink, stop)
     if ended.error is not None:
         raise SetupFailed(ended.error)
     return ended
@@ -43,7 +43,7 @@ def _in_docker(
     settings: RunnerSettings,
     outside: Outside,
     sink: JobOutput,
-    grace: float,
+    stop: Stop,
 ) -> Ended:
     from penstock_runner.taskrunners import docker
     from penstock_runner.taskrunners.docker_settings import settings_of
@@ -54,7 +54,8 @@ def _in_docker(
         chosen.properties,
         image=image,
         access=settings.docker,
-        grace=grace,
+        grace=stop.grace,
+        stop_signal=signal_name(stop.number),
     )
     return docker.run(command, read, chosen.daemon, sink=sink, interrupts=outside.cancellation)
 

@@ -26,11 +26,13 @@ def ask(job: LiveJob, reason: Reason, *, limits: Limits, now: float, force: bool
     if job.cancelled is None:
         job.cancelled = reason
         job.deadline = None
-        job.seat.channel.send({"type": "cancel", "reason": reason})
+        job.seat.channel.send({"type": "cancel", "reason": reason, "force": force})
         for process in job.processes.values():
             descendants.kill_group(process.pid, job.stop.number)
     elif not force:
         return
+    else:
+        job.seat.channel.send({"type": "cancel", "reason": job.cancelled, "force": True})
     job.kill_at = now + grace
     job.give_up_at = now + grace + limits.answer_grace
 

@@ -238,6 +238,8 @@ class Worker:
                 self._jobs.put(job)
             case "cancel":
                 self.cancellation.cancel(message["reason"])
+                if message.get("force"):
+                    self.cancellation.force()
                 self._press_on()
             case "spawned":
                 self._sessions.add(message["pid"])

@@ -96,6 +96,10 @@ class Interrupts(Protocol):
         """Call `stop` from another thread when the attempt is cancelled."""
         ...
 
+    def on_force(self, stop: Callable[[], None]) -> None:
+        """Call `stop` from another thread when the attempt is to end without any grace."""
+        ...
+
 
 def ended_from_wait_code(code: int) -> Ended:
     """The end that `subprocess` and `waitstatus_to_exitcode` describe: negative means a signal."""

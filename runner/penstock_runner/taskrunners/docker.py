@@ -9,7 +9,9 @@ the start.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,7 @@ class _Run:
         self._stopped = threading.Event()
         self._container: Any = None
         interrupts.on_cancel(self._stop)
+        interrupts.on_force(self._kill)
 
     def to_its_end(self) -> Ended:
         """Bring the image, then make, fill, start, follow, empty and remove the container."""
@@ -157,22 +160,31 @@ class _Run:
                 FOLDER_LABEL: str(command.folder),
             },
             "detach": True,
+            "stop_signal": settings.stop_signal,
             **options,
             "volumes": [*own, *mounted],
         }
 
     def _stop(self) -> None:
-        """Stop the container in a thread of its own: who cancels must not wait for it."""
+        """Ask the container to end, and kill it after the grace."""
+        grace = math.ceil(self._settings.grace)
+        self._aside(lambda container: container.stop(timeout=grace))
+
+    def _kill(self) -> None:
+        self._aside(lambda container: container.kill())
+
+    def _aside(self, act: Callable[[Any], object]) -> None:
+        """Act in a thread of its own: who cancels must not wait for it."""
         self._stopped.set()
-        container, grace = self._container, self._settings.grace
+        container = self._container
         if container is None:
             return
 
-        def stop() -> None:
+        def work() -> None:
             with contextlib.suppress(*UNREACHABLE):
-                container.stop(timeout=int(grace))
+                act(container)
 
-        threading.Thread(target=stop, daemon=True, name="docker-stop").start()
+        threading.Thread(target=work, daemon=True, name="docker-stop").start()
 
 
 def _words(error: Exception) -> str:

@@ -36,12 +36,18 @@ class DockerSettings:
     mount: bool = False
     delete: bool = True
     grace: float = 10.0
+    stop_signal: str | None = None
     credentials: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def settings_of(
-    properties: Mapping[str, Any], *, image: str | None, access: DockerAccess, grace: float
+    properties: Mapping[str, Any],
+    *,
+    image: str | None,
+    access: DockerAccess,
+    grace: float,
+    stop_signal: str | None = None,
 ) -> DockerSettings:
     """Read the properties; one that reaches too far, or cannot be read, is a `SetupFailed`."""
     chosen = properties.get("image") or image
@@ -55,7 +61,8 @@ def settings_of(
         pull=str(pull) if pull else None,
         mount=properties.get("fileHandlingStrategy") == "MOUNT",
         delete=str(properties.get("delete", True)).lower() != "false",
-        grace=grace if own_grace is None else durations.parse(own_grace).total_seconds(),
+        grace=grace if own_grace is None else min(grace, _seconds(own_grace)),
+        stop_signal=stop_signal,
         credentials=_credentials(properties, str(chosen)),
         options=_options(properties),
     )
@@ -164,6 +171,13 @@ def _bytes(name: str, value: Any) -> int | None:
     if found is None:
         raise SetupFailed(f"`{name}` of the task runner is no size: {value!r}; write e.g. 512MB")
     return int(float(found[1]) * 1024 ** " kmgt".index((found[2] or " ").lower()))
+
+
+def _seconds(value: Any) -> float:
+    try:
+        return durations.parse(value).total_seconds()
+    except durations.BadDuration as error:
+        raise SetupFailed(f"`killGracePeriod` of the task runner: {error}") from None
 
 
 def _whole(value: Any) -> int | None:
