@@ -6,8 +6,6 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from penstock_server.store import flows, syncs
 
 MOST = 200
@@ -30,7 +28,7 @@ def unified(old: str | None, new: str | None, path: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def with_differences(connection: Connection, plan: Mapping[str, Any]) -> dict[str, Any]:
+def with_differences(connection: Any, plan: Mapping[str, Any]) -> dict[str, Any]:
     """A plan whose items have a `diff` in place of their text."""
     items = plan["items"]
     old = flows.texts(connection, _before(items))
@@ -59,7 +57,7 @@ def _before(items: Iterable[Mapping[str, Any]]) -> list[Name]:
     ]
 
 
-def of_run(connection: Connection, items: Iterable[syncs.SyncItem]) -> Iterator[str]:
+def of_run(connection: Any, items: Iterable[syncs.SyncItem]) -> Iterator[str]:
     """What a run did to flows, file by file."""
     found = [one for one in items if one.kind == "flow" and _changed(one)]
     shown = found[:MOST]

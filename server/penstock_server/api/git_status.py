@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import syncs
 from penstock_server.store.queries import gits
@@ -17,7 +15,7 @@ Row = Mapping[str, Any]
 Commits = Mapping[tuple[str, str], GitCommit]
 
 
-def described(connection: Connection, rows: Iterable[Row]) -> list[Json]:
+def described(connection: Any, rows: Iterable[Row]) -> list[Json]:
     """What is known of sources beyond their rows, in the order of the rows."""
     found = list(rows)
     named = {
@@ -58,7 +56,7 @@ def _commit(commits: Commits, row: Row, which: str) -> Json:
     return without_nulls({"commit": sha, "author": known.author_name, "message": known.subject})
 
 
-def _errors(connection: Connection, row: Row) -> list[Json]:
+def _errors(connection: Any, row: Row) -> list[Json]:
     """What is wrong in the files of a commit that was not applied, or not wholly."""
     if not any(one.get("type") == "InvalidFiles" for one in row["conditions"] or ()):
         return []
