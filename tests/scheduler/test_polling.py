@@ -53,8 +53,8 @@ class Asked:
         self.service = service
         self.jobs: list[dict[str, Any]] = []
 
-    def join(self) -> None:
-        seat = RunnerSeat(name="r", slots=2, labels=frozenset(), send=self.jobs.append)
+    def join(self, *labels: str, name: str = "r") -> None:
+        seat = RunnerSeat(name=name, slots=2, labels=frozenset(labels), send=self.jobs.append)
         self.service.executor.runner_joined(seat)
         self.service.settle()
 
@@ -255,6 +255,20 @@ def test_a_poll_that_is_switched_on_again_is_asked_at_once(asked: Asked) -> None
         assert asked.service.change(change, NAME, disabled=disabled) is None
         asked.service.tick(at("12:10"))
         assert len(asked.jobs) == (1 if disabled else 2)
+
+
+def test_a_trigger_is_evaluated_where_it_asks_for(
+    asked: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked.service.save(arrivals("    runsOn: [nas]\n"))
+    asked.service.tick()
+    asked.service.tick(at("12:00:10"))
+    assert asked.jobs == []
+    [told] = [one for one in caplog.messages if "is not evaluated" in one]
+    assert "nas" in told
+    asked.join("nas", name="other")
+    asked.service.tick(at("12:00:20"))
+    assert len(asked.jobs) == 1
 
 
 def test_a_trigger_of_another_package_is_found_and_asked(tmp_path: Path) -> None:
