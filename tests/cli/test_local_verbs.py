@@ -171,6 +171,17 @@ def test_secrets_become_lines_that_the_service_reads(tmp_path: Path) -> None:
     }
 
 
+def test_secrets_are_named_with_their_source_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("SECRET_GOOD=aHVudGVyMjI=\nSECRET_BAD=no base64!\nSECRET_SHORT=YWI=\n")
+    told = penstock("secrets", "list", "--env-file", file)
+    assert told.code == 1
+    assert "GOOD\tenvironment\tall\tok" in told.out
+    assert "SHORT\tenvironment\tall\thas fewer than 3 characters" in told.out
+    assert "SECRET_BAD" in told.err
+    assert "hunter22" not in told.out + told.err
+
+
 def test_secrets_are_written_over_an_open_file_closed_to_others(tmp_path: Path) -> None:
     out = tmp_path / ".env_encoded"
     out.write_text("old")

@@ -166,9 +166,10 @@ def test_secrets_are_base64_in_any_alphabet_with_or_without_padding() -> None:
 
 def test_a_secret_that_does_not_decode_is_skipped_and_named_without_its_value() -> None:
     told = read_settings(
-        environment={"SECRET_GOOD": "aGk=", "SECRET_BAD": "%%value%%"}, folder=Path("/nonexistent")
+        environment={"SECRET_GOOD": "aGVsbG8=", "SECRET_BAD": "%%value%%"},
+        folder=Path("/nonexistent"),
     )
-    assert told.secrets == {"GOOD": "hi"}
+    assert told.secrets == {"GOOD": "hello"}
     [note] = told.notes
     assert "SECRET_BAD" in note
     assert "%%value%%" not in note
@@ -193,3 +194,27 @@ def test_an_env_file_is_read_line_by_line(tmp_path: Path) -> None:
     path.write_text("A=1\nnonsense\n")
     with pytest.raises(BadSettings, match=r"\.env:2: expected NAME=value"):
         read_env_file(path)
+
+
+def test_secrets_may_be_plain_or_in_files_and_what_is_wrong_is_told(tmp_path: Path) -> None:
+    (tmp_path / "penstock.yaml").write_text(
+        f"secret: {{encoding: plain, dir: {tmp_path}/run, scopes: "
+        "[{names: 'PROD_*', namespaces: [prod]}]}\n"
+    )
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "db_password").write_text("from a file\n")
+    (tmp_path / "token").write_text("of a path")
+    given = {
+        "SECRET_API": "as it is",
+        "SECRET_SHORT": "ab",
+        "SECRETFILE_TOKEN": str(tmp_path / "token"),
+        "SECRETFILE_GONE": str(tmp_path / "gone"),
+    }
+    told = read_settings(environment=given, folder=tmp_path)
+    assert told.secrets["API"] == "as it is"
+    assert told.secrets["DB_PASSWORD"] == "from a file"
+    assert told.secrets["TOKEN"] == "of a path"
+    assert told.environment == {}
+    assert [note for note in told.notes if "GONE" in note]
+    assert [note for note in told.notes if "SHORT" in note and "not masked" in note]
+    assert not any(value in note for value in ("as it is", "of a path") for note in told.notes)

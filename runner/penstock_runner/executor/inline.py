@@ -18,11 +18,12 @@ from penstock_runner.engine.state import State
 from penstock_runner.executor.store import KvWrite
 from penstock_runner.executor.values import NamespaceValues, Values, value_of
 from penstock_runner.expressions.environment import Expressions
-from penstock_runner.expressions.errors import NotInline, UnknownSecret
+from penstock_runner.expressions.errors import NotInline
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs.derived import derived
 from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.protocol import Metric
+from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.api import ProcessEnd, ProcessSpec
 from penstock_runner.tasks.storage import Storage
 
@@ -62,9 +63,7 @@ class InlineServices:
 
     def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - scopes come with them
         """A secret by name, in any case."""
-        value = self._around.secrets.get(name.upper())
-        if value is None:
-            raise UnknownSecret(name)
+        value = secret_of(self._around.secrets, name, self._namespace)
         self.secrets_used.append(value)
         return value
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from penstock_runner.expressions.errors import ExpressionFailed, UnknownSecret
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.jobs.calls import Call, RemoteKeyValues
 from penstock_runner.jobs.derived import derived
 from penstock_runner.jobs.masking import Masker
+from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks import places
 from penstock_runner.tasks.storage import BadAddress, FileMissing, Storage
 
@@ -56,9 +57,7 @@ class JobServices:
 
     def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - one set for all
         """A secret by name, in any case."""
-        value = self._secrets.get(name.upper())
-        if value is None:
-            raise UnknownSecret(name)
+        value = secret_of(self._secrets, name, self._namespace)
         self._masker.add(value)
         return value
 

@@ -139,7 +139,7 @@ def _with_examples(told: Told) -> Told:
         }
     )
     settings = told.settings.model_copy(update={"git": git})
-    return replace(told, settings=settings, secrets={**told.secrets, SECRET_NAME: secret})
+    return replace(told, settings=settings, secrets=told.secrets.with_value(SECRET_NAME, secret))
 
 
 def _refuse_second(home: Path) -> None:

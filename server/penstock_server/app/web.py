@@ -16,6 +16,7 @@ from flask import Flask
 
 from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.expressions.environment import Expressions, NoServices
+from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.registry import Registry
 from penstock_server.api import routes
@@ -152,8 +153,7 @@ class WebServices(NoServices):
 
     def secret(self, name: str, namespace: str | None) -> str:
         """A secret by name."""
-        found = self._secrets.get(name.upper())
-        return found if found is not None else super().secret(name, namespace)
+        return secret_of(self._secrets, name, namespace or "")
 
 
 def web_settings(settings: Settings) -> WebSettings:

@@ -6,23 +6,59 @@ import base64
 import os
 import re
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
 
-from penstock_server.cli.exits import FAILED, USAGE, Stop
+from penstock_server.cli.clean import handed_over
+from penstock_server.cli.exits import FAILED, FINE, USAGE, Stop
 from penstock_server.cli.screen import counted, examples
-from penstock_server.config import BadSettings, read_env_file
+from penstock_server.config import BadSettings, fault_of, read_env_file, read_settings
 
 PREFIX = "SECRET_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-@click.group(epilog=examples("penstock secrets encode .env -o .env_encoded"))
+@click.group(
+    epilog=examples("penstock secrets encode .env -o .env_encoded", "penstock secrets list")
+)
 def command() -> None:
-    """Encode secrets for the server's environment."""
+    """Encode secrets for the server's environment, and look at what it has."""
+
+
+@command.command("list", epilog=examples("penstock secrets list --env-file .env_encoded"))
+@click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    help="File of NAME=value lines that the service is started with.",
+)
+def show(env_file: Path | None) -> None:
+    """Name the secrets that a service started here would have, where from, and what is wrong.
+
+    Values are never shown. Exit codes: 0 all can be used, 1 something is wrong, 2 wrong settings.
+    """
+    environment = dict(handed_over())
+    try:
+        if env_file is not None:
+            environment.update(read_env_file(env_file))
+        told = read_settings(environment=environment)
+    except BadSettings as bad:
+        raise Stop("\n".join(bad.faults), USAGE) from None
+    wrong = [note for note in told.notes if "secret" in note]
+    for name in sorted(told.secrets):
+        fault = fault_of(told.secrets, name)
+        kept = [one for one in told.secrets.scopes if fnmatchcase(name, one.names.upper())]
+        for_whom = ", ".join(where for one in kept for where in one.namespaces) or "all"
+        state = "ok" if fault is None else fault
+        click.echo(f"{name}\t{told.secrets.source(name)}\t{for_whom}\t{state}")
+    for note in wrong:
+        if not note.startswith("secret '"):
+            click.echo(f"penstock: {note}", err=True)
+    sys.exit(FAILED if wrong else FINE)
 
 
 @command.command(

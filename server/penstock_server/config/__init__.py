@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock_server.config.faults import BadSettings
 from penstock_server.config.reading import Told, read_settings
 from penstock_server.config.retention import RetentionSection
-from penstock_server.config.secrets import decoded_secret, read_env_file
+from penstock_server.config.secrets import decoded_secret, fault_of, read_env_file
 from penstock_server.config.section import Section
 from penstock_server.config.settings import (
     BasicAuth,
@@ -24,6 +24,7 @@ __all__ = [
     "Settings",
     "Told",
     "decoded_secret",
+    "fault_of",
     "read_env_file",
     "read_settings",
 ]

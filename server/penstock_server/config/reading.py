@@ -17,9 +17,10 @@ import yaml
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
+from penstock_runner.jobs.secrets import Secrets
 from penstock_server.config.faults import BadSettings
 from penstock_server.config.kestra import from_kestra
-from penstock_server.config.secrets import envs_of, secrets_of
+from penstock_server.config.secrets import FILE_PREFIX, PREFIX, envs_of, secrets_of
 from penstock_server.config.section import Section
 from penstock_server.config.settings import LOOPBACK, Settings
 
@@ -54,7 +55,7 @@ class Told:
     """What was read: the settings, the secrets, and what a person should hear at start."""
 
     settings: Settings
-    secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
+    secrets: Secrets = field(repr=False, default_factory=lambda: Secrets({}))
     envs: Mapping[str, str] = field(repr=False, default_factory=dict)
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -83,13 +84,13 @@ def read_settings(
         if value is not None:
             _put(data, tuple(name.split(".")), value)
     settings = _checked(data, faults)
-    secrets = secrets_of(given, notes)
+    secrets = secrets_of(given, settings.secret, notes)
     envs = envs_of(given, settings.env_prefixes)
     return Told(
         settings=settings,
         secrets=secrets,
         envs=envs,
-        environment={k: v for k, v in given.items() if not k.startswith("SECRET_")},
+        environment={k: v for k, v in given.items() if not k.startswith((PREFIX, FILE_PREFIX))},
         notes=tuple(notes),
     )
 

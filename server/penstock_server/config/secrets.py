@@ -6,8 +6,17 @@ import base64
 import binascii
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
+from pydantic import Field
+
+from penstock_runner.jobs.masking import SHORTEST
+from penstock_runner.jobs.secrets import Scope, Secrets
 from penstock_server.config.faults import BadSettings
+from penstock_server.config.section import Section
+
+PREFIX = "SECRET_"
+FILE_PREFIX = "SECRETFILE_"
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -33,23 +42,60 @@ def read_env_file(path: Path) -> dict[str, str]:
     return found
 
 
-def secrets_of(given: Mapping[str, str], notes: list[str]) -> dict[str, str]:
-    """The secrets of the environment; what cannot be read is noted, never shown."""
-    secrets: dict[str, str] = {}
-    for name, encoded in sorted(given.items()):
-        if not name.startswith("SECRET_") or name == "SECRET_":
-            continue
-        value = decoded_secret(encoded)
-        if value is None:
-            notes.append(
-                f"Could not decode secret '{name}', make sure it is Base64-encoded: "
-                "`penstock secrets encode` does that"
-            )
-            continue
-        if not value:
-            notes.append(f"secret '{name}' is empty")
-        secrets[name.removeprefix("SECRET_").upper()] = value
+class ScopeSection(Section):
+    """Secrets that only some namespaces may read: globs of both."""
+
+    names: str = Field(min_length=1)
+    namespaces: tuple[str, ...] = Field(min_length=1)
+
+
+class SecretSection(Section):
+    """How values of the environment are written, where files are, who may read what."""
+
+    encoding: Literal["base64", "plain"] = "base64"
+    dir: Path | None = None
+    scopes: tuple[ScopeSection, ...] = ()
+
+
+def secrets_of(given: Mapping[str, str], section: SecretSection, notes: list[str]) -> Secrets:
+    """The secrets of environment and files; what cannot be used is noted, never shown."""
+    values: dict[str, str] = {}
+    files: dict[str, Path] = {}
+    for name, text in sorted(given.items()):
+        if name.startswith(FILE_PREFIX) and name != FILE_PREFIX:
+            files[name.removeprefix(FILE_PREFIX).upper()] = Path(text)
+        elif name.startswith(PREFIX) and name != PREFIX:
+            value = text if section.encoding == "plain" else decoded_secret(text)
+            if value is None:
+                notes.append(
+                    f"Could not decode secret '{name}', make sure it is Base64-encoded: "
+                    "`penstock secrets encode` does that"
+                )
+                continue
+            values[name.removeprefix(PREFIX).upper()] = value
+    scopes = [Scope(names=one.names, namespaces=one.namespaces) for one in section.scopes]
+    secrets = Secrets(values, files=files, folder=section.dir, scopes=scopes)
+    if section.dir is not None and not section.dir.is_dir():
+        notes.append(f"secret.dir: there is no folder {section.dir}")
+    for name in secrets:
+        fault = fault_of(secrets, name)
+        if fault is not None:
+            notes.append(f"secret '{name}' {fault}")
     return secrets
+
+
+def fault_of(secrets: Secrets, name: str) -> str | None:
+    """What is wrong with a secret, None when nothing is."""
+    value = secrets.get(name)
+    if value is None:
+        return f"cannot be read from {secrets.source(name)}: it must be UTF-8 text of 1 MiB at most"
+    if not value.strip():
+        return "is empty"
+    if len(value.strip()) < SHORTEST:
+        return f"has fewer than {SHORTEST} characters and is not masked in logs"
+    if name in secrets.doubled():
+        return f"is given twice; what is used comes from {secrets.source(name)}"
+    return None
 
 
 def decoded_secret(encoded: str) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from penstock_runner.tasks.object_storage import SCHEMES
 from penstock_server.config.docker import DockerSection
 from penstock_server.config.retention import RetentionSection
+from penstock_server.config.secrets import SecretSection
 from penstock_server.config.section import Section
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -73,6 +74,7 @@ class Settings(Section):
     runner: RunnerSection = RunnerSection()
     docker: DockerSection = DockerSection()
     runners: tuple[RunnerSection, ...] = ()
+    secret: SecretSection = SecretSection()
     git: GitSection = GitSection()
 
     @field_validator("storage", mode="before")

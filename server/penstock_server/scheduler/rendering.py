@@ -10,9 +10,10 @@ from typing import Any
 from penstock_runner.engine.state import Execution
 from penstock_runner.executor.inline import InlineRender
 from penstock_runner.expressions.environment import Expressions, NoServices
-from penstock_runner.expressions.errors import ExpressionFailed, UnknownSecret
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.variables import labels_map
 from penstock_runner.flow.model import Flow
+from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.conditions import evaluate
 
 log = logging.getLogger(__name__)
@@ -40,10 +41,7 @@ class TriggerServices(NoServices):
 
     def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - scopes come with them
         """A secret by name, in any case."""
-        value = self._secrets.get(name.upper())
-        if value is None:
-            raise UnknownSecret(name)
-        return value
+        return secret_of(self._secrets, name, self._namespace)
 
     def kv(self, key: str, namespace: str | None) -> object:
         """A value of the key-value store."""
