@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.live import Service, live_service, wait_for
+from tests.live import AS_OURSELVES, Service, live_service, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -249,7 +249,10 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_said_and_what_waits_goes_on_when_there_is_room(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 24) as disk, live_service(disk.parent / "disk") as service:
+    with (
+        small_disk(tmp_path / "disk", 24) as disk,
+        live_service(disk, environment=AS_OURSELVES) as service,
+    ):
         service.put_flow(GOOD)
         service.put_flow(WAITING)
         before = service.ended(service.start_flow("team", "good", count="1"))
