@@ -53,7 +53,7 @@ def test_a_commit_is_cloned_whatever_the_branch_has_now(
     third = repository.commit({"README.md": "third\n"}, branch="other")
     with serve_git(repository.path.parent) as server:
         ctx = job(tmp_path)
-        outputs = run(ctx, CLONE, url=server.url_of(repository), commit=third, depth=5)
+        outputs = run(ctx, CLONE, url=server.url_of(repository), commit=third, depth=5, cache=True)
     assert (ctx.workspace / "README.md").read_text() == "third\n"
     assert outputs["commitId"] == third
 

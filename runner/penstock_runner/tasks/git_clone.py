@@ -25,6 +25,7 @@ class Clone(GitAccess):
     depth: int | None = None
     clone_all_branches: bool = True
     no_tags: bool = False
+    cache: object | None = None
     literals: ClassVar[bool] = True
 
     def run(self, ctx: RunContext) -> Outputs:
@@ -33,6 +34,8 @@ class Clone(GitAccess):
         from penstock_runner.git.trouble import GitTrouble
 
         target = self._target(ctx.workspace)
+        if self.cache:
+            ctx.log(Level.DEBUG, "cache is not used: only one commit is fetched")
         chosen = Chosen(branch=self.branch, tag=self.tag, commit=self.commit)
         try:
             done = clone(self.opened(ctx).remote(), chosen, target, ctx.workspace.parent)

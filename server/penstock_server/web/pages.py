@@ -18,6 +18,7 @@ from jinja2.runtime import Context
 
 from penstock_server.api.actors import ANONYMOUS, actor
 from penstock_server.api.context import WebContext
+from penstock_server.sync.asked import TASK_STORES
 from penstock_server.web import formats, states
 
 STATIC = Path(__file__).parent / "static"
@@ -121,7 +122,10 @@ def execute_link(namespace: str, flow_id: str) -> str:
 
 def git_link(source_id: str | None) -> str:
     """A Git source, or all of them."""
-    return "/git" if source_id is None else f"/git/{_part(source_id)}"
+    # What a Git task has brought has no source, and so no page of its own.
+    if source_id is None or source_id.startswith(TASK_STORES):
+        return "/git"
+    return f"/git/{_part(source_id)}"
 
 
 def query_link(path: str, values: Mapping[str, object]) -> str:
