@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.conformance.cases import Case
 from tests.conformance.matchers import typed
+from tests.taskrunners import real_docker
 
 from penstock_runner.expressions.errors import KeyExpired
 from penstock_runner.jobs.inprocess import InProcess
@@ -167,7 +168,10 @@ class World:
             variables={"taskrun": {}, **variables},
         )
         settings = RunnerSettings(
-            home=self.folder, workspaces=self.folder / "jobs", storage=self.folder / "storage"
+            home=self.folder,
+            workspaces=self.folder / "jobs",
+            storage=self.folder / "storage",
+            docker=real_docker.access(),
         )
         runner = InProcess(default_parts(settings, self.now), self)
         try:

@@ -16,6 +16,7 @@ from tests.conformance.echo_site import serving
 from tests.conformance.matchers import ABSENT, Matcher
 from tests.conformance.placeholders import Placeholders
 from tests.conformance.single_job import NAMESPACE, NeedsServer, Ran, World
+from tests.taskrunners import real_docker
 
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
@@ -30,6 +31,7 @@ from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.services import JobServices
 from penstock_runner.jobs.workspace import Workspace
+from penstock_runner.taskrunners.docker_access import find_daemon
 from penstock_runner.taskrunners.names import job_name, labels, normalised
 from penstock_runner.tasks import places
 from penstock_runner.tasks.core_state import merged
@@ -38,6 +40,9 @@ from penstock_runner.tasks.scripts import shell_command
 from penstock_runner.tasks.storage import LocalStorage
 
 _STEP = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\["([^"]+)"\]""")
+
+OFFERS = ("docker",) if find_daemon(real_docker.access()) else ()
+"""Containers, where a daemon answers."""
 
 
 def run(case: Case, context: Context) -> Outcome:
@@ -111,6 +116,10 @@ class _Alone:
             "outputDirectory": case.get("output_directory", True),
             "inputFiles": (case.get("setup") or {}).get("workdir", {}),
         }
+        if case["runner"]["type"].endswith(".Docker"):
+            real_docker.prepared()
+            properties["taskRunner"] = {**case["runner"], "pullPolicy": "NEVER"}
+            properties["containerImage"] = real_docker.IMAGE
         task = {"id": "t", "type": "io.kestra.plugin.scripts.shell.Commands", **properties}
         given = {**case, "vars": case.get("context") or {}}
         report = self.world.run(task, given)
