@@ -138,3 +138,23 @@ def test_each_date_runs_once_wherever_the_service_dies(tmp_path: Path, stores: S
     for what, service in each_cut(tmp_path, stores, dated):
         found = [f"{one.schedule_date:%H:%M}" for one in service.executions("scheduled")]
         assert found == ["13:00", "14:00", "15:00"], what
+
+
+def filled(service: Service) -> None:
+    """A backfill of three dates, begun unless it already was."""
+    name = ("team", "scheduled", "hourly")
+    if not service.executions("scheduled"):
+        asked = {"start": "2026-02-01T06:00:00Z", "end": "2026-02-01T08:00:00Z"}
+        service.change(service.changes.backfill, name, asked)
+    service.tick(at("12:30"))
+
+
+def test_each_date_of_a_backfill_runs_once_wherever_the_service_dies(
+    tmp_path: Path, stores: Stores
+) -> None:
+    for what, service in each_cut(tmp_path, stores, filled):
+        made = service.executions("scheduled")
+        found = sorted(f"{one.schedule_date:%m-%d %H:%M}" for one in made)
+        assert found == ["02-01 06:00", "02-01 07:00", "02-01 08:00"], what
+        state = service.state("scheduled", "hourly")
+        assert (state.backfill, state.next_date) == (None, at("13:00")), what

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import calendar
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -177,3 +178,33 @@ def test_a_date_that_never_comes_is_none() -> None:
     assert cron.before(at("2026-03-01T00:00")) is None
     leap = parse_cron("0 0 29 2 *", UTC)
     assert dates(leap, at("2096-03-01T00:00"), 1) == ["2104-02-29T00:00:00+00:00"]
+
+
+SHIFTING = (
+    "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo",
+    "Asia/Kathmandu", "Pacific/Chatham", "America/St_Johns", "UTC",
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    zone=st.sampled_from(SHIFTING),
+    hour=st.integers(0, 23),
+    minute=st.sampled_from([0, 15, 30, 45]),
+    year=st.integers(2020, 2030),
+)
+def test_a_fixed_local_time_fires_once_on_every_day_of_a_year_in_any_zone(
+    zone: str, hour: int, minute: int, year: int
+) -> None:
+    cron = parse_cron(f"{minute} {hour} * * *", ZoneInfo(zone))
+    moment = datetime(year, 1, 1, tzinfo=ZoneInfo(zone)) - timedelta(seconds=1)
+    days = []
+    previous = moment.astimezone(UTC)
+    for _ in range(366 if calendar.isleap(year) else 365):
+        found = cron.after(moment)
+        assert found is not None
+        assert found.astimezone(UTC) > previous
+        days.append(found.date())
+        moment, previous = found, found.astimezone(UTC)
+    first = datetime(year, 1, 1, tzinfo=UTC).date()
+    assert days == [first + timedelta(days=n) for n in range(len(days))]
