@@ -12,6 +12,14 @@ import pytest
 from tests.cli.command import log_flow, penstock
 from tests.live import Service, live_service, wait_for
 
+WAITS = """
+id: waits
+namespace: team
+tasks:
+  - {id: pause, type: io.kestra.plugin.core.flow.Pause}
+  - {id: after, type: io.kestra.plugin.core.log.Log, message: after}
+"""
+
 SLOW = """id: slow
 namespace: team.slow
 tasks:
@@ -127,6 +135,49 @@ def test_a_store_is_copied_while_the_service_goes_on(service: Service, tmp_path:
     assert found == (1,)
     again = penstock("db", "backup", copy, "--home", service.home)
     assert (again.code, "exists" in again.err) == (1, True)
+
+
+@pytest.mark.e2e
+def test_a_running_service_goes_on_from_a_restored_copy(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with live_service(tmp_path) as service:
+        service.put_flow(WAITS)
+        waiting = service.start_flow("team", "waits")
+        state = "/api/v1/main/executions/" + waiting
+        wait_for(lambda: service.execution(waiting)["state"]["current"], lambda s: s == "PAUSED")
+        assert penstock("db", "backup", copy, "--home", service.home).code == 0
+        assert service.post(f"{state}/resume").status_code == 204
+        service.ended(waiting)
+        service.put_flow(log_flow("later"))
+        told = penstock("db", "restore", copy, "--home", service.home)
+        assert (told.code, "before-" in told.out) == (0, True), told.err
+        assert service.execution(waiting)["state"]["current"] == "PAUSED"
+        assert service.get("/api/v1/main/flows/team/later").status_code == 404
+        answered = wait_for(
+            lambda: service.post(f"{state}/resume").status_code, lambda status: status != 503
+        )
+        assert answered == 204
+        assert service.ended(waiting)["state"]["current"] == "SUCCESS"
+        [kept] = service.home.glob("penstock-before-*.db")
+        with sqlite3.connect(kept) as store:
+            found = store.execute("SELECT count(*) FROM flows WHERE id = 'later'").fetchone()
+    assert found == (1,)
+
+
+def test_what_is_no_copy_of_a_store_is_not_restored(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert penstock("db", "upgrade", "--home", home).code == 0
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as store:
+        store.execute("CREATE TABLE things (id INTEGER)")
+    (tmp_path / "text.db").write_text("no database at all" * 100)
+    for name, words in (
+        ("none.db", "does not exist"),
+        ("text.db", "no SQLite database"),
+        ("other.db", "no store that this program knows"),
+    ):
+        told = penstock("db", "restore", tmp_path / name, "--home", home)
+        assert (told.code, words in told.err) == (1, True), told.err
 
 
 # Starting the service where it cannot start

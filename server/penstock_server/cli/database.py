@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@click.group(epilog=examples("penstock db backup penstock-backup.db", "penstock db upgrade"))
+@click.group(
+    epilog=examples(
+        "penstock db backup penstock-backup.db", "penstock db restore penstock-backup.db"
+    )
+)
 def command() -> None:
-    """Upgrade or back up the store."""
+    """Upgrade the store, back it up, or set it back to a backup."""
 
 
 def store_options(function: Function) -> Function:
@@ -85,6 +89,29 @@ def backup(path: Path, home: Path | None, database_url: str | None, env_file: Pa
         except backups.CannotBackUp as reason:
             raise Stop(str(reason), FAILED) from None
     click.echo(f"{path}: {path.stat().st_size} bytes")
+
+
+@command.command(epilog=examples("penstock db restore backups/penstock-1.db --home /srv/penstock"))
+@click.argument("path", type=click.Path(path_type=Path))
+@store_options
+def restore(path: Path, home: Path | None, database_url: str | None, env_file: Path | None) -> None:
+    """Set the store back to the backup PATH, also while the service runs; for SQLite.
+
+    What the store had is kept beside it. Work that is under way ends, and what was under way in the
+    backup is taken up. Files of the storage stay as they are.
+
+    Exit codes: 0 restored, 1 the store is as it was, 2 wrong settings, 3 it cannot be reached.
+    """
+    settings = _settings(home, database_url, env_file)
+    with _opened(settings, must_exist=True) as database:
+        from penstock_server.clock import SystemClock
+        from penstock_server.store import restores
+
+        try:
+            before = restores.restore(database, path, SystemClock().now())
+        except restores.CannotRestore as reason:
+            raise Stop(str(reason), FAILED) from None
+    click.echo(f"restored from {path}; what the store had before is in {before}")
 
 
 def _settings(home: Path | None, database_url: str | None, env_file: Path | None) -> Settings:

@@ -22,6 +22,17 @@ class Leadership:
             self._descriptor = None
 
 
+def holder_of(path: Path) -> int | None:
+    """The process that holds the lock of the folder, None when nobody does."""
+    with (path / "lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            said = lock.read(20).strip()
+            return int(said) if said.isdigit() else None
+    return None
+
+
 def acquire_leadership(path: Path) -> Leadership:
     """Lock `lock` in the folder for this process; raises `StoreUnavailable` naming the holder."""
     lock = path / "lock"
