@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.jobs.harness import Runner, commands, gone, now, runner
+from tests.jobs.harness import Runner, commands, gone, job, now, runner
 from tests.taskrunners.real_docker import IMAGE, access, client, containers, daemon
 
 from penstock_runner.jobs.protocol import Job
-from penstock_runner.jobs.settings import Limits
+from penstock_runner.jobs.settings import Limits, RunAs
 from penstock_runner.taskrunners import docker
 
 pytestmark = pytest.mark.docker
@@ -85,6 +86,50 @@ def test_a_folder_of_this_machine_can_be_the_workspace_itself(tmp_path: Path) ->
     report, said = do(tmp_path, wanted)
     assert (report["state"], said) == ("SUCCESS", ["x"])
     assert list(report["outputs"]["outputFiles"]) == ["out.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run jobs as another user")
+@pytest.mark.parametrize("strategy", ["VOLUME", "MOUNT"])
+def test_what_a_container_wrote_belongs_to_the_user_of_the_job(strategy: str) -> None:
+    daemon()
+    child = {
+        "type": "io.kestra.plugin.scripts.shell.Commands",
+        "properties": {
+            "commands": ["mkdir d", "echo one > d/a.txt", "chmod 600 d/a.txt", "mknod d/disk b 8 0"]
+        },
+    }
+    inside = {
+        **child["properties"],
+        "containerImage": IMAGE,
+        "taskRunner": {
+            "type": TASK_RUNNER,
+            "pullPolicy": "NEVER",
+            "fileHandlingStrategy": strategy,
+        },
+    }
+    after = {"commands": ["id -u", "cat d/a.txt", "echo two >> d/a.txt", "touch d/b.txt", "ls d"]}
+    process = {"type": "io.kestra.plugin.core.runner.Process"}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        wanted = job(
+            {
+                "type": "io.kestra.plugin.core.flow.WorkingDirectory",
+                "kind": "io.kestra.plugin.core.flow.WorkingDirectory",
+                "properties": {"outputFiles": ["d/*"]},
+                "branches": {
+                    "tasks": [
+                        {**child, "id": "in", "properties": inside},
+                        {**child, "id": "after", "properties": {**after, "taskRunner": process}},
+                    ]
+                },
+            }
+        )
+        with runner(folder, docker=access(), run_as=RunAs(user=65534, group=65534)) as core:
+            report = core.do(wanted)
+            assert report["state"] == "SUCCESS", core.texts(wanted)
+            assert core.texts(wanted) == ["65534", "one", "a.txt", "b.txt"]
+    assert sorted(report["outputs"]["outputFiles"]) == ["d/a.txt", "d/b.txt"]
 
 
 def test_a_volume_is_mounted_once_it_is_allowed(tmp_path: Path) -> None:

@@ -378,6 +378,8 @@ class JobContext:
                 )
         except SetupFailed as failed:
             raise TaskFailed(str(failed), reason="setup") from None
+        if chosen.kind != "process":
+            self._folders.take_back()
         return self._told(ended, output)
 
     def _told(self, ended: Ended, output: JobOutput) -> ProcessEnd:

@@ -89,6 +89,18 @@ class Workspace:
             for path in paths:
                 os.chown(path, self._run_as.user, self._run_as.group, follow_symlinks=False)
 
+    def take_back(self) -> None:
+        """Let the job's user have what a container has written here; devices are removed."""
+        if self._run_as is None:
+            return
+        for folder, folders, names in os.walk(self.folder):
+            for path in (Path(folder, name) for name in (*folders, *names)):
+                mode = path.lstat().st_mode
+                if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
+                    path.unlink()
+                else:
+                    self.give(path)
+
     def resolve(self, name: str) -> Path:
         """A path inside the working directory; anything that leaves it is refused."""
         encoded = os.fsencode(name)
