@@ -186,3 +186,56 @@ def test_a_deploy_that_waits_ends_with_what_it_has_started(place: Place, tmp_pat
     refused = penstock("git", "sync", "ci", **where)
     assert refused.code == 5
     assert "deployed to" in refused.err
+
+
+def test_the_page_plans_confirms_rolls_back_and_resumes(place: Place) -> None:
+    service, forms = place.service, {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def page(path: str = "/git/main", contains: str = "") -> str:
+        return str(
+            wait_for(lambda: service.get(path).text, lambda text: contains in text, seconds=10)
+        )
+
+    def send(path: str, **fields: str) -> str:
+        body = "&".join(f"{name}={value}" for name, value in fields.items())
+        answer = service.post(path, content=body, headers=forms)
+        if answer.status_code == 303:
+            answer = service.get(answer.headers["Location"])
+        assert answer.status_code == 200, answer.text[:500]
+        return answer.text
+
+    first = service.get("/api/v1/main/git/sources/main").json()["appliedCommit"]
+    place.repository.commit({"a.yml": log_flow("a", "changed")}, "second")
+    planned = send("/git/main/plan")
+    assert "Apply 1 change" in planned
+    assert 'class="add"' in planned
+    assert place.flow("a")[1] == log_flow("a")
+    send("/git/main/sync")
+    wait_for(lambda: place.flow("a")[1], lambda text: "changed" in text)
+
+    runs = service.get("/api/v1/main/git/sources/main/runs").json()["results"]
+    oldest = next(run["id"] for run in runs if run["toCommit"] == first)
+    assert "Roll back" in page(f"/git/runs/{oldest}")
+    rolled = send("/git/main/rollback", to=first, reason="too+loud", lasts="8")
+    assert "too loud" in rolled
+    assert "Resume" in rolled
+    assert "Sync now" not in rolled
+    assert place.flow("a")[1] == log_flow("a")
+    assert "Sync now" in send("/git/main/resume")
+    assert "changed" in place.flow("a")[1]
+
+    place.repository.commit({f"{name}.yml": None for name in "abc"} | {"README": "none"})
+    send("/git/main/sync")
+    held = page(contains="Delete them")
+    assert "Prune blocked" in held
+    status = service.get("/api/v1/main/git/sources/main").json()
+    refused = service.get("/api/v1/main/git/sources/main/runs").json()["results"][0]
+    assert "What it would have changed" in page(f"/git/runs/{refused['id']}")
+    assert refused["planDigest"] in status["conditions"][0]["message"]
+    send("/git/main/sync", confirm=refused["planDigest"])
+    assert place.flow("a")[0] == 404
+
+    place.repository.commit({"d.yml": log_flow("d").replace("log.Log", "log.Logg")})
+    send("/git/main/sync")
+    assert "d.yml:5:11" in page(contains="UNKNOWN_TASK_TYPE")
+    assert service.post("/git/nothing/sync", content="", headers=forms).status_code == 404

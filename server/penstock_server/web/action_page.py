@@ -1,4 +1,4 @@
-"""What people do on pages: start, kill, pause, resume, restart, replay, sync.
+"""What people do on pages: start, kill, pause, resume, restart, replay.
 
 Each is a form that is posted, does one thing through core, and leads to the page that shows it.
 """
@@ -132,12 +132,6 @@ class Actions:
             "execution.replay", id=execution_id, taskrun_id=None, revision=None
         )
         return to(pages.execution_link(namespace, flow_id, answer["execution"]["id"]))
-
-    @post("/git/<source_id>/sync")
-    def sync(self, source_id: str) -> Response:
-        """Look at a source now and apply what is found."""
-        self._call("git.sync", source=source_id, wait=False, actor=actor(self._context))
-        return to(pages.git_link(source_id))
 
     def _call(self, operation: str, **arguments: Any) -> None:
         self._context.client.call(operation, **arguments)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from flask import Response
 
 from penstock_server.api.context import WebContext
 from penstock_server.api.routing import get
-from penstock_server.store import sources, syncs
+from penstock_server.store import flows, sources, syncs
 from penstock_server.store.queries import gits as asked
-from penstock_server.web import gits
+from penstock_server.web import git_changes, gits
 from penstock_server.web.errors import Missing
 from penstock_server.web.pages import Pages
 
@@ -46,7 +49,7 @@ class GitPages:
             named = {*_commits([source]), *((source_id, run.to_commit or "") for run in runs)}
             commits = asked.commits_named(connection, named)
         faulty = gits.last_with_errors(runs, source)
-        errors, total, message = gits.faults(faulty)
+        errors, total, message = gits.faults(faulty, source)
         return self._pages.render(
             "git_source.html",
             row=gits.source_row(source, counts.get(source_id, 0), commits),
@@ -55,7 +58,51 @@ class GitPages:
             total=total,
             message=message,
             faulty=faulty,
+            confirm=_to_confirm(source, runs),
+            named=_shown(source.conditions or (), errors),
         )
+
+    @get("/git/runs/<run_id>")
+    def run(self, run_id: str) -> Response:
+        """What one run did, or why it did nothing."""
+        with self._context.database.read() as connection:
+            run = syncs.run(connection, run_id)
+            source = sources.source(connection, run.source_id) if run is not None else None
+            if run is None or source is None:
+                raise Missing(f"No run {run_id[:60]}", "Old runs are forgotten after a while.")
+            items = syncs.items(connection, run_id)
+            texts = flows.texts(connection, git_changes.names_of(items))
+            commits = asked.commits_named(connection, {(source.id, run.to_commit or "")})
+            kept = {sha for sha, _ in sources.applied_commits(connection, source.id)}
+        errors, total, message = gits.faults(run, source)
+        refused = run.phase == "refused" and "Confirm plan" in message
+        return self._pages.render(
+            "git_run.html",
+            source=source,
+            run=run,
+            row=gits.run_row(run, source, commits),
+            changes=git_changes.done(items, texts),
+            applied=run.phase == "succeeded" and not run.dry_run,
+            errors=errors,
+            total=total,
+            message=message,
+            confirm=run.plan_digest if refused else None,
+            back=source.origin == "config" and source.enabled and run.to_commit in kept,
+        )
+
+
+def _to_confirm(source: sources.GitSource, runs: list[syncs.SyncRun]) -> syncs.SyncRun | None:
+    """The run that a guard has held back, when it is of the commit that waits."""
+    if not any(one.get("code") == "PRUNE_BLOCKED" for one in source.conditions or ()):
+        return None
+    last = next((run for run in runs if not run.dry_run and run.trigger != "rollback"), None)
+    return last if last is not None and last.phase == "refused" else None
+
+
+def _shown(conditions: Sequence[Mapping[str, Any]], errors: Sequence[Any]) -> list[Any]:
+    """The conditions that nothing else on the page says."""
+    said = {"InvalidFiles", "OwnershipConflict"} if errors else set()
+    return [one for one in conditions if one.get("type") not in said]
 
 
 def _commits(found: list[sources.GitSource]) -> set[tuple[str, str]]:

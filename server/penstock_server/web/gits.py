@@ -9,15 +9,16 @@ from typing import Any
 
 from penstock_server.store.sources import GitCommit, GitSource
 from penstock_server.store.syncs import SyncRun
-from penstock_server.web import formats, states
+from penstock_server.web import forge_links, formats, states
 
 RESULTS: Mapping[str, tuple[str, str]] = {
     "succeeded": ("SYNCED", "Applied"),
     "failed": ("DEGRADED", "Refused"),
-    "refused": ("DEGRADED", "Refused"),
+    "refused": ("DEGRADED", "Held back"),
+    "noop": ("SYNCED", "No change"),
     "running": ("PROGRESSING", "Applying"),
 }
-SIGNS = (("added", "+"), ("changed", "~"), ("updated", "~"), ("removed", "-"), ("deleted", "-"))
+SIGNS = (("added", "+"), ("adopted", "~"), ("updated", "~"), ("pruned", "-"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class FileFault:
     code: str
     message: str
     hint: str
+    link: str | None = None
 
     @property
     def place(self) -> str:
@@ -88,7 +90,8 @@ def source_row(
 def told(source: GitSource, flows: int) -> str:
     """Why a source stands as it does, in one sentence."""
     if source.pinned_commit is not None:
-        return f"pinned to {source.pinned_commit[:7]}"
+        behind = f", {formats.some(source.behind, 'commit')} behind" if source.behind else ""
+        return f"pinned to {source.pinned_commit[:7]}{behind}"
     if source.conditions:
         return str(source.conditions[0].get("message", ""))[:300]
     if source.observed_at is None:
@@ -124,12 +127,13 @@ def changes(counts: Mapping[str, Any] | None) -> str:
     return " ".join(parts) or "nothing"
 
 
-def faults(run: SyncRun | None) -> tuple[tuple[FileFault, ...], int, str]:
+def faults(run: SyncRun | None, source: GitSource) -> tuple[tuple[FileFault, ...], int, str]:
     """The errors of a run, how many there are in all, and what was said about the whole."""
     kept = run.errors if run is not None else None
-    if not isinstance(kept, Mapping):
+    if run is None or not isinstance(kept, Mapping):
         return (), 0, ""
-    found = tuple(_fault(item) for item in kept.get("items") or () if isinstance(item, Mapping))
+    items = [item for item in kept.get("items") or () if isinstance(item, Mapping)]
+    found = tuple(file_fault(item, source, run.to_commit) for item in items)
     return found, int(kept.get("total") or len(found)), str(kept.get("message") or "")
 
 
@@ -137,13 +141,16 @@ def last_with_errors(runs: Sequence[SyncRun], source: GitSource) -> SyncRun | No
     """The run whose errors explain why the source is not fine."""
     if states.label(source.status.upper()) == "Synced" and not source.conditions:
         return None
-    return next((run for run in runs if run.errors), None)
+    return next((run for run in runs if run.errors and not run.dry_run), None)
 
 
-def _fault(item: Mapping[str, Any]) -> FileFault:
+def file_fault(item: Mapping[str, Any], source: GitSource, sha: str | None) -> FileFault:
+    """A fault with the place where the forge shows it."""
+    path, line = str(item.get("path") or ""), int(item.get("line") or 1)
     return FileFault(
-        path=str(item.get("path") or ""),
-        line=int(item.get("line") or 1),
+        link=forge_links.file_link(source.url, sha, path, line),
+        path=path,
+        line=line,
         column=int(item.get("column") or 1),
         code=str(item.get("code") or ""),
         message=str(item.get("message") or ""),

@@ -75,6 +75,7 @@ def install(app: Flask, routes: Blueprint) -> None:
         "percent",
         "size",
         "sentence",
+        "words",
     ):
         environment.filters[name] = getattr(formats, name)
     environment.filters["some"] = formats.some
@@ -128,6 +129,11 @@ def git_link(source_id: str | None) -> str:
     return f"/git/{_part(source_id)}"
 
 
+def run_link(run_id: str) -> str:
+    """What was done with a Git source once."""
+    return f"/git/runs/{_part(run_id)}"
+
+
 def query_link(path: str, values: Mapping[str, object]) -> str:
     """A path with what is asked of it; what has no value is left out."""
     given = {key: value for key, value in values.items() if value not in {None, "", ()}}
@@ -144,6 +150,7 @@ LINKS: Mapping[str, Any] = {
     "flow_link": flow_link,
     "execute_link": execute_link,
     "git_link": git_link,
+    "run_link": run_link,
     "query_link": query_link,
     "file_link": file_link,
 }

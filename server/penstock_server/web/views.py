@@ -13,6 +13,7 @@ from penstock_server.web.action_page import Actions
 from penstock_server.web.execution_page import ExecutionPages, Executions
 from penstock_server.web.executions_page import ExecutionsPage
 from penstock_server.web.flow_page import FlowPages
+from penstock_server.web.git_forms import GitForms
 from penstock_server.web.git_page import GitPages
 from penstock_server.web.home_page import HomeRoutes
 from penstock_server.web.live import LivePages
@@ -50,6 +51,7 @@ def install(app: Flask, context: WebContext) -> None:
         "logs": LogPage(context, executions, frame, followers),
         "actions": Actions(context, library, executions, frame),
         "git": GitPages(context, frame),
+        "git_forms": GitForms(context, frame),
         "other": OtherPages(context, frame),
         "live": LivePages(
             context=context,
