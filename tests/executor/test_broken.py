@@ -12,7 +12,8 @@ from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, RunKey, State
 from penstock_runner.executor.memory import MemoryStore
-from penstock_runner.executor.store import StoredFlow
+from penstock_runner.executor.messages import Outcome, Start
+from penstock_runner.executor.store import Batch, StoredFlow
 
 
 class LostRevisions(MemoryStore):
@@ -90,6 +91,81 @@ def test_a_fault_of_the_engine_ends_the_execution_and_nobody_else(
     assert "fault of Penstock: ZeroDivisionError: a rule without sense" in message
     assert isinstance(world.store, MemoryStore)
     assert not world.store.jobs()
+
+
+def failing_at_the_start(monkeypatch: pytest.MonkeyPatch, flow_id: str) -> None:
+    """An engine that raises in the first step of a flow."""
+    work = Fold.apply
+
+    def faulty(fold: Fold, event: e.Event) -> object:
+        if fold.head.flow_id == flow_id and isinstance(event, e.Started):
+            raise ZeroDivisionError("a rule without sense")
+        return work(fold, event)
+
+    monkeypatch.setattr(Fold, "apply", faulty)
+
+
+def test_an_execution_whose_first_step_fails_is_there_and_is_shown_as_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing_at_the_start(monkeypatch, "shell")
+    world = World(SHELL, HELLO)
+    outcomes: list[Outcome] = []
+    for name in ("shell", "hello"):
+        start = Start(namespace="team", flow_id=name, resolve=True, idempotency_key=name)
+        world.executor.transact(starts=[start], done=outcomes.append)
+    world.settle()
+    [bad, good] = [outcome.executions[0] for outcome in outcomes]
+    assert (bad.state, good.state) == (State.FAILED, State.CREATED)
+    assert world.execution(bad.id).state is State.FAILED
+    assert world.execution(good.id).state is State.SUCCESS
+    [message] = world.messages(bad.id)
+    assert "fault of Penstock: ZeroDivisionError: a rule without sense" in message
+    assert world.start("shell", idempotency_key="shell") == bad.id
+
+
+def test_who_waits_for_an_execution_that_cannot_go_on_is_answered_with_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing_at_the_start(monkeypatch, "hello")
+    world = World(HELLO)
+    outcomes: list[Outcome] = []
+    world.executor.start_and_wait(
+        Start(namespace="team", flow_id="hello", resolve=True), outcomes.append
+    )
+    world.settle()
+    [outcome] = outcomes
+    assert [execution.state for execution in outcome.executions] == [State.FAILED]
+
+
+def test_a_child_whose_first_step_fails_fails_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_at_the_start(monkeypatch, "shell")
+    world = World(SHELL, PARENT)
+    parent = world.start("parent")
+    assert world.execution(parent).state is State.FAILED
+
+
+def test_an_execution_that_a_full_store_could_not_take_is_made_once_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Full(MemoryStore):
+        full = True
+
+        def write(self, batch: Batch) -> None:
+            if self.full:
+                raise OSError("no space left on device")
+            super().write(batch)
+
+    failing_at_the_start(monkeypatch, "hello")
+    store = Full([stored(HELLO)])
+    world = World(store=store)
+    with pytest.raises(OSError, match="no space left"):
+        world.start("hello")
+    store.full = False
+    world.wait(2)
+    assert not store.executions()
+    assert world.execution(world.start("hello")).state is State.FAILED
+    assert len(store.executions()) == 1
 
 
 def test_a_store_that_cannot_be_read_for_a_while_costs_no_message() -> None:

@@ -28,6 +28,10 @@ def batch_of(working: Working, on_change: OnChange | None = None) -> Batch:
     )
     batch.executions.update((write.execution.id, write) for write in working.given_up)
     batch.logs.extend(working.last_words)
+    for write in working.given_up:
+        if on_change is not None:
+            told = 0 if write.read_version is None else len(write.execution.history) - 1
+            batch.writes.extend(on_change(write.execution, told))
     for live in working.touched.values():
         part = live.part
         if part.events or live.read_version is None:

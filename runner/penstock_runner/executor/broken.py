@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.altered import altered
 from penstock_runner.engine.state import DONE, Execution, State
 from penstock_runner.executor.dispatch import Dispatch
-from penstock_runner.executor.held import Held
+from penstock_runner.executor.held import GivenUp, Held
 from penstock_runner.executor.neighbourhood import news_for_parent, send_cancel
 from penstock_runner.executor.starts import PARENT_RUN
 from penstock_runner.executor.store import ExecutionWrite, LogRow, Store, Write
@@ -43,29 +44,36 @@ class Broken:
 
     def end_all(self) -> bool:
         """Whether there were any."""
+        working = self._held.working
         found, self._held.broken = self._held.broken, {}
+        unborn, working.stillborn = working.stillborn, {}
         stored = self._store.load(list(found)) if found else {}
         for execution in stored.values():
             if not execution.through:
                 self._end(execution, found[execution.id])
-        return bool(found)
+        for given_up in unborn.values():
+            if given_up.new is not None:
+                given_up.new.shown = [self._end(given_up.new.base, given_up)]
+        return bool(found or unborn)
 
-    def _end(self, execution: Execution, reason: str) -> None:
+    def _end(self, execution: Execution, given_up: GivenUp) -> Execution:
         at = max(self._now(), execution.history[-1][1])
         ended = failed(execution, at)
+        new, reason = given_up.new is not None, given_up.reason
         working = self._held.working
         working.touched.pop(execution.id, None)
+        changed = {key for key, run in ended.runs.items() if new or run is not execution.runs[key]}
         working.given_up.append(
             ExecutionWrite(
                 execution=altered(ended, {"version": execution.version + 1}),
-                read_version=execution.version,
-                changed={key for key, run in ended.runs.items() if run is not execution.runs[key]},
+                read_version=None if new else execution.version,
+                changed=changed,
                 events=[e.Queued(at=at, state=State.FAILED, reason=reason)],
             )
         )
         line = LogRow(
             execution_id=execution.id,
-            n=self._store.last_line(execution.id) + 1,
+            n=1 if new else self._store.last_line(execution.id) + 1,
             at=at,
             level=Level.ERROR.value,
             message=reason,
@@ -78,6 +86,8 @@ class Broken:
                 self._drop_job((row.execution_id, row.key, row.attempt))
         working.mail.extend(news_for_parent(execution.facts.get(PARENT_RUN), ended, None, None))
         working.writes.extend(self._on_end(ended))
+        working.after.extend(partial(waiter, ended) for waiter in given_up.waiters)
+        return ended
 
     def _drop_job(self, job: tuple[str, str, int]) -> None:
         seat = self._dispatch.seat_of(job)

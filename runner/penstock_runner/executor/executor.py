@@ -293,7 +293,8 @@ class Executor:
         named = None if alone is None else execution_of(alone)
         if alone is not None and named is not None and not hasattr(fault, "status"):
             log.error("execution %s: %s failed", named, type(alone).__name__, exc_info=fault)
-            self._held.give_up(named, fault)
+            live = self._held.lives.pop(named, None)
+            self._held.give_up(named, fault, () if live is None else live.waiters)
             self._held.answer_failure(alone, fault)
             self._queue.appendleft(Transact())
             return

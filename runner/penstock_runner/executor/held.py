@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,18 @@ HELD_EXECUTIONS = 20_000
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """Why an execution cannot go on, and who waits for its end.
+
+    `new` is the execution when the batch itself creates it, so that no store has it yet.
+    """
+
+    reason: str
+    waiters: Sequence[Callable[[Execution], None]] = ()
+    new: Live | None = None
+
+
 @dataclass(slots=True)
 class Working:
     """The batch under construction."""
@@ -50,6 +62,7 @@ class Working:
     idempotency: list[tuple[str, str, datetime]] = field(default_factory=list)
     given_up: list[ExecutionWrite] = field(default_factory=list)
     last_words: list[LogRow] = field(default_factory=list)
+    stillborn: dict[str, GivenUp] = field(default_factory=dict)
     after: list[Callable[[], None]] = field(default_factory=list)
     handled: list[Message] = field(default_factory=list)
 
@@ -67,8 +80,8 @@ class Held:
     ) -> None:
         self.lives: dict[str, Live] = {}
         self.again: dict[str, Live] = {}
-        # Executions that cannot go on, and why; they are ended before the batch is written.
-        self.broken: dict[str, str] = {}
+        # Stored executions that cannot go on; they are ended before the batch is written.
+        self.broken: dict[str, GivenUp] = {}
         self.working = Working()
         self._store = store
         self._flows = flows
@@ -96,8 +109,8 @@ class Held:
                 )
             except Refused as reason:
                 if not execution.through:
-                    self.broken[execution_id] = (
-                        f"Revision {execution.flow_revision} of {execution.namespace}."
+                    self.broken[execution_id] = GivenUp(
+                        reason=f"Revision {execution.flow_revision} of {execution.namespace}."
                         f"{execution.flow_id}, which this execution runs, cannot be read: {reason}"
                     )
                 return None
@@ -116,7 +129,11 @@ class Held:
             self._dispatch.free((row.execution_id, row.key, row.attempt))
 
     def guarded(self, live: Live, message: Message | None, act: Callable[[], None]) -> bool:
-        """Do something to one execution; a fault drops what the batch did to it, and only that."""
+        """Do something to one execution; a fault drops what the batch did to it, and only that.
+
+        The execution itself is ended with the batch, also one that the batch creates: whoever asked
+        for that is answered with an execution, which must be there.
+        """
         try:
             act()
         except Refused as refused:
@@ -128,19 +145,23 @@ class Held:
                 raise  # the store cannot be read: nothing is wrong with this execution
             log.exception("execution %s: %s failed", live.id, type(message).__name__)
             self.drop(live)
-            if live.read_version is not None:
-                self.give_up(live.id, fault)
+            if live.read_version is None:
+                self.working.stillborn[live.id] = _given_up(fault, live.waiters, live)
+                return False
+            self.give_up(live.id, fault, live.waiters)
             if message is not None:
                 self.answer_failure(message, fault)
             return False
         return True
 
-    def give_up(self, execution_id: str, fault: Exception) -> None:
-        """An execution cannot go on, through a fault of ours."""
-        self.broken[execution_id] = (
-            "The engine could not go on with this execution, which is a fault of Penstock: "
-            f"{type(fault).__name__}: {fault}"
-        )
+    def give_up(
+        self,
+        execution_id: str,
+        fault: Exception,
+        waiters: Sequence[Callable[[Execution], None]] = (),
+    ) -> None:
+        """A stored execution cannot go on, through a fault of ours."""
+        self.broken[execution_id] = _given_up(fault, waiters)
 
     def answer_failure(self, message: Message, error: Exception) -> None:
         """Tell who asked, after the commit, that it was not done."""
@@ -157,3 +178,14 @@ class Held:
                 return
             if not (live.busy or live.evaluating or live.waiters):
                 del self.lives[live.id]
+
+
+def _given_up(
+    fault: Exception, waiters: Sequence[Callable[[Execution], None]], new: Live | None = None
+) -> GivenUp:
+    return GivenUp(
+        reason="The engine could not go on with this execution, which is a fault of Penstock: "
+        f"{type(fault).__name__}: {fault}",
+        waiters=waiters,
+        new=new,
+    )
