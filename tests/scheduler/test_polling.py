@@ -271,6 +271,30 @@ def test_a_trigger_is_evaluated_where_it_asks_for(
     assert len(asked.jobs) == 1
 
 
+def test_executions_may_run_at_the_same_time_where_the_flow_says_so(asked: Asked) -> None:
+    asked.service.save(flow("    allowConcurrent: true\n", task="core.flow.Pause"))
+    for minute in ("12:01", "12:02"):
+        asked.service.tick(at(minute))
+        asked.answer()
+    assert [one.state.value for one in asked.service.executions("a")] == ["PAUSED", "PAUSED"]
+
+
+@pytest.mark.parametrize("how", ["an error", "no such variable"])
+def test_an_evaluation_that_fails_is_an_execution_where_the_flow_says_so(
+    asked: Asked, how: str
+) -> None:
+    more = "    failOnTriggerError: true\n"
+    asked.service.save(
+        flow(more + ("" if how == "an error" else "    inputs: {a: '{{ nope() }}'}\n"))
+    )
+    asked.service.tick()
+    asked.answer(state="FAILED" if how == "an error" else "SUCCESS")
+    [execution] = asked.service.executions("a")
+    assert execution.state.value == "FAILED"
+    assert "Unable to evaluate the trigger 'ask'" in asked.service.lines(execution.id)[0]
+    assert asked.service.state("a", "ask").execution_id is None
+
+
 def test_a_trigger_of_another_package_is_found_and_asked(tmp_path: Path) -> None:
     registry = Registry(["penstock_runner.tasks", "tests.scheduler.other_tasks"])
     assert registry.is_polling("acme.Ticks")

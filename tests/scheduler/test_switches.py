@@ -272,3 +272,21 @@ def test_true_dates_before_and_after_are_those_for_which_the_conditions_hold(
         "next": "2026-03-08T09:00:00+00:00",
         "previous": "2026-03-01T09:00:00+00:00",
     }
+
+
+def test_dates_may_run_at_the_same_time_where_the_flow_says_so(service: Service) -> None:
+    service.save(flow(", allowConcurrent: true", task=PAUSE))
+    service.tick(at("15:30"))
+    assert dates(service) == ["13:00", "14:00", "15:00"]
+    asked = {"start": "2026-02-01T06:00:00Z", "end": "2026-02-01T08:00:00Z"}
+    service.change(service.changes.backfill, NAME, asked)
+    service.tick()
+    assert dates(service)[3:] == ["06:00"]
+
+
+def test_a_schedule_stops_at_the_first_failure_where_the_flow_says_so(service: Service) -> None:
+    fail = "{id: say, type: io.kestra.plugin.core.execution.Fail}"
+    service.save(flow(", stopOnFailure: true", task=fail))
+    service.tick(at("15:30"))
+    assert dates(service) == ["13:00"]
+    assert service.state("a", "hourly").disabled

@@ -17,7 +17,7 @@ FLOW_TRIGGER = CORE + "trigger.Flow"
 
 _HTTP = (
     "method body formData contentType headers options sslOptions params encryptBody interval "
-    "responseCondition stopAfter"
+    "responseCondition stopAfter stopOnFailure failOnTriggerError allowConcurrent"
 )
 TRIGGERS: Mapping[str, Shape] = {
     SCHEDULE: shape(

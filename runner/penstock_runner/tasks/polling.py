@@ -36,6 +36,9 @@ class PollingTrigger(TaskProperties):
     """What all polling triggers can do."""
 
     interval: timedelta = INTERVAL
+    stop_on_failure: bool = False
+    fail_on_trigger_error: bool = False
+    allow_concurrent: bool = False
 
     def evaluate(self, ctx: RunContext) -> Outputs | None:
         """Look once; the variables of the execution to start, None for none."""

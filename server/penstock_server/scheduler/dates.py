@@ -16,7 +16,7 @@ from penstock_server.scheduler.backfills import moved
 from penstock_server.scheduler.evaluation import CannotEvaluate, Evaluation, Firing
 from penstock_server.scheduler.parking import Parking
 from penstock_server.scheduler.reading import Reading
-from penstock_server.scheduler.rows import Name, name_of
+from penstock_server.scheduler.rows import Name, name_of, says
 from penstock_server.store import triggers
 from penstock_server.store.triggers import TriggerState
 
@@ -92,10 +92,13 @@ class DueDates:
         """The row when the date has been dealt with."""
         state = firing.state
         ran = start is not None and state.backfill is None
+        locks = start is not None and start.failure is None
+        if says(firing.trigger, "allowConcurrent") and state.backfill is None:
+            locks = False
         dealt_with = replace(
             state,
             last_date=firing.date if ran else state.last_date,
-            execution_id=start.id if start is not None and start.failure is None else None,
+            execution_id=start.id if start is not None and locks else None,
             evaluated_at=firing.now,
             updated_at=firing.now,
         )

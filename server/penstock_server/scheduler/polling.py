@@ -37,7 +37,7 @@ from penstock_runner.tasks.polling import DROPPED, FOUND, TAKEN, WORD, interval_
 from penstock_server.clock import Clock
 from penstock_server.scheduler.reading import Reading
 from penstock_server.scheduler.rendering import Load, Services, TriggerRender
-from penstock_server.scheduler.rows import Name, name_of
+from penstock_server.scheduler.rows import Name, name_of, says
 from penstock_server.store import triggers
 from penstock_server.store.triggers import TriggerState
 
@@ -235,8 +235,7 @@ class Polling:
         del self._asked[report.execution_id]
         self._dispatch.free(job)
         if report.state != State.SUCCESS.value:
-            self._warn(asked, report.error or report.state)
-            self._go_on(asked, None)
+            self._failed(asked, report.error or report.state)
         elif asked.word is not None:
             self._starter.transact(writes=[partial(_told, asked.name, report.execution_id)])
         else:
@@ -250,7 +249,26 @@ class Polling:
             try:
                 start = self._start(asked, found)
             except (ExpressionFailed, TaskFailed) as failed:
-                self._warn(asked, failed)
+                self._failed(asked, failed, found)
+                return
+        self._go_on(asked, start, found)
+
+    def _failed(
+        self, asked: _Asked, reason: object, found: Mapping[str, Any] | None = None
+    ) -> None:
+        """Warn of what went wrong; a flow that wants it gets an execution that says so, too."""
+        self._warn(asked, reason)
+        start: Start | None = None
+        if asked.word is None and says(asked.trigger, "failOnTriggerError"):
+            start = Start(
+                namespace=asked.flow.namespace,
+                flow_id=asked.flow.id,
+                trigger=TriggerOrigin(id=asked.trigger.id, type=asked.trigger.kind),
+                origin="trigger",
+                id=self._starter.new_id(),
+                failure=f"Unable to evaluate the trigger '{asked.trigger.id}': {reason}",
+                correlate=False,
+            )
         self._go_on(asked, start, found)
 
     def _drop(self, asked: _Asked, found: Mapping[str, Any]) -> None:
@@ -284,7 +302,9 @@ class Polling:
         self, asked: _Asked, start: Start | None, found: Mapping[str, Any] | None = None
     ) -> None:
         """Write when to ask again, start what was found, and remember what is to be told."""
-        tells = start is not None and must_be_told(self._load(asked.trigger.kind))
+        runs = start is not None and start.failure is None
+        tells = runs and must_be_told(self._load(asked.trigger.kind))
+        locks = runs and not says(asked.trigger, "allowConcurrent")
         now = self._clock.now()
         following = now + self._interval(asked.trigger)
         written: list[TriggerState] = []
@@ -297,7 +317,8 @@ class Polling:
             if start is not None:
                 if state.disabled or state.execution_id is not None:
                     raise Refused("the trigger was switched off or locked meanwhile", status=409)
-                after = replace(after, execution_id=start.id, last_date=now)
+                lock = start.id if locks else None
+                after = replace(after, execution_id=lock, last_date=now)
             if tells and found is not None:
                 taken = {"id": asked.job[0], FOUND: dict(found)}
                 after = replace(after, body={**(after.body or {}), _BODY: taken})
@@ -310,7 +331,7 @@ class Polling:
             elif outcome.error is not None and start is not None:
                 self._warn(asked, outcome.error)
                 self._go_on(asked, None, found)
-            elif start is None and found is not None:
+            elif not runs and found is not None:
                 self._drop(asked, found)
 
         starts = [start] if start is not None else []

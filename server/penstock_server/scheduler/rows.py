@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_server.store import triggers
 from penstock_server.store.triggers import TriggerState
@@ -26,6 +27,17 @@ def find(flow: Flow | None, trigger_id: str) -> Trigger | None:
     if flow is None:
         return None
     return next((one for one in flow.triggers if one.id == trigger_id), None)
+
+
+def says(trigger: Trigger, name: str) -> bool:
+    """Whether a trigger has a property that switches something on."""
+    return trigger.properties.get(name) is True
+
+
+def stops_after(trigger: Trigger) -> frozenset[str]:
+    """The states of its executions in which a trigger switches itself off."""
+    failed = {State.FAILED.value} if says(trigger, "stopOnFailure") else set()
+    return frozenset(trigger.stop_after) | failed
 
 
 def digest_of(flow: Flow, trigger: Trigger) -> str:

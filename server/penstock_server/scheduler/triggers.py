@@ -29,7 +29,7 @@ from penstock_server.scheduler.polling import Polling
 from penstock_server.scheduler.reading import FindFlow, Reading
 from penstock_server.scheduler.recovery import may_be_late, recovered
 from penstock_server.scheduler.rendering import Load, Services, without_services
-from penstock_server.scheduler.rows import Name, find, name_of
+from penstock_server.scheduler.rows import Name, find, name_of, stops_after
 from penstock_server.scheduler.saving import ReadyTriggers, Saving
 from penstock_server.scheduler.schedules import ALL, KINDS
 from penstock_server.scheduler.switches import Switches
@@ -143,7 +143,7 @@ class Scheduler:
         if origin is None:
             return []
         trigger = find(self.reading.flow(execution.namespace, execution.flow_id), origin.id)
-        stops = trigger.stop_after if trigger is not None else ()
+        stops = stops_after(trigger) if trigger is not None else frozenset()
         if not stops and origin.type not in KINDS and not self.polls(origin.type):
             return []
         disabled = execution.state.value in stops
