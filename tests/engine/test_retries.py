@@ -8,6 +8,7 @@ import pytest
 from tests.engine.story import NOON
 
 from penstock_runner.engine.retries import next_try
+from penstock_runner.flow.durations import LONGEST
 from penstock_runner.flow.model import Retry
 
 SECOND = timedelta(seconds=1)
@@ -30,6 +31,19 @@ def test_an_exponential_retry_grows_from_nothing_to_its_longest() -> None:
     assert [waits(policy, n) for n in (1, 2, 3, 4)] == [0, 2, 4, 5]
     by_three = Retry(type="exponential", interval=SECOND, max_interval=99 * SECOND, delay_factor=3)
     assert waits(by_three, 3) == 6
+
+
+@pytest.mark.parametrize("factor", [1e6, 1e30, 1e308, float("inf")])
+def test_a_factor_without_measure_waits_as_long_as_a_date_can_bear(factor: float) -> None:
+    policy = Retry(type="exponential", interval=300 * 365 * 86400 * SECOND, delay_factor=factor)
+    assert waits(policy, 3) == LONGEST.total_seconds()
+    assert waits(policy.model_copy(update={"max_interval": 9 * SECOND}), 3) == 9
+    assert waits(policy.model_copy(update={"max_duration": LONGEST}), 3) is None
+
+
+@pytest.mark.parametrize("factor", [-2, -1e308, float("-inf"), float("nan")])
+def test_a_factor_that_makes_no_sense_waits_for_nothing(factor: float) -> None:
+    assert waits(Retry(type="exponential", interval=SECOND, delay_factor=factor), 3) == 0
 
 
 def test_a_random_retry_is_spread_by_its_seed_within_its_bounds() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
+from penstock_runner.flow.durations import LONGEST
 from penstock_runner.flow.model import Retry
 
 
@@ -18,10 +19,10 @@ def next_try(
     """
     if retry.max_attempts is not None and tries >= retry.max_attempts:
         return None
-    at = ended + _delay(retry, tries, seed)
-    if retry.max_duration is not None and at > first + retry.max_duration:
+    delay = min(_delay(retry, tries, seed), LONGEST)
+    if retry.max_duration is not None and (ended - first) + delay > retry.max_duration:
         return None
-    return at
+    return ended + delay
 
 
 def _delay(retry: Retry, tries: int, seed: str) -> timedelta:
@@ -31,13 +32,20 @@ def _delay(retry: Retry, tries: int, seed: str) -> timedelta:
             return interval
         case "exponential":
             # Linear, and 0 before the first retry: the language calls that exponential.
-            factor = int(retry.delay_factor) if retry.delay_factor is not None else 2
-            grown = interval * factor * (tries - 1)
-            return grown if retry.max_interval is None else min(grown, retry.max_interval)
+            longest = LONGEST if retry.max_interval is None else min(retry.max_interval, LONGEST)
+            factor = 2 if retry.delay_factor is None else retry.delay_factor
+            return min(_grown(interval, factor, tries), longest)
         case "random":
             low = retry.min_interval or timedelta()
             spread = (retry.max_interval or low) - low
             return low + spread * _spread(seed)
+
+
+def _grown(interval: timedelta, factor: float, tries: int) -> timedelta:
+    try:
+        return max(interval * int(factor) * (tries - 1), timedelta())
+    except (OverflowError, ValueError):  # more than a date can bear, or no number
+        return LONGEST if factor > 0 else timedelta()
 
 
 def _spread(seed: str) -> float:
