@@ -718,17 +718,23 @@ def test_jobs_run_as_the_user_of_the_runner() -> None:
     assert sorted(report["outputs"]["outputFiles"]) == ["in.txt", "out.txt"]
 
 
+def await_file(path: Path) -> None:
+    """Wait for a file without reading what the runner says."""
+    until = time.monotonic() + DEADLINE
+    while not path.exists():
+        assert time.monotonic() < until, path
+        select.select([], [], [], 0.02)
+
+
 def test_a_core_that_reads_late_loses_no_line(tmp_path: Path) -> None:
-    wanted = commands("seq 1 300000")
-    stopped = tmp_path / "stopped"
-    other = commands(f"touch {stopped}; sleep 600", key="other")
+    begun, flooding = tmp_path / "begun", tmp_path / "flooding"
+    wanted = commands(f"touch {flooding}; seq 1 300000")
+    other = commands(f"touch {begun}; sleep 600", key="other")
     with runner(tmp_path) as core:
-        core.start(wanted)
         core.start(other)
-        until = time.monotonic() + DEADLINE
-        while not stopped.exists():
-            assert time.monotonic() < until
-            select.select([], [], [], 0.02)
+        await_file(begun)
+        core.start(wanted)
+        await_file(flooding)
         core.cancel(other)
         assert core.report(other)["state"] == "KILLED"
         core.report(wanted)

@@ -15,16 +15,16 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from penstock_runner.engine.state import State
 from penstock_runner.jobs import containers, processes, stopping, strays, verdicts
+from penstock_runner.jobs.children import Children, Gone
 from penstock_runner.jobs.crew import Crew, Seat
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.jobs.live import LiveJob, LiveProcess
-from penstock_runner.jobs.orphans import Orphans
 from penstock_runner.jobs.parts import Parts, warm
 from penstock_runner.jobs.protocol import JobId
 from penstock_runner.jobs.settings import Stop
@@ -48,12 +48,9 @@ class Supervisor:
         self._settings = parts.settings
         self._limits = parts.settings.limits
         self._crew = Crew(parts)
-        self._orphans = Orphans()
-        self._memory = processes.MemoryWatch()
+        self._children = Children(self._crew, self._settings.run_as)
         self._queue: deque[Mapping[str, Any]] = deque()
         self._jobs: dict[JobId, LiveJob] = {}
-        self._processes: dict[int, LiveProcess] = {}
-        self._cleaners: set[int] = set()
         self._call_numbers = itertools.count(1)
         self._calls: dict[int, tuple[Seat, int]] = {}
         self._drain_until: float | None = None
@@ -256,27 +253,16 @@ class Supervisor:
 
     def _spawn(self, seat: Seat, message: Mapping[str, Any]) -> None:
         _, descriptors, _, _ = socket.recv_fds(seat.descriptors, 8, 2)
-        number, job = message["number"], seat.job
         try:
-            if job is None or job.cancelled is not None:
-                raise processes.NotStarted("The attempt was cancelled before the command started")
-            pid = processes.start(
-                message["argv"],
-                env=message["env"],
-                cwd=message["cwd"],
-                stdout=descriptors[0],
-                stderr=descriptors[1],
-                run_as=self._settings.run_as,
-            )
+            process = self._children.start(seat.job, message, *descriptors)
         except processes.NotStarted as failed:
-            self._tell_ended(seat, number, Ended(exit_code=127, error=str(failed)))
+            ended = Ended(exit_code=127, error=str(failed))
+            self._tell_ended(seat, message["number"], ended)
             return
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        process = LiveProcess(pid=pid, number=number, job=job)
-        self._processes[pid] = job.processes[pid] = process
-        seat.channel.send({"type": "spawned", "pid": pid})
+        seat.channel.send({"type": "spawned", "pid": process.pid})
 
     def _tell_ended(self, seat: Seat, number: int, ended: Ended) -> None:
         fields = {name: getattr(ended, name) for name in Ended.__dataclass_fields__}
@@ -291,7 +277,7 @@ class Supervisor:
     def _retire(self, seat: Seat) -> None:
         self._sockets.forget(seat)
         self._crew.remove(seat)
-        self._cleaners.add(seat.pid)
+        self._children.leave(seat.pid)
 
     # time
 
@@ -322,44 +308,19 @@ class Supervisor:
 
     def _reap(self) -> None:
         orphaned = False
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                break
-            if found is None:
-                break
-            pid = found.si_pid
-            process = self._processes.pop(pid, None)
-            left_over = 0
-            if process is not None:
-                known = self._known()
-                left_over = len(self._orphans.clear_session(pid, process.job.folder, known))
-            os.waitpid(pid, 0)
-            number = found.si_status if found.si_code != os.CLD_EXITED else None
-            if process is not None:
-                self._process_ended(process, found.si_status, number, left_over)
-            elif (seat := self._crew.of_pid(pid)) is not None:
-                self._worker_died(seat, number)
-            else:
-                self._cleaners.discard(pid)
-            orphaned = orphaned or process is None or bool(left_over)
+        for gone in self._children.reap():
+            if gone.process is not None:
+                self._process_ended(gone.process, gone)
+            elif (seat := self._crew.of_pid(gone.pid)) is not None:
+                self._worker_died(seat, gone.number)
+            orphaned = orphaned or gone.process is None or bool(gone.left_over)
         if orphaned:
-            self._orphans.sweep(self._jobs.values(), self._known())
+            self._children.sweep(self._jobs.values())
 
-    def _known(self) -> set[int]:
-        return {*self._crew.pids, *self._processes, *self._cleaners}
-
-    def _process_ended(
-        self, process: LiveProcess, status: int, number: int | None, left_over: int
-    ) -> None:
+    def _process_ended(self, process: LiveProcess, gone: Gone) -> None:
         job = process.job
-        del job.processes[process.pid]
         stopping.process_gone(job, limits=self._limits, now=time.monotonic())
-        oom = number == signal.SIGKILL and job.cancelled is None and self._memory.ran_out()
-        code = status if number is None else 128 + number
-        ended = Ended(exit_code=code, signal=number, oom=oom, left_over=left_over)
-        self._tell_ended(job.seat, process.number, ended)
+        self._tell_ended(job.seat, process.number, self._children.ended(gone, job))
 
     def _worker_died(self, seat: Seat, number: int | None) -> None:
         with contextlib.suppress(ChannelClosed):
@@ -375,28 +336,20 @@ class Supervisor:
         if not self._leaving:
             self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
-        self._aside(lambda: self._remove_traces(job.folder))
+        self._children.aside(lambda: self._remove_traces(job.folder))
 
     def _remove_traces(self, folder: Path) -> None:
         """What a worker that was lost could not tidy up."""
         containers.remove_below(folder, self._settings.docker)
         remove_tree(folder)
 
-    def _aside(self, work: Callable[[], object]) -> None:
-        """Do something that may take long in a process of its own."""
-        pid = os.fork()
-        if pid == 0:
-            try:
-                work()
-            finally:
-                os._exit(0)
-        self._cleaners.add(pid)
-
     def _sweep_containers(self) -> None:
         """Remove the containers that an earlier runner left behind."""
         settings = self._settings
         if containers.preload(settings.docker):
-            self._aside(lambda: containers.remove_below(settings.workspaces, settings.docker))
+            self._children.aside(
+                lambda: containers.remove_below(settings.workspaces, settings.docker)
+            )
 
     def _sweep(self) -> None:
         """Remove the folders that earlier workers left behind."""
@@ -406,11 +359,11 @@ class Supervisor:
     def _end(self, job: LiveJob) -> None:
         job.seat.job = None
         self._jobs.pop(job.id, None)
-        self._orphans.sweep(self._jobs.values(), self._known())
+        self._children.sweep(self._jobs.values())
 
     def _stop(self) -> None:
         """Kill everything, children of children included, and wait until it is gone."""
-        stopping.kill_all(self._processes.values())
+        stopping.kill_all(self._children.of_jobs)
         stopping.kill_children(STOP_SECONDS)
         if self._jobs:
             containers.remove_below(self._settings.workspaces, self._settings.docker)
