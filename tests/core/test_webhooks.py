@@ -71,6 +71,17 @@ def test_every_call_of_a_storm_that_was_accepted_runs_and_the_rest_was_told_when
     wait_for(lambda: total(service), lambda found: found == before + len(accepted))
 
 
+@pytest.mark.e2e
+def test_calls_that_were_accepted_before_a_crash_have_run_after_it(service: Service) -> None:
+    before = total(service)
+    with httpx2.Client(base_url=service.url, timeout=60, trust_env=False) as client:
+        ids = [client.post(PATH, json={"n": n}).json()["id"] for n in range(40)]
+    service.kill()
+    service.start()
+    assert {service.ended(one)["state"]["current"] for one in ids} == {"SUCCESS"}
+    assert total(service) == before + len(ids)
+
+
 def test_when_too_many_starts_wait_a_call_is_refused_with_503() -> None:
     sent: list[dict[str, Any]] = []
     full = SimpleNamespace(executor=SimpleNamespace(waiting=START_QUEUE))
