@@ -58,7 +58,7 @@ def test_flows_are_committed_to_a_folder_of_the_branch(tasks: Tasking) -> None:
             "file": "_flows/a.yml",
             "additions": f"+{lines}",
             "deletions": "-0",
-            "changes": str(lines),
+            "changes": "0",
         }
     ]
 
@@ -117,15 +117,39 @@ def test_a_flow_that_lies_in_another_file_is_changed_there(tasks: Tasking) -> No
     }
 
 
-def test_only_with_delete_flows_that_are_gone_leave_git(tasks: Tasking) -> None:
-    files = {"_flows/old.yml": text(OWN, "old"), "_flows/notes.yml": "a: 1\n", "x/y.yml": "b: 1\n"}
-    tasks.repository.commit(files)
-    save(tasks, OWN, "a")
-    tasks.run("PushFlows")
-    assert "_flows/old.yml" in tasks.repository.contents()
-    rows = tasks.diff("PushFlows", delete=True)
-    assert [row["file"] for row in rows] == ["_flows/old.yml"]
-    assert sorted(tasks.repository.contents()) == ["_flows/a.yml", "_flows/notes.yml", "x/y.yml"]
+def test_lines_that_were_exchanged_are_changes_and_others_came_or_went(tasks: Tasking) -> None:
+    tasks.repository.commit({"_flows/a.yml": text(OWN, "a", "description: old\n")})
+    save(tasks, OWN, "a", "description: new\n")
+    [row] = tasks.diff("PushFlows", dry_run=True)
+    assert (row["additions"], row["deletions"], row["changes"]) == ("+0", "-0", "1")
+    tasks.repository.commit({"_flows/a.yml": text(OWN, "a") + "# one\n# two\n"})
+    save(tasks, OWN, "a", "labels: {a: b}\n")
+    [row] = tasks.diff("PushFlows", dry_run=True)
+    assert (row["additions"], row["deletions"], row["changes"]) == ("+0", "-1", "0")
+
+
+def test_flows_that_are_gone_leave_git_and_everything_else_stays(tasks: Tasking) -> None:
+    kept = {
+        "_flows/notes.yml": "a: 1\n",
+        "_flows/sub/child.yml": text(f"{OWN}.sub", "child"),
+        "_flows/other.yml": text(OWN, "other"),
+    }
+    tasks.repository.commit({**kept, "_flows/old_one.yml": text(OWN, "old_one")})
+    save(tasks, OWN, "old_two")
+    tasks.run("PushFlows", delete=False)
+    assert "_flows/old_one.yml" in tasks.repository.contents()
+    tasks.run("PushFlows", flows="nothing*")
+    rows = tasks.diff("PushFlows", flows="old_*")
+    assert [row["file"] for row in rows] == ["_flows/old_one.yml"]
+    assert sorted(tasks.repository.contents()) == sorted([*kept, "_flows/old_two.yml"])
+    tasks.run("PushFlows", include_child_namespaces=True)
+    assert sorted(tasks.repository.contents()) == ["_flows/notes.yml", "_flows/old_two.yml"]
+
+
+def test_a_namespace_without_flows_deletes_nothing_in_git(tasks: Tasking) -> None:
+    tasks.repository.commit({"_flows/a.yml": text(OWN, "a")})
+    assert tasks.diff("PushFlows") == []
+    assert tasks.diff("PushNamespaceFiles", "files", git_directory="_flows") == []
 
 
 def test_a_dry_run_tells_what_would_be_and_pushes_nothing(tasks: Tasking) -> None:
@@ -197,13 +221,14 @@ def test_files_of_a_namespace_are_committed(tasks: Tasking) -> None:
     storage = tasks.world.storage
     storage.put_bytes(namespace_file(OWN, "lib/x.py"), b"x = 1\n")
     storage.put_bytes(namespace_file(OWN, "raw.bin"), b"\x00\xff")
-    outputs = tasks.run("PushNamespaceFiles")
+    outputs = tasks.run("PushNamespaceFiles", files=["lib/**", "*.bin"])
     assert sorted(row["file"] for row in tasks.rows(outputs["files"])) == [
         "_files/lib/x.py",
         "_files/raw.bin",
     ]
-    tasks.run("PushNamespaceFiles", files="lib/**", delete=True)
-    assert set(tasks.repository.contents()) == {"_files/lib/x.py"}
+    assert "_files/old" in tasks.repository.contents()
+    tasks.run("PushNamespaceFiles", namespace_directory="./lib")
+    assert set(tasks.repository.contents()) == {"_files/x.py"}
 
 
 SYNC: dict[str, Any] = {"namespace": OWN, "branch": "main"}
@@ -227,11 +252,11 @@ def test_a_folder_is_brought_to_its_namespace(tasks: Tasking) -> None:
     tasks.world.storage.put_bytes(namespace_file(OWN, "f"), b"f")
     dry = tasks.diff("NamespaceSync", "diff", **SYNC, git_directory="ks", dry_run=True)
     assert actions(dry) == [
-        f"ADDED FILE /f ks/{OWN}/files/f",
-        f"DELETED_GIT FILE /gone ks/{OWN}/files/gone",
-        f"UPDATED_GIT FLOW changed ks/{OWN}/flows/changed.yaml",
-        f"ADDED FLOW new ks/{OWN}/flows/new.yaml",
-        f"DELETED_GIT FLOW old ks/{OWN}/flows/old.yaml",
+        f"ADDED FILE {OWN}:f ks/{OWN}/files/f",
+        f"DELETED_GIT FILE {OWN}:gone ks/{OWN}/files/gone",
+        f"UPDATED_GIT FLOW {OWN}:changed ks/{OWN}/flows/changed.yaml",
+        f"ADDED FLOW {OWN}:new ks/{OWN}/flows/new.yaml",
+        f"DELETED_GIT FLOW {OWN}:old ks/{OWN}/flows/old.yaml",
     ]
     done = tasks.run("NamespaceSync", **SYNC, git_directory="ks", commit_message="Sync")
     assert done["commitId"] == tasks.repository.head().id

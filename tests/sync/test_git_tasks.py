@@ -266,7 +266,7 @@ def test_files_go_below_a_directory_and_only_that_is_cleared(tasks: Tasking) -> 
         "SyncNamespaceFiles",
         namespace="prod",
         git_directory="src",
-        namespace_directory="in",
+        namespace_directory="./in/",
         delete=True,
     )
     assert tasks.files("prod") == {"out": "o", "in/x": "1"}
@@ -314,10 +314,10 @@ def test_a_namespace_is_brought_to_its_folder_flows_and_files_at_once(tasks: Tas
     assert outputs["commitId"] == sha
     assert outputs["commitURL"].endswith(f"/flows/commit/{sha}")
     assert actions(tasks.rows(outputs["diff"])) == [
-        "ADDED FILE /x.sql",
-        "ADDED FLOW a",
-        "DELETED_KES FILE /gone",
-        "DELETED_KES FLOW old",
+        "ADDED FILE prod:x.sql",
+        "ADDED FLOW prod:a",
+        "DELETED_KES FILE prod:gone",
+        "DELETED_KES FLOW prod:old",
     ]
     assert stored(tasks) == {"prod.a": 1, "prod.same": 1}
     assert tasks.files("prod") == {"x.sql": "select 1"}

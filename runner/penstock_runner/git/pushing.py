@@ -59,6 +59,7 @@ class Change:
     file: str
     additions: int
     deletions: int
+    changes: int
     action: str
 
 
@@ -145,11 +146,18 @@ def _files(store: BareStore, head: str | None, wanted: Push) -> dict[str, bytes]
 
 def _change(folder: str, path: str, old: bytes | None, new: bytes | None) -> Change:
     before, after = ((one or b"").decode("utf-8", "replace").splitlines() for one in (old, new))
-    lines = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
+    additions = deletions = changes = 0
+    # Lines that were exchanged for as many others are changes, what is beyond that came or went.
+    for kind, *place in difflib.SequenceMatcher(None, before, after).get_opcodes():
+        grown = (place[3] - place[2]) - (place[1] - place[0])
+        additions += max(grown, 0)
+        deletions += max(-grown, 0)
+        changes += place[3] - place[2] if kind == "replace" and grown == 0 else 0
     return Change(
         file=f"{folder}/{path}" if folder else path,
-        additions=sum(line.startswith("+") for line in lines),
-        deletions=sum(line.startswith("-") for line in lines),
+        additions=additions,
+        deletions=deletions,
+        changes=changes,
         action="ADDED" if old is None else "DELETED" if new is None else "UPDATED",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from penstock_runner.flow.model import Level
@@ -55,7 +55,7 @@ class _Commits(GitAccess):
                 "file": one.file,
                 "additions": f"+{one.additions}",
                 "deletions": f"-{one.deletions}",
-                "changes": str(one.additions + one.deletions),
+                "changes": str(one.changes),
                 "action": one.action,
             }
             for one in done.changes
@@ -68,7 +68,8 @@ class _Commits(GitAccess):
 class PushFlows(_Commits):
     """Commit the flows of a namespace to a folder of a branch, which is made when it is missing.
 
-    With `delete`, flow files of the folder that hold none of the flows are deleted.
+    A flow that is in Git and no longer in the namespace leaves Git, too, unless `delete` is off;
+    files that hold no flow, and flows that `flows` does not mean, stay.
     """
 
     branch: str = "main"
@@ -77,18 +78,15 @@ class PushFlows(_Commits):
     flows: str | tuple[str, ...] = "**"
     include_child_namespaces: bool = False
     git_directory: str = "_flows"
-    delete: bool = False
+    delete: bool = True
 
     def run(self, ctx: RunContext) -> Outputs:
         """Push, and tell what was done to each file."""
         namespace = self.source_namespace or ctx.namespace
-        patterns = (self.flows,) if isinstance(self.flows, str) else self.flows
-        meant = globs.rule(patterns)
-        chosen = [
-            one
-            for one in texts_of(ctx, namespace, children=self.include_child_namespaces)
-            if meant(one["id"]) or meant(f"/{one['id']}")
-        ]
+        meant = _meant(self.flows)
+        children = self.include_child_namespaces
+        found = texts_of(ctx, namespace, children=children)
+        chosen = [one for one in found if meant(one["id"])]
 
         def wish(there: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
             known = _by_flow(there)
@@ -97,8 +95,12 @@ class PushFlows(_Commits):
                 text, below = self._text(one, namespace)
                 path = known.get((below, one["id"])) or f"{below}{one['id']}.yml"
                 changes[path] = text
-            if self.delete:
-                changes |= {path: None for path in known.values() if path not in changes}
+            if self.delete and chosen:
+                changes |= {
+                    path: None
+                    for (below, flow_id), path in known.items()
+                    if path not in changes and meant(flow_id) and (children or not below)
+                }
             return changes
 
         outputs, changes = self.committed(
@@ -122,25 +124,33 @@ class PushFlows(_Commits):
 class PushNamespaceFiles(_Commits):
     """Commit the files of a namespace to a folder of a branch, which is made when it is missing.
 
-    With `delete`, files of the folder that the namespace does not have are deleted.
+    A file that is in Git and no longer in the namespace leaves Git, too, unless `delete` is off;
+    files that `files` does not mean stay. `namespaceDirectory` stands for the whole namespace.
     """
 
     branch: str = "main"
     namespace: str | None = None
     files: str | tuple[str, ...] = "**"
     git_directory: str = "_files"
-    delete: bool = False
+    namespace_directory: str = "/"
+    delete: bool = True
 
     def run(self, ctx: RunContext) -> Outputs:
         """Push, and tell what was done to each file."""
         namespace = self.namespace or ctx.namespace
-        patterns = (self.files,) if isinstance(self.files, str) else self.files
-        meant = globs.rule(patterns)
-        chosen = {path: data for path, data in files_of(ctx, namespace) if meant(f"/{path}")}
+        meant = _meant(self.files)
+        top = "".join(
+            f"{part}/" for part in self.namespace_directory.split("/") if part not in ("", ".")
+        )
+        chosen = {
+            path.removeprefix(top): data
+            for path, data in files_of(ctx, namespace)
+            if path.startswith(top) and meant(path.removeprefix(top))
+        }
 
         def wish(there: Mapping[str, bytes]) -> Mapping[str, bytes | None]:
-            gone = {path: None for path in there if path not in chosen} if self.delete else {}
-            return {**chosen, **gone}
+            gone = [path for path in there if path not in chosen and meant(path)]
+            return {**chosen, **dict.fromkeys(gone if self.delete and chosen else ())}
 
         outputs, changes = self.committed(
             ctx, self.branch, self.git_directory, wish, f"Add files from `{namespace}` namespace"
@@ -197,7 +207,7 @@ class NamespaceSync(_Commits):
         rows = [
             {
                 "file": item["path"],
-                "key": item["id"],
+                "key": f"{item['namespace']}:{item['id'].removeprefix('/')}",
                 "kind": item["kind"].upper(),
                 "action": states[item["action"]],
             }
@@ -228,16 +238,19 @@ class NamespaceSync(_Commits):
             ctx, self.branch, folder, wish, f"Sync namespace {self.namespace}"
         )
         states = {"ADDED": "ADDED", "UPDATED": "UPDATED_GIT", "DELETED": "DELETED_GIT"}
-        return outputs, [
-            {
-                "file": change["file"],
-                "key": keys.get(path := change["file"].removeprefix(f"{folder}/"))
-                or path.removeprefix("files"),
-                "kind": "FLOW" if path.startswith("flows/") else "FILE",
-                "action": states[change["action"]],
-            }
-            for change in changes
-        ]
+        rows = []
+        for change in changes:
+            path = change["file"].removeprefix(f"{folder}/")
+            name = keys.get(path) or path.removeprefix("files/")
+            rows.append(
+                {
+                    "file": change["file"],
+                    "key": f"{self.namespace}:{name}",
+                    "kind": "FLOW" if path.startswith("flows/") else "FILE",
+                    "action": states[change["action"]],
+                }
+            )
+        return outputs, rows
 
     def _gone(self, paths: list[str]) -> dict[str, None]:
         """What is deleted in Git, since the namespace does not have it."""
@@ -250,6 +263,12 @@ class NamespaceSync(_Commits):
         if self.when_missing_in_source == "FAIL":
             raise TaskFailed(f"{self.namespace} does not have {', '.join(sorted(paths)[:20])}")
         return dict.fromkeys(paths)
+
+
+def _meant(patterns: str | tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether patterns mean a name, which they may write with a slash before it."""
+    rule = globs.rule((patterns,) if isinstance(patterns, str) else patterns)
+    return lambda name: rule(name) or rule(f"/{name}")
 
 
 def texts_of(ctx: RunContext, namespace: str, *, children: bool) -> list[dict[str, str]]:

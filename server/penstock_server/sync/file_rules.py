@@ -126,7 +126,7 @@ def _from_folders(folders: Sequence[FileFolder]) -> Place:
             top = f"{folder.dir.strip('/')}/".lstrip("/")
             rest = path.removeprefix(top)
             if path.startswith(top) and (folder.children or "/" not in rest):
-                parts = [part for part in folder.prefix.split("/") if part]
+                parts = [part for part in folder.prefix.split("/") if part not in ("", ".")]
                 target = "/" + "/".join([*parts, rest])
                 return FilePlace(namespace=folder.namespace or None, path=target)
         return None

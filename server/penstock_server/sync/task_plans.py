@@ -108,7 +108,8 @@ def _flows(connection: Any, scope: Scope, contents: Contents) -> list[Live]:
 def _files(connection: Any, scope: Scope, contents: Contents) -> list[Live]:
     if not scope.files:
         return []
-    top = "/" + "".join(f"{part}/" for part in scope.below.split("/") if part)
+    below = [part for part in scope.below.split("/") if part not in ("", ".")]
+    top = "/" + "".join(f"{part}/" for part in below)
     wanted = {file.desired.key for file in contents.files}
     found = {
         (scope.namespace, path): _live(scope.namespace, path, digest, None)
