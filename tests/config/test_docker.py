@@ -45,3 +45,18 @@ def test_the_daemon_is_that_of_the_settings_then_that_of_the_environment() -> No
 def test_the_home_and_the_sockets_of_daemons_are_never_shown_to_a_container() -> None:
     private = access("docker: {host: 'unix:///run/named.sock'}").private
     assert private == (Path("/srv/home"), Path("/run/named.sock"))
+
+
+FOREIGN = """
+kestra:
+  plugins:
+    configurations:
+      - type: io.kestra.plugin.scripts.runner.docker.Docker
+        values: {volume-enabled: true, privilegedEnabled: false}
+"""
+
+
+def test_volumes_that_a_compose_file_allows_are_allowed() -> None:
+    told = read_settings(environment={"KESTRA_CONFIGURATION": FOREIGN}, folder=Path("/nonexistent"))
+    assert docker_access(told.settings, {}).allow == {"volumes"}
+    assert not [note for note in told.notes if "docker" in note.lower()]

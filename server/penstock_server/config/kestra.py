@@ -11,6 +11,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 SCHEDULE = "io.kestra.plugin.core.trigger.Schedule"
+DOCKER = (
+    "io.kestra.plugin.scripts.runner.docker.Docker",
+    "io.kestra.plugin.scripts.runner.docker.DockerTaskRunner",
+)
 
 
 class Taken:
@@ -54,6 +58,7 @@ def from_kestra(foreign: Mapping[str, Any], where: str, notes: list[str]) -> dic
         "globals": ((kestra.get("variables") or {}).get("globals")),
         "plugin_defaults": _defaults_of(kestra),
         "recover_missed_schedules": _recovery_of(kestra, where, notes),
+        "docker": _docker_of(kestra),
     }
     taken = Taken(foreign)
     found: dict[str, Any] = {name: value for name, value in verbatim.items() if value}
@@ -100,14 +105,28 @@ def _defaults_of(kestra: Mapping[str, Any]) -> list[Any]:
 def _recovery_of(kestra: Mapping[str, Any], where: str, notes: list[str]) -> Any:
     """What is done about missed dates, from the configuration of the Schedule trigger."""
     listed = (kestra.get("plugins") or {}).get("configurations")
-    found: Any = None
     for one in listed if isinstance(listed, list) else ():
-        if isinstance(one, Mapping) and one.get("type") == SCHEDULE:
-            values = one.get("values") or {}
-            found = values.get("recoverMissedSchedules", values.get("recover-missed-schedules"))
-        else:
-            kind = one.get("type") if isinstance(one, Mapping) else one
+        kind = one.get("type") if isinstance(one, Mapping) else one
+        if kind not in {SCHEDULE, *DOCKER}:
             notes.append(f"{where}: the configuration of plugin `{kind}` is not used by Penstock")
+    return _configured(kestra, SCHEDULE).get("recoverMissedSchedules")
+
+
+def _docker_of(kestra: Mapping[str, Any]) -> dict[str, Any]:
+    """What containers may have, from the configuration of the Docker task runner."""
+    told = {name: value for kind in DOCKER for name, value in _configured(kestra, kind).items()}
+    reach = {"volumes": "volumeEnabled", "privileged": "privilegedEnabled"}
+    allow = [ours for ours, theirs in reach.items() if str(told.get(theirs)).lower() == "true"]
+    return {"allow": allow} if allow else {}
+
+
+def _configured(kestra: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The configuration of one plugin, its names spelt one way."""
+    listed = (kestra.get("plugins") or {}).get("configurations")
+    found: dict[str, Any] = {}
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, Mapping) and one.get("type") == kind:
+            found.update({_camel(str(k)): v for k, v in (one.get("values") or {}).items()})
     return found
 
 
