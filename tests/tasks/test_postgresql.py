@@ -10,9 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 from tests.postgres import Cluster, postgres, postgres_database
-from tests.tasks.context import Context, run
+from tests.tasks.context import REGISTRY, Context, Templates, run
 
 from penstock_runner.tasks.api import Cancelled, TaskFailed
+from penstock_runner.tasks.binding import bind
+from penstock_runner.tasks.polling import hear
 from penstock_runner.tasks.postgresql_connection import parameters_of
 
 __all__ = ["postgres", "postgres_database"]
@@ -249,3 +251,30 @@ def test_jdbc_addresses(url: str, expected: dict[str, str]) -> None:
 def test_another_address_is_refused() -> None:
     with pytest.raises(TaskFailed, match="must look like jdbc:postgresql://"):
         parameters_of("postgresql://user:hidden@db/my")
+
+
+@pytest.mark.parametrize("how", ["NONE", "FETCH", "FETCH_ONE", "STORE"])
+def test_a_trigger_finds_rows_and_marks_them_once_they_were_taken(
+    database: Database, how: str
+) -> None:
+    database.task("Queries", sql=f"{TABLE}; insert into t values (1, null), (2, 'done')")
+    given = {
+        "url": database.url,
+        "username": "postgres",
+        "password": "any",
+        "sql": "select * from t where name is null order by id",
+        "afterSQL": "update t set name = 'done'",
+        "fetchType": how,
+    }
+    cls = REGISTRY.load(PLUGIN + "Trigger")
+    trigger: Any = bind(cls, given, Templates({}))
+    for _ in range(2):
+        found = trigger.run(database.ctx)["found"]
+        assert found["size"] == 1
+    if how == "STORE":
+        assert database.stored(found["uri"]) == [{"id": 1, "name": None}]
+    hear(trigger, database.ctx, {"is": "taken", "found": found})
+    assert database.rows("select name from t") == [("done",), ("done",)]
+    assert trigger.run(database.ctx) == {"found": None}
+    hear(trigger, database.ctx, {"is": "dropped", "found": found})
+    assert list(database.ctx.storage.walk("kestra:///company")) == []

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.api.building import Web
+from tests.api.building import NOON, Web
 from tests.web.building import GREET, HOSTILE, attempt, execution, pages, run
+from tests.web.test_triggers import FILL, FLOW
 from werkzeug.serving import make_server
 
 from penstock_runner.engine.state import State
@@ -89,6 +90,23 @@ def test_pages_load_without_a_complaint_and_without_scrolling_sideways(
             assert page.faults == [], path
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, path
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_triggers_page_fits_a_phone_with_all_its_parts(
+    served: Served, page: Any, theme: str
+) -> None:
+    served.web.save(FLOW)
+    served.web.trigger("monthly", next_date=NOON, backfill=FILL, execution_id="4Xf1d8QyZ0aBcDeFg")
+    served.web.trigger("files", next_date=NOON, type="io.kestra.plugin.fs.local.Trigger")
+    page.emulate_media(color_scheme=theme)
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"{served.url}/flows/team/greet/triggers")
+        assert page.faults == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for text in ("Pause", "Cancel", "Unlock", "Restart"):
+            assert page.get_by_role("button", name=text).first.is_visible(), text
 
 
 def test_log_lines_arrive_while_one_looks(served: Served, page: Any) -> None:

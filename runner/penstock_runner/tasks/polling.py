@@ -57,7 +57,8 @@ def hear(trigger: PollingTrigger, ctx: RunContext, word: Mapping[str, Any]) -> N
     if word["is"] == TAKEN:
         trigger.taken(ctx, word[FOUND])
     else:
-        ctx.storage.delete_below(place(ctx, ""))
+        mine = places.execution_prefix(ctx.namespace, ctx.flow_id, ctx.execution_id)
+        ctx.storage.delete_below(mine)
 
 
 def must_be_told(cls: type[Any]) -> bool:
