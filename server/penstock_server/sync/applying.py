@@ -30,7 +30,7 @@ from penstock_server.sync.plan import SAVED, Action, Item, Key, SyncPlan
 from penstock_server.sync.rows import commit_of, sync_item
 from penstock_server.sync.settings import SourceSettings
 
-AT_ONCE = 200
+AT_ONCE = 100
 
 
 class TriggerRows(Protocol):

@@ -6,10 +6,11 @@ A source has one look at a time; what is asked meanwhile is one more look, not a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from penstock_runner.executor.store import Write
 from penstock_server.sync.asked import Look
 from penstock_server.sync.held import HeldSource
 from penstock_server.sync.polling import MERGED
@@ -116,10 +117,12 @@ class Looks:
         source.state = seen(source.state, source.settings, commit, message["ref"], now)
         self.nothing_to_do(source, look, commit)
 
-    def nothing_to_do(self, source: HeldSource, look: Look, commit: str) -> None:
+    def nothing_to_do(
+        self, source: HeldSource, look: Look, commit: str, writes: Sequence[Write] = ()
+    ) -> None:
         """The commit is not tried."""
         result = {"phase": "noop", "commit": commit, "source": source.settings.id}
-        self._records.save(source, [], lambda: look.answer(result))
+        self._records.save(source, [*writes], lambda: look.answer(result))
 
     def failed(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """The remote could not be read."""

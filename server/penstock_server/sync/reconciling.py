@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class Reconciler:
         self._around = around
         self._records = records
         self._looks = looks
+        self._large: set[str] = set()
 
     def found(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """A commit was fetched and read: decide, then apply it or say why not."""
@@ -78,6 +80,9 @@ class Reconciler:
     ) -> None:
         if len(message["files"]) > _AT_ONCE:
             source.work = (look, work)
+            self._large.add(source.settings.id)
+            # Looking for garbage among so much that is alive would stop everybody for long.
+            gc.disable()
         else:
             for _ in work:
                 pass
@@ -85,6 +90,13 @@ class Reconciler:
     def _over(self, source: HeldSource, work: Iterator[None]) -> None:
         if source.work is not None and source.work[1] is work:
             source.work = None
+        if not source.applying:
+            self._done_with(source)
+
+    def _done_with(self, source: HeldSource) -> None:
+        self._large.discard(source.settings.id)
+        if not self._large:
+            gc.enable()
 
     def _work(
         self, source: HeldSource, look: Look, message: Message, now: datetime
@@ -102,7 +114,7 @@ class Reconciler:
             state = replace(source.state, behind=behind)
             source.state = seen(state, settings, sha, message["ref"], now)
         if look.aim == "refresh" or self._left_alone(source, look, again=again):
-            self._looks.nothing_to_do(source, look, sha)
+            self._notice(source, look, message)
             return
         yield from self._reach(source, look, message, tries=_TRIES)
 
@@ -122,6 +134,15 @@ class Reconciler:
                 self._not_applied(source, run, found.decided, outdated)
             else:
                 yield from self._reach(source, look, message, tries=tries - 1)
+
+    def _notice(self, source: HeldSource, look: Look, message: Message) -> None:
+        """The commit is only remembered, so that people see what waits."""
+        commit = commit_of(source.settings.id, message["commit"])
+
+        def write(tx: Any) -> None:
+            sources.add_commits(tx.connection, [commit])
+
+        self._looks.nothing_to_do(source, look, commit.sha, [write])
 
     def _left_alone(self, source: HeldSource, look: Look, *, again: bool) -> bool:
         """Whether nothing is done with the commit unless somebody asks for it."""
@@ -230,6 +251,7 @@ class Reconciler:
 
         def done(outcome: Outcome) -> None:
             source.applying = False
+            self._done_with(source)
             if isinstance(outcome.error, Outdated) and tries > 1:
                 look, message = run.look, run.message
                 again = self._reach(source, look, message, tries=tries - 1)
