@@ -366,3 +366,45 @@ def test_tasks_that_are_not_there_are_known_by_name() -> None:
     [parsed] = parse_documents(f"id: a\nnamespace: team\ntasks:\n{tasks}", "a.yml")
     faults = list(all_faults(parsed, Registry()))
     assert [fault.code for fault in faults] == ["TYPE_NOT_AVAILABLE"] * 3
+
+
+USUAL = """id: usual
+namespace: team
+tasks:
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEach
+    values: [acme, acme.sales]
+    tasks:
+      - id: flows
+        type: io.kestra.plugin.git.SyncFlows
+        targetNamespace: "{{ taskrun.value }}"
+        gitDirectory: "{{ 'flows/' ~ taskrun.value }}"
+        includeChildNamespaces: "{{ inputs.children ?? false }}"
+      - {id: files, type: io.kestra.plugin.git.SyncNamespaceFiles, namespace: acme, delete: true}
+      - {id: push, type: io.kestra.plugin.git.PushFlows, flows: ["load_*", send], dryRun: true}
+  - {id: one, type: io.kestra.plugin.git.SyncFlow, targetNamespace: acme, flowPath: flows/a.yml}
+  - id: all
+    type: io.kestra.plugin.git.NamespaceSync
+    namespace: acme
+    branch: main
+    sourceOfTruth: GIT
+    whenMissingInSource: KEEP
+    protectedNamespaces: [system]
+    onInvalidSyntax: WARN
+  - id: work
+    type: io.kestra.plugin.core.flow.WorkingDirectory
+    tasks:
+      - {id: clone, type: io.kestra.plugin.git.Clone, branch: main, depth: 1}
+pluginDefaults:
+  - type: io.kestra.plugin.git
+    values:
+      url: https://git.example.org/acme/flows
+      username: ana
+      password: "{{ secret('GIT_TOKEN') }}"
+"""
+
+
+def test_flows_that_use_git_tasks_in_the_usual_ways_have_no_faults() -> None:
+    [parsed] = parse_documents(USUAL, "a.yml")
+    told = [fault for fault in all_faults(parsed, Registry()) if fault.severity != "note"]
+    assert [fault for fault in told if fault.code != "UNDECLARED_INPUT"] == []
