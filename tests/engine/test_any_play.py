@@ -61,7 +61,7 @@ class AnyPlay(RuleBasedStateMachine):
         commands = self.fold.feed(event)
         # The same news told to the stored execution, from nothing else, decides the same.
         stored = fold(self.plan, self.stored, [event])
-        assert stored.commands == commands
+        assert stored.commands == commands, (event, stored.commands, commands)
         assert differing(stored.execution, self.fold.execution()) == []
         self.stored = stored.execution
         self.commands.extend(commands)

@@ -86,3 +86,14 @@ def test_a_job_that_succeeds_although_cancelled_is_killed_and_keeps_its_outputs(
     world.tell(done)
     assert world.states() == {"a": "KILLED"}
     assert world.fold.run(A).outputs == {"x": 1}
+
+
+def test_a_finally_that_a_pause_held_up_goes_on_in_a_kill() -> None:
+    cleaning = group("clean", "Sequential", job("first"), job("second"))
+    world = World(flow(job("a"), finally_=(cleaning,)), silent={"first"}).start().run()
+    world.tell(e.PauseRequested(at=NOON))
+    world.tell(e.JobEnded(at=NOON, key=RunKey("first"), attempt=1, state=State.SUCCESS))
+    assert "second" not in world.states()
+    world.tell(e.KillRequested(at=NOON)).run()
+    assert world.states()["second"] == "SUCCESS"
+    assert world.state is State.KILLED

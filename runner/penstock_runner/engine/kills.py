@@ -15,6 +15,7 @@ from penstock_runner.engine.cuts import end_around
 from penstock_runner.engine.draft import Draft, sent, started
 from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.groups import ROOT, Group
+from penstock_runner.engine.pauses import wake
 from penstock_runner.engine.plan import FINALLY
 from penstock_runner.engine.state import State, TaskRun
 
@@ -25,6 +26,7 @@ def requested(draft: Draft, event: e.KillRequested) -> None:
     if draft.state.terminal:
         return
     cascade = event.state is State.KILLED
+    paused = draft.state is State.PAUSED
     if draft.killing:
         draft.note(kills=2, cascade=True if cascade else None)
     else:
@@ -35,6 +37,9 @@ def requested(draft: Draft, event: e.KillRequested) -> None:
         return
     stop(draft, root, hard=draft.fact("kills") == 2)
     draft.dirty.append(root)
+    if paused:
+        # A `finally` that was held up goes on.
+        wake(draft)
 
 
 def stop(draft: Draft, group: Group, *, hard: bool) -> None:
