@@ -108,7 +108,7 @@ def test_killed_at_any_statement_the_store_has_the_old_commit_or_the_new_one_who
     world.sync()
     before = _state(world)
     new = repository.commit({"f0.yml": flow("f0", "# new\n"), "f1.yml": None, "f9.yml": flow("f9")})
-    world.service.look("main", trigger="manual")
+    world.service.look("main", trigger="webhook")
     answer = look(world.asked.pop(), home / "bare", REGISTRY)
     world.close()
     assert answer["type"] == "found"
@@ -167,7 +167,7 @@ def _apply_and_die(number: int, folder: Path, url: str, answer: Mapping[str, Any
         if count == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    world.service.look("main", trigger="manual")
+    world.service.look("main", trigger="webhook")
     with world.database.begin() as tx:
         raw = tx.raw
     raw.set_trace_callback(statement)

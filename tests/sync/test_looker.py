@@ -139,6 +139,19 @@ def test_only_changed_files_are_read_again_and_carry_the_commit_that_changed_the
     assert not found["rewritten"]
 
 
+def test_a_brief_look_says_whether_the_ref_has_moved_and_reads_nothing(
+    tmp_path: Path, server: GitServer, process: GitProcess
+) -> None:
+    repository = Repository(tmp_path / "served" / "flows.git")
+    sha = repository.commit({"flows/a.yml": FLOW.format(id="a")})
+    process.ask(request(server.url_of(repository), observed=sha, brief=True))
+    assert process.answer()["type"] == "seen"
+    repository.commit({"flows/a.yml": FLOW.format(id="a") + "# more\n"})
+    process.ask(request(server.url_of(repository), observed=sha, brief=True))
+    assert process.answer() == {"type": "moved", "source": "main"}
+    assert not list((tmp_path / "home" / "git" / "main" / "objects" / "pack").glob("*.pack"))
+
+
 def test_faults_have_their_place_in_the_file(
     tmp_path: Path, server: GitServer, process: GitProcess
 ) -> None:

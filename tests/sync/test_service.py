@@ -10,6 +10,7 @@ from tests.sync.world import World, flow
 
 from penstock_runner.executor.messages import Refused
 from penstock_server.store import flows, sources, syncs, triggers
+from penstock_server.sync.hearing import Delivery
 
 PUSH = """triggers:
   - id: pushed
@@ -367,3 +368,17 @@ def test_a_tag_and_a_branch_start_what_asks_for_them(tmp_path: Path) -> None:
         assert (seen["tag"], seen["branch"]) == variables
         assert seen["shortCommit"] == sha[:7]
         world.close()
+
+
+def test_a_poll_asks_briefly_and_a_webhook_at_once_for_all(
+    repository: Repository, world: World
+) -> None:
+    repository.commit({f"{name}.yml": flow(name) for name in "abc"})
+    world.sync()
+    world.clock.at = world.service.status("main")["next"]
+    world.service.tick(world.clock.now())
+    assert "known" not in world.asked[0]
+    assert world.answer() == "seen"
+    delivery = Delivery(source_id="main", forge="github", event="push")
+    world.service.heard(delivery, lambda _: None)
+    assert len(world.asked[0]["known"]) == 3

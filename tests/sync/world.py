@@ -133,7 +133,8 @@ class World:
         request = self.asked.pop(0)
         answer = look(request, self.folder / "bare", REGISTRY, self.storage)
         self.service.receive(answer)
-        return str(answer["type"])
+        # A brief look that is not enough is followed by a whole one.
+        return self.answer() if answer["type"] == "moved" else str(answer["type"])
 
     def sync(self, trigger: str = "manual", **options: Any) -> dict[str, Any]:
         """Look now, to the end; what those who wait are told."""

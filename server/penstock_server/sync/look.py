@@ -35,7 +35,10 @@ Message = dict[str, Any]
 def look(
     request: Mapping[str, Any], store: Path, catalogue: Catalogue, storage: Storage | None = None
 ) -> Message:
-    """Answer a request: `seen`, `found` or `failed`; files of namespaces go to the storage."""
+    """Answer a request: `seen`, `found` (`moved` to a brief one) or `failed`.
+
+    Files of namespaces go to the storage.
+    """
     source = request["source"]
     try:
         if "kept" in request:
@@ -107,6 +110,8 @@ def _look(
     seen = copy.look(Wanted(kind=source["ref_kind"], name=source["ref"]))
     if seen.commit == request.get("observed") and not request.get("force"):
         return {"type": "seen", "source": source["id"], "commit": seen.commit, "ref": seen.ref}
+    if request.get("brief"):
+        return {"type": "moved", "source": source["id"]}
     wanted = Wanted(kind="commit", name=seen.commit)
     applied, limit = request.get("applied"), source["limits"]["blob_bytes"]
     try:

@@ -70,8 +70,8 @@ class Looks:
         else:
             self.start(source, wanted, now)
 
-    def start(self, source: HeldSource, look: Look, now: datetime) -> None:
-        """Ask the git process."""
+    def start(self, source: HeldSource, look: Look, now: datetime, *, whole: bool = False) -> None:
+        """Ask the git process: briefly where there is likely nothing new, unless `whole`."""
         source.looking = look
         if look.trigger == "webhook":
             source.hinted_at = now
@@ -79,6 +79,7 @@ class Looks:
         digest = self._records.digest(source.settings)
         self._records.note_drift(source)
         state = source.state
+        observed = _settled(source, look) if source.read_digest == digest else None
         try:
             request = look_request(
                 source.settings,
@@ -86,11 +87,12 @@ class Looks:
                 source.manifest,
                 secrets=self._secrets,
                 git=self._settings,
-                observed=_settled(source, look) if source.read_digest == digest else None,
+                observed=observed,
                 reread=state.config_digest != digest,
                 look=look,
                 edited=source.drifted,
                 kept=self._records.kept(source, look.commit) if look.pin is not None else None,
+                brief=observed is not None and not whole and _is_brief(look),
             )
         except MissingSecret as missing:
             source.looking = None
@@ -147,6 +149,12 @@ class Looks:
         look, source.looking = source.looking or Look(), None
         message = "the git process did not answer in time; the look is tried again"
         self.failed(source, look, {"code": "GIT_TIMEOUT", "message": message}, now)
+
+
+def _is_brief(look: Look) -> bool:
+    """Whether a look likely finds nothing: a webhook knows better."""
+    plain = look.aim != "plan" and look.commit is None and look.pin is None and not look.force
+    return plain and look.trigger != "webhook"
 
 
 def _settled(source: HeldSource, look: Look) -> str | None:

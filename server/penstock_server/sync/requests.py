@@ -36,11 +36,13 @@ def look_request(
     look: Look,
     edited: Collection[Key] = (),
     kept: dict[str, Any] | None = None,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """The message for one look.
 
-    `reread` has every file read again, whatever was applied, `edited` those that hold these flows;
-    `kept` is a commit that the store remembers.
+    A `brief` one asks only whether the ref has moved, and carries nothing for reading. `reread` has
+    every file read again, whatever was applied, `edited` those that hold these flows; `kept` is a
+    commit that the store remembers.
     """
     described = settings.model_dump(
         mode="json",
@@ -57,6 +59,8 @@ def look_request(
         **network_of(settings, git, settings.shown_url),
         "auth": _auth(settings, secrets) if kept is None else None,
     }
+    if brief:
+        return {"type": "look", "source": described, "observed": observed, "brief": True}
     known = {
         path: entry["blob"]
         for path, entry in manifest.items()

@@ -143,6 +143,8 @@ class SyncService:
         match message["type"]:
             case "seen":
                 self._looks.seen(source, look, message, now)
+            case "moved":
+                self._looks.start(source, look, now, whole=True)
             case "failed":
                 self._looks.failed(source, look, message, now)
             case "found":
