@@ -81,3 +81,11 @@ def test_the_keys_of_the_namespaces_above_are_listed_nearest_first(web: Web) -> 
         ("team.app", "shared"),
         ("team", "shared"),
     ]
+
+
+def test_the_keys_of_all_namespaces_are_one_list(web: Web) -> None:
+    for namespace in ("team", "sales"):
+        web.client.put(f"/api/v1/namespaces/{namespace}/kv/shared", data="1")
+    listed = web.client.get("/api/v1/main/kv?size=1&page=2").json
+    assert listed["total"] == 2
+    assert [(one["namespace"], one["key"]) for one in listed["results"]] == [("team", "shared")]

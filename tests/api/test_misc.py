@@ -171,3 +171,15 @@ def test_an_expression_is_evaluated_as_a_task_run_sees_it(web: Web) -> None:
     assert web.client.post(f"{newer}/{shown}", data="{{ taskrun.id }}").json == {"result": shown}
     assert web.client.post(newer, data="{{ outputs.t.value }}").json == {"result": "v"}
     assert "`taskrun`" in web.client.post(newer, data="{{ taskrun.id }}").json["error"]
+
+
+def test_names_of_namespaces_are_completed(web: Web) -> None:
+    for namespace in ("sales.north", "stock"):
+        web.client.put(f"/api/v1/namespaces/{namespace}/kv/k", data="1")
+
+    def told(**asked: object) -> list[str]:
+        return list(web.client.post("/api/v1/main/namespaces/autocomplete", json=asked).json)
+
+    assert told(q="S") == ["sales", "sales.north", "stock"]
+    assert told(q="sales", existingOnly=True) == ["sales.north"]
+    assert told(q="stock", ids=["kept"]) == ["kept", "stock"]

@@ -12,8 +12,8 @@ from flask import Blueprint, Response, request
 from penstock_runner.flow import durations
 from penstock_runner.tasks import keyvalues
 from penstock_runner.tasks.ion import BadItem, read_value
-from penstock_server.api import routing
-from penstock_server.api.answers import empty, json_answer
+from penstock_server.api import parameters, routing
+from penstock_server.api.answers import empty, json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.routing import delete, get, put
@@ -115,10 +115,35 @@ class KvRoutes:
     def _removed(self, namespace: str, key: str) -> bool:
         return bool(self._context.client.call("kv.delete", namespace=namespace, key=key))
 
+    def everywhere(self) -> list[Json]:
+        """The keys of all namespaces, in order."""
+        with self._context.database.read() as connection:
+            namespaces = queries.kv_namespaces(connection)
+        return [entry for namespace in namespaces for entry in self._dated(namespace)]
 
-def blueprint(context: WebContext) -> Blueprint:
-    """The routes below `/namespaces/<namespace>/kv`."""
-    return routing.blueprint("kv", "/namespaces", KvRoutes(context))
+
+class KeyListRoutes:
+    """The route `/kv`."""
+
+    def __init__(self, routes: KvRoutes) -> None:
+        self._routes = routes
+
+    @get("")
+    def all(self) -> Response:
+        """The keys of all namespaces, one page."""
+        paging = parameters.paging(request.args)
+        found = self._routes.everywhere()
+        start = (paging.page - 1) * paging.size
+        return paged(found[start : start + paging.size], len(found))
+
+
+def blueprints(context: WebContext) -> tuple[Blueprint, Blueprint]:
+    """The routes below `/namespaces/<namespace>/kv`, and `/kv`."""
+    routes = KvRoutes(context)
+    return (
+        routing.blueprint("kv", "/namespaces", routes),
+        routing.blueprint("keys", "/kv", KeyListRoutes(routes)),
+    )
 
 
 def check_key(key: str) -> None:

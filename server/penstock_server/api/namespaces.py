@@ -9,7 +9,8 @@ from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.graphs import namespace_dependencies
 from penstock_server.api.library import Library
-from penstock_server.api.routing import get
+from penstock_server.api.routing import get, post
+from penstock_server.api.sources import json_of
 from penstock_server.store import queries
 
 
@@ -24,20 +25,36 @@ class NamespaceRoutes:
     def search(self) -> Response:
         """Namespaces with flows or keys, and those above them, one page."""
         paging = parameters.paging(request.args)
-        with self._context.database.read() as connection:
-            with_flows = set(queries.flow_namespaces(connection))
-            with_keys = set(queries.kv_namespaces(connection))
-        existing = with_flows | with_keys
-        if not parameters.flag(request.args, "existing", default=False):
-            existing |= {above for name in existing for above in parents(name)}
-        text = request.args.get("q", "").lower()
-        found = sorted(name for name in existing if text in name.lower())
+        existing = parameters.flag(request.args, "existing", default=False)
+        with_flows, found = self._named(request.args.get("q", ""), existing=existing)
         if paging.sort and paging.sort[0][1]:
             found.reverse()
         start = (paging.page - 1) * paging.size
         page = found[start : start + paging.size]
         results = [{"id": name, "disabled": name not in with_flows} for name in page]
         return paged(results, len(found))
+
+    @post("/autocomplete")
+    def complete(self) -> Response:
+        """The names that hold the text which a person has typed so far, and those asked for."""
+        body = json_of(request)
+        asked = body if isinstance(body, dict) else {}
+        existing = asked.get("existingOnly") is True
+        _, found = self._named(str(asked.get("q") or ""), existing=existing)
+        wanted = [str(one) for one in asked.get("ids") or ()]
+        return json_answer(sorted({*found, *wanted}))
+
+    def _named(self, text: str, *, existing: bool) -> tuple[set[str], list[str]]:
+        """The namespaces with flows, and those with a text in their names, in order.
+
+        Those above one that exists count, unless only `existing` ones do.
+        """
+        with self._context.database.read() as connection:
+            with_flows = set(queries.flow_namespaces(connection))
+            names = with_flows | set(queries.kv_namespaces(connection))
+        if not existing:
+            names |= {above for name in names for above in parents(name)}
+        return with_flows, sorted(name for name in names if text.lower() in name.lower())
 
     @get("/<namespace>")
     def show(self, namespace: str) -> Response:

@@ -87,7 +87,7 @@ def resources(context: WebContext, followers: follow.Followers) -> list[Blueprin
         git_checks.blueprint(context),
         git_webhooks.blueprint(context),
         graphs.blueprint(context, library),
-        kv.blueprint(context),
+        *kv.blueprints(context),
         measurements.blueprint(context),
         misc.blueprint(context),
         outputs.blueprint(context),
