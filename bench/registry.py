@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench import containers, git, hostile, language, loads, raw, runs, starting, triggers, writes
+from bench import (
+    containers,
+    flood,
+    git,
+    hostile,
+    language,
+    loads,
+    raw,
+    runs,
+    starting,
+    triggers,
+    writes,
+)
 from bench.settings import Measure
 
 FIGURES: Mapping[str, Measure] = {
@@ -22,6 +34,7 @@ FIGURES: Mapping[str, Measure] = {
     "shell-tasks": runs.shell_sequence,
     "first-task": runs.first_task,
     "docker-start": containers.docker_start,
+    "log-flood": flood.log_flood,
     "webhooks-sqlite": loads.webhooks_sqlite,
     "webhooks-postgres": loads.webhooks_postgres,
     "webhook-storm": triggers.webhook_storm,

@@ -142,8 +142,8 @@ def _log_events(
 ) -> Iterator[str]:
     while True:
         for rows in lines(context, wanted, after):
-            for row in rows:
-                yield event(str(row.n), log_to_json(row))
+            # One piece for many lines: each piece is a write of its own to the socket.
+            yield "".join(event(str(row.n), log_to_json(row)) for row in rows)
             after = rows[-1].n
         if following.next(HEARTBEAT_SECONDS) is None:
             yield HEARTBEAT
