@@ -219,6 +219,8 @@ def _run_git(told: Told, registry: Registry) -> None:
             home=settings.home.absolute(),
             catalogue=lambda: registry,
             storage=open_storage(settings, told.environment),
+            at_once=settings.git.looks_at_once,
+            per_host=settings.git.looks_per_host,
         ),
     )
 

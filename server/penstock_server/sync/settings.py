@@ -232,8 +232,6 @@ class GitSettings(Settings):
     file_roots: tuple[Path, ...] = ()
     allow_private: bool = True
     proxies: dict[str, str] = Field(default_factory=dict, repr=False)
-    looks_at_once: int = Field(default=4, ge=1)
-    looks_per_host: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
