@@ -83,6 +83,8 @@ class Looker:
         forget_tasks(stores, _epoch_seconds(stores))
         for store in stores.iterdir():
             tidy(store, _epoch_seconds(stores))
+        # What children need is loaded here: within their limits a library may not load any more.
+        "localhost".encode("idna")
         # Children share the memory of this process; the collector would copy all of it.
         gc.collect()
         gc.freeze()
