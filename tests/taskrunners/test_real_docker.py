@@ -166,6 +166,22 @@ def test_limits_reach_the_container(tmp_path: Path) -> None:
         core.report(wanted)
 
 
+def test_a_line_that_is_not_finished_is_shown_all_the_same(tmp_path: Path) -> None:
+    daemon()
+    wanted = in_container("printf 'Continue? '", "sleep 600")
+    with runner(tmp_path, docker=access()) as core:
+        core.start(wanted)
+        core.line("Continue?")
+        core.cancel(wanted, force=True)
+        core.report(wanted)
+
+
+def test_much_output_arrives_whole_and_in_order(tmp_path: Path) -> None:
+    report, said = do(tmp_path, in_container("seq 50000"))
+    assert report["state"] == "SUCCESS"
+    assert said == [str(n) for n in range(1, 50_001)]
+
+
 def test_a_job_out_of_memory_says_so(tmp_path: Path) -> None:
     wanted = in_container(
         "tail /dev/zero", runner={"memory": {"memory": "16MB", "memorySwap": "16MB"}}

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ LABEL_PREFIX = "kestra.io/"
 API_SECONDS = 120
 DAY = 24 * 3600
 STOPPED = 128 + 15
+QUIET_SECONDS = 1.0
+CHUNKS_AHEAD = 64
 
 
 def run(
@@ -112,7 +115,7 @@ class _Run:
             raise SetupFailed(f"The container could not be made: {_words(error)}") from None
         try:
             return self._run()
-        except UNREACHABLE as error:
+        except (*UNREACHABLE, OSError) as error:
             raise SetupFailed(f"The container could not be run: {_words(error)}") from None
         finally:
             if self._settings.delete:
@@ -130,11 +133,7 @@ class _Run:
         container.start()
         if self._stopped.is_set():
             self._stop()  # the first one may have come before there was anything to stop
-        for out, err in output:
-            if out:
-                self._sink.feed("stdout", out)
-            if err:
-                self._sink.feed("stderr", err)
+        self._follow(output)
         code = int(container.wait(timeout=DAY)["StatusCode"])
         container.reload()
         oom = bool(container.attrs.get("State", {}).get("OOMKilled"))
@@ -143,6 +142,34 @@ class _Run:
         ):
             docker_files.copy_out(container, folder)
         return Ended(exit_code=code, oom=oom)
+
+    def _follow(self, output: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Hand on the output until its end; a thread reads it, so that silence is noticed."""
+        chunks: queue.Queue[tuple[bytes | None, bytes | None] | Exception | None]
+        chunks = queue.Queue(maxsize=CHUNKS_AHEAD)
+
+        def read() -> None:
+            try:
+                for chunk in output:
+                    chunks.put(chunk)
+                chunks.put(None)
+            except (*UNREACHABLE, OSError) as error:
+                chunks.put(error)
+
+        threading.Thread(target=read, daemon=True, name="docker-output").start()
+        while True:
+            try:
+                chunk = chunks.get(timeout=QUIET_SECONDS)
+            except queue.Empty:
+                self._sink.quiet()
+                continue
+            if chunk is None:
+                return
+            if isinstance(chunk, Exception):
+                raise chunk
+            for stream, part in zip(("stdout", "stderr"), chunk, strict=True):
+                if part:
+                    self._sink.feed(stream, part)
 
     def _creation(self) -> dict[str, Any]:
         command, settings = self._command, self._settings
