@@ -280,6 +280,14 @@ def test_newer_clients_are_told_what_became_of_an_execution_that_they_kill(web: 
     assert (killed.status_code, killed.json["state"]["current"]) == (200, "KILLED")
 
 
+def test_the_latest_execution_of_flows_is_told_in_few_words(web: Web) -> None:
+    web.core.put(execution("x1", State.SUCCESS))
+    web.core.put(execution("x2", State.FAILED))
+    asked = [{"namespace": "team", "id": "greet"}, {"namespace": "team", "id": "other"}]
+    (told,) = web.client.post("/api/v1/main/executions/latest", json=asked).json
+    assert (told["id"], told["flowId"], told["status"]) == ("x2", "greet", "FAILED")
+
+
 def test_outputs_can_be_read_apart_from_the_execution(web: Web) -> None:
     said = run("t", State.CREATED, State.SUCCESS, outputs={"value": "v"})
     mute = run("u", State.CREATED, State.SUCCESS)
