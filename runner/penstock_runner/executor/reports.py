@@ -41,6 +41,8 @@ class ReportReader:
         seen = live.line_seen.get((key, attempt), 0)
         if live.lines is None:
             raise RuntimeError("the number of the last line was not read")
+        taskrun = taskrun_id(live.id, run_key) if run else None
+        base = live.base
         for line in lines:
             number, at, level, message, *rest = line
             if number <= seen:
@@ -54,10 +56,10 @@ class ReportReader:
                     at=instant(at),
                     level=level,
                     message=message,
-                    namespace=live.base.namespace,
-                    flow_id=live.base.flow_id,
+                    namespace=base.namespace,
+                    flow_id=base.flow_id,
                     task_id=task_id,
-                    taskrun_id=taskrun_id(live.id, run_key) if run else None,
+                    taskrun_id=taskrun,
                     attempt=attempt if run else None,
                     stream=rest[0] if rest else "",
                 )
