@@ -20,6 +20,7 @@ from penstock_server.web.live import LivePages
 from penstock_server.web.log_page import LogPage
 from penstock_server.web.other_pages import OtherPages
 from penstock_server.web.pages import Pages
+from penstock_server.web.status_page import StatusPage
 from penstock_server.web.trigger_page import TriggerPages
 
 
@@ -53,6 +54,7 @@ def install(app: Flask, context: WebContext) -> None:
         "git": GitPages(context, frame),
         "git_forms": GitForms(context, frame),
         "other": OtherPages(context, frame),
+        "status": StatusPage(context, frame),
         "live": LivePages(
             context=context,
             executions=executions,
