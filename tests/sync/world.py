@@ -15,6 +15,7 @@ from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.store import flows
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.migrations import upgrade
+from penstock_server.sync.folding import folded
 from penstock_server.sync.look import look
 from penstock_server.sync.service import SyncService
 from penstock_server.sync.settings import GitSettings, SourceSettings
@@ -132,7 +133,7 @@ class World:
         """Let the git process answer the oldest request; what it says."""
         request = self.asked.pop(0)
         answer = look(request, self.folder / "bare", REGISTRY, self.storage)
-        self.service.receive(answer)
+        self.service.receive(folded(answer))
         # A brief look that is not enough is followed by a whole one.
         return self.answer() if answer["type"] == "moved" else str(answer["type"])
 

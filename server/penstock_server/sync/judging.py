@@ -10,6 +10,7 @@ from penstock_server.store import flows
 from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import compared, live_of
 from penstock_server.sync.desired import Contents, contents_of
+from penstock_server.sync.folding import unfolding
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.records import Records
@@ -29,6 +30,7 @@ def judged(
     around: Around, records: Records, source: HeldSource, look: Look, message: Mapping[str, Any]
 ) -> Generator[None, None, Judgement]:
     """Judge a commit, with pauses in which others go on."""
+    message = yield from unfolding(message)
     manifest = source.manifest
     if look.pin is not None and look.commit is not None:
         manifest = records.manifest(source, look.commit) or manifest

@@ -30,6 +30,7 @@ from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.asked import TASK_STORES
 from penstock_server.sync.errands import KINDS, run_errand
+from penstock_server.sync.folding import folded
 from penstock_server.sync.look import Message, failed
 
 _GRACE_SECONDS = 2.0
@@ -188,7 +189,7 @@ class Looker:
             store = self._settings.home / "git" / message["source"]["id"]
             answer = run_errand(message, store, self._catalogue, self._settings.storage)
             channel = Channel(connection, limit=1 << 30)
-            channel.send(answer)
+            channel.send(folded(answer))
             connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature
             while not channel.flush():
                 pass

@@ -16,6 +16,7 @@ from penstock_server.store.flow_batches import Outdated
 from penstock_server.sync.applying import Application
 from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Contents
+from penstock_server.sync.folding import large
 from penstock_server.sync.held import Around, HeldSource, Work
 from penstock_server.sync.judging import Judgement, judged
 from penstock_server.sync.looks import Looks, Message
@@ -40,8 +41,7 @@ from penstock_server.sync.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 
-# Commits with more files are worked on in moments of this length (seconds).
-_AT_ONCE = 300
+# Commits with many files are worked on in moments of this length (seconds).
 _MOMENT = 0.01
 _TRIES = 3
 _NOTHING: Work = (Look(), iter(()))
@@ -78,7 +78,7 @@ class Reconciler:
     def _begin(
         self, source: HeldSource, look: Look, message: Message, work: Iterator[None]
     ) -> None:
-        if len(message["files"]) > _AT_ONCE:
+        if large(message):
             source.work = (look, work)
             self._large.add(source.settings.id)
             # Looking for garbage among so much that is alive would stop everybody for long.

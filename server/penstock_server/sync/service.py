@@ -19,6 +19,7 @@ from penstock_server.sync.asked import Look, Pin, Wait
 from penstock_server.sync.checks import Checks
 from penstock_server.sync.checks import Told as Checked
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
+from penstock_server.sync.folding import unfolded
 from penstock_server.sync.hearing import Delivery, Hearing
 from penstock_server.sync.hearing import Told as Heard
 from penstock_server.sync.held import Around, Database, HeldSource
@@ -132,7 +133,7 @@ class SyncService:
             return
         source = self._sources.get(name)
         if source is None:
-            self.tasks.receive(message)
+            self.tasks.receive(unfolded(message))
             return
         if source.looking is None:
             return
