@@ -44,7 +44,9 @@ def runner_settings(
     """One runner; `apart` names the folder of workspaces that it has for itself."""
     settings = told.settings
     home = settings.home.absolute()
-    environment = pick_environment(told.environment, section.pass_env)
+    environment = pick_environment(
+        told.environment, section.pass_env, pass_proxy=section.pass_proxy
+    )
     try:
         user = users.job_user(section.user)
         if user is None:

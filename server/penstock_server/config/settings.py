@@ -35,6 +35,7 @@ class RunnerSection(Section):
     default: Literal["auto", "process", "docker"] = "auto"
     folders: tuple[str, ...] = ()
     pass_env: tuple[str, ...] = ()
+    pass_proxy: bool = False
     user: str | None = None
 
 
