@@ -59,3 +59,13 @@ def test_loops_in_loops_and_values_have_keys_of_all_rounds() -> None:
     assert world.state is State.SUCCESS
     assert list(world.states()) == ["loop", "again#2", "each#2#1", "a.0#2#1"]
     assert world.fold.removed >= {"again#1", "each#1#2", "a.0#1#2"}
+
+
+def test_the_old_name_of_the_loop_gives_up_after_a_hundred_rounds_a_second_apart() -> None:
+    for kind, rounds, apart in (("WaitFor", 100, 1), ("LoopUntil", 150, 60)):
+        made = flow(group("loop", kind, job("a"), properties={"condition": "{{ x }}"}))
+        given = ["false"] * 149 + ["true"]
+        asked = [{"condition": said, "checkFrequency": {}} for said in given]
+        world = World(made, answers={"loop:condition": asked}).start().run()
+        assert len(world.asked(c.RunJob)) == rounds, kind
+        assert world.asked(c.StartTimer)[0].at == NOON + timedelta(seconds=apart)

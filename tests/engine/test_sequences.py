@@ -154,7 +154,7 @@ def test_a_condition_that_cannot_be_rendered_fails_the_flowable() -> None:
 
 
 def test_switch_runs_a_case_the_defaults_or_fails() -> None:
-    def play(value: str, **branches: tuple[object, ...]) -> World:
+    def play(value: object, **branches: tuple[object, ...]) -> World:
         made = group("sw", "Switch", properties={"value": value}, branches=branches)
         return World(flow(made)).start().run()
 
@@ -163,6 +163,7 @@ def test_switch_runs_a_case_the_defaults_or_fails() -> None:
     other = play("two", **cases)
     assert other.states() == {"sw": "SUCCESS", "d": "SUCCESS"}
     assert other.fold.run("sw").outputs == {"value": "two", "defaults": True}
+    assert play(True, **{"cases.true": (job("a"),)}).states()["sw"] == "SUCCESS"
     nothing = play("two", **{"cases.one": (job("a"),)})
     assert nothing.states() == {"sw": "FAILED"}
     assert nothing.logs() == ["No task found on flow 'team.build', task 'sw', execution 'x1'"]
