@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from tests.conformance.cases import Case, Context, Outcome, failed, not_applicable, outcome
+from tests.conformance.cases import Case, Context, Outcome, failed, outcome
 from tests.conformance.echo_site import serving
+from tests.conformance.live_task import run_live
 from tests.conformance.matchers import ABSENT, Matcher
 from tests.conformance.placeholders import Placeholders
 from tests.conformance.single_job import NAMESPACE, NeedsServer, Ran, World
+from tests.conformance.stored_flows import import_reason, last_revisions
 from tests.taskrunners import real_docker
 
 from penstock_runner.engine.fold import Fold
@@ -61,8 +63,8 @@ def run(case: Case, context: Context) -> Outcome:
         alone = _Alone(fill(case), World(Path(folder), _now), context, fill)
         try:
             return outcome(alone.reason())
-        except NeedsServer as needs:
-            return not_applicable(str(needs))
+        except NeedsServer:
+            return outcome(alone.live_reason())
 
 
 def _now() -> datetime:
@@ -82,15 +84,19 @@ class _Alone:
     def reason(self) -> str | None:
         """Why the case does not hold, or None."""
         self.world.prepare(self.case)
+        if any("import" in step for step in self.case.get("steps", ())):
+            return import_reason(self.case["steps"])
         if "steps" in self.case:
             return next(filter(None, map(self._step, self.case["steps"])), None)
         if "runner" in self.case:
             return self._commands()
         return self._task()
 
+    def live_reason(self) -> str | None:
+        """Why the case does not hold for a task of a flow in the live service, or None."""
+        return self._compare(run_live(self.case), self.case["expect"])
+
     def _step(self, step: Mapping[str, Any]) -> str | None:
-        if "task" not in step:
-            raise NeedsServer("flows are imported by the server, not by a task alone")
         report = self.world.run(step["task"], self.case, flow=step.get("flow"))
         return self._compare(report, step.get("expect") or {})
 
@@ -341,6 +347,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "job_name": _job_name,
     "normalize": normalised,
     "map_merge": _map_merge,
+    "keep_last_version": last_revisions,
     "replace_internal_storage": _replace_internal_storage,
     "log_mask": _log_mask,
     "context": _context,
