@@ -16,6 +16,7 @@ from penstock_runner.tasks.places import namespace_file
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.validation import all_faults
 from penstock_server.store import flows
+from penstock_server.sync.folding import MANY
 
 TARGET: dict[str, Any] = {"target_namespace": "prod"}
 BROKEN = "id: broken\nnamespace: team\ntasks: 3\n"
@@ -208,6 +209,12 @@ def test_files_that_are_no_flows_are_ignored_and_links_not_followed(tasks: Taski
     repository.commit_tree(repository.tree((b"_flows", 0o040000, folder)))
     tasks.run("SyncFlows", **TARGET)
     assert stored(tasks) == {"prod.a": 1}
+
+
+def test_many_flows_travel_in_parts_and_all_arrive(tasks: Tasking) -> None:
+    tasks.repository.commit({f"_flows/{n}.yml": flow(f"f{n}") for n in range(MANY + 1)})
+    rows = tasks.diff("SyncFlows", **TARGET, delete=True)
+    assert len(rows) == len(stored(tasks)) == MANY + 1
 
 
 def test_one_flow_is_synced_by_its_path(tasks: Tasking) -> None:
