@@ -53,6 +53,11 @@ def _execute(live: Service, namespace: str, flow_id: str, task: Mapping[str, Any
     flow = {"id": flow_id, "namespace": namespace, "tasks": [task]}
     headers = {"Content-Type": "application/x-yaml"}
     live.client.post(f"{API}/flows", content=json.dumps(flow), headers=headers).raise_for_status()
+    return executed(live, namespace, flow_id)
+
+
+def executed(live: Service, namespace: str, flow_id: str) -> Any:
+    """Start a flow of the service, and wait for the end of the execution."""
     begun = live.client.post(f"{API}/executions/{namespace}/{flow_id}")
     begun.raise_for_status()
     until = time.monotonic() + SECONDS

@@ -16,6 +16,7 @@ import yaml
 from tests.conformance import executions as x
 from tests.conformance.cases import Case, Context, Outcome, outcome
 from tests.conformance.flow_world import KEY, LEVELS, FlowWorld, Late, in_order
+from tests.conformance.live_flow import live_reason
 from tests.conformance.matchers import ABSENT, Matcher, typed
 from tests.conformance.placeholders import Placeholders
 from tests.conformance.single_job import made_lines
@@ -33,10 +34,15 @@ from penstock_runner.tasks import places
 _TASK = re.compile(r"task:([^.\[\]]+)(?:\[([^\]]*)\])?\.(.+)")
 LATEST = 10.0
 UNSAID = "(the main one)"
+SCHEDULER = "scheduler"
+OFFERS = (SCHEDULER,)
+"""What the live service brings along."""
 
 
 def run(case: Case, context: Context) -> Outcome:
     """Do the steps of a case and compare."""
+    if SCHEDULER in (case.get("requires") or ()):
+        return outcome(live_reason(case, context))
     with tempfile.TemporaryDirectory() as name:
         config = case.get("config") or {}
         secrets = (case.get("setup") or {}).get("secrets") or {}
