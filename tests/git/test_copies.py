@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.git_http import GitServer, Repository, serve_git
 
-from penstock_runner.git.apart import apart, own_identity
+from penstock_runner.git.apart import NAMELESS, apart, own_identity
 from penstock_runner.git.copies import Copy, clear_leftovers, copy_of
 from penstock_runner.git.remote import remote_of
 from penstock_runner.git.store import MOST_PACKS, BareStore, Wanted
@@ -149,6 +153,32 @@ def test_a_copy_belongs_to_the_side_of_the_network_and_to_nobody_else(
     [pack] = copy.path.glob("objects/pack/*.pack")
     assert {copy.path.stat().st_uid, pack.stat().st_uid} == {identity.user}
     assert copy.path.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_the_user_is_nobody_elses_unless_ssh_needs_one_with_a_name() -> None:
+    own, named = own_identity(), own_identity(named=True)
+    assert own is not None
+    assert named is not None
+    assert pwd.getpwuid(named.user).pw_name in ("penstock-git", "nobody")
+    assert own.user == NAMELESS or pwd.getpwuid(own.user).pw_name == "penstock-git"
+
+
+@as_root
+@pytest.mark.parametrize("options", [("--map-root-user",), ("--map-root-user", "--user")])
+def test_where_no_other_user_exists_the_network_is_used_as_ourselves(
+    options: tuple[str, ...],
+) -> None:
+    program = shutil.which("unshare")
+    code = "from penstock_runner.git.apart import own_identity; print(own_identity())"
+    if program is None:
+        pytest.skip("needs unshare")
+    done = subprocess.run(
+        [program, *options, sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0 and "unshare" in done.stderr:
+        pytest.skip("may not make a user namespace here")
+    assert done.stdout.strip() == "None"
 
 
 @as_root

@@ -1,13 +1,12 @@
 """What talks to the network runs as a user of its own, when the service runs as root.
 
 The child enters the store's folder first, since the home around it is closed to all others, and
-then becomes the user `penstock-git`, or `nobody` where there is none. Its answer is plain data on a
-pipe.
+then becomes the user `penstock-git`; where there is none, a user without a name, or `nobody` for
+`ssh`. Its answer is plain data on a pipe.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import encodings.idna  # noqa: F401 - host names need it, and another user may not read Python's files
 import json
@@ -22,11 +21,15 @@ from typing import Any
 
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TOO_BIG, GitTrouble
 
-USERS = ("penstock-git", "nobody")
+OWN = "penstock-git"
+NOBODY = "nobody"
+# A number that systems leave to nobody, so that no other process of the machine has it.
+NAMELESS = 61_111
 # The current directory by a name that needs no way through the folders above it.
 ENTERED = Path("/proc/self/cwd")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_CAP_CHOWN, _CAP_SETGID, _CAP_SETUID = 0, 6, 7
 
 Work = Callable[[Path], dict[str, Any]]
 
@@ -39,16 +42,45 @@ class Identity:
     group: int
 
 
-def own_identity() -> Identity | None:
-    """Whom the network's side runs as; None when that is ourselves."""
-    if os.geteuid() != 0:
+def own_identity(*, named: bool = False) -> Identity | None:
+    """Whom the network's side runs as; None when that is ourselves.
+
+    A user without a name is nobody else's; `ssh` wants a `named` one. A container may have neither
+    the right to change its user nor the numbers: then nothing is changed.
+    """
+    if os.geteuid() != 0 or not _may_change():
         return None
-    for name in USERS:
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            if entry.pw_uid != 0:
-                return Identity(user=entry.pw_uid, group=entry.pw_gid)
-    return None
+    found = [
+        _entry(OWN),
+        None if named else Identity(user=NAMELESS, group=NAMELESS),
+        _entry(NOBODY),
+    ]
+    return next((one for one in found if one is not None and _is_mapped(one)), None)
+
+
+def _entry(name: str) -> Identity | None:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Identity(user=entry.pw_uid, group=entry.pw_gid) if entry.pw_uid else None
+
+
+def _may_change() -> bool:
+    """Whether this process may give files away and change its user."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    held = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+    return all(held >> right & 1 for right in (_CAP_CHOWN, _CAP_SETGID, _CAP_SETUID))
+
+
+def _is_mapped(identity: Identity) -> bool:
+    """Whether the numbers exist in this user namespace."""
+    return _within("uid_map", identity.user) and _within("gid_map", identity.group)
+
+
+def _within(name: str, number: int) -> bool:
+    spans = [line.split() for line in (Path("/proc/self") / name).read_text().splitlines()]
+    return any(int(first) <= number < int(first) + int(count) for first, _, count in spans)
 
 
 def apart(work: Work, folder: Path, identity: Identity | None) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class Copy:
 
 def copy_of(remote: Remote, path: Path) -> Copy:
     """The copy of a remote in a folder. A repository on this machine is read as ourselves."""
-    identity = None if remote.scheme == "file" else own_identity()
+    identity = None if remote.scheme == "file" else own_identity(named=remote.scheme == "ssh")
     return Copy(remote=remote, path=path, identity=identity)
 
 

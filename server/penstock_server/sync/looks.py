@@ -77,7 +77,8 @@ class Looks:
             source.hinted_at = now
         source.deadline = now + source.settings.timeout + _GRACE
         digest = self._records.digest(source.settings)
-        self._records.note_drift(source)
+        if not whole:
+            self._records.note_drift(source)
         state = source.state
         observed = _settled(source, look) if source.read_digest == digest else None
         try:
