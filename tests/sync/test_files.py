@@ -14,7 +14,11 @@ from penstock_runner.tasks.places import namespace_file, namespace_files
 from penstock_runner.tasks.storage import FileMissing
 from penstock_server.store import namespace_files as stored
 from penstock_server.store import sources, syncs
+from penstock_server.store.flow_batches import Outdated
 from penstock_server.sync.asked import Pin
+from penstock_server.sync.desired import Contents, FileContent
+from penstock_server.sync.file_changes import write_files
+from penstock_server.sync.plan import Action, Desired, Item, SyncPlan
 
 
 class Rows:
@@ -242,6 +246,29 @@ def test_files_without_a_namespace_go_where_the_flows_are_and_stay_there(
     world.sync()
     assert paths(world) == {"/x": "1", "/y": "2"}
     assert paths(world, "lab") == {}
+
+
+def test_a_file_that_has_changed_since_the_plan_is_not_overwritten(world: World) -> None:
+    one = Desired(namespace="team", id="/x", path="files/x", digest="1" * 64)
+    content = FileContent(
+        desired=one, commit="c", sha256="1" * 64, size=1, executable=False, home=False
+    )
+    contents = Contents(flows=(), faults=(), blobs={}, files=(content,))
+    item = Item(action=Action.ADDED, namespace="team", id="/x", desired=one)
+    theirs = stored.NamespaceFile(
+        namespace="team",
+        path="/x",
+        sha256="0" * 64,
+        size=1,
+        modified=world.clock.now(),
+        managed_by="other",
+    )
+    now = world.clock.now()
+    with world.database.begin() as tx:
+        stored.put(tx.connection, [theirs])
+        with pytest.raises(Outdated, match="has changed meanwhile"):
+            write_files(tx, SyncPlan(items=(item,)), contents, owner="main", run_id="r", now=now)
+        assert stored.at(tx.connection, [("team", "/x")]) == [theirs]
 
 
 def test_a_removed_source_leaves_its_files_to_nobody(repository: Repository, world: World) -> None:
