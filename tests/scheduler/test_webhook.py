@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from penstock_runner.flow.model import Flow, Trigger
-from penstock_server.scheduler.webhook import WEBHOOK, body_value, call_variables, find_trigger
+from penstock_server.scheduler.webhook import WEBHOOK, body_value, find_trigger
 
 
 def hook(trigger_id: str, key: str) -> Trigger:
@@ -41,8 +41,3 @@ def test_a_body_is_json_where_it_can_be() -> None:
     assert body_value(b"12") == "12"
     assert body_value(b"{broken") == "{broken"
     assert body_value(b"") is None
-
-
-def test_headers_and_parameters_are_lists() -> None:
-    found = call_variables(b"", [("X-A", "1"), ("x-a", "2")], [("p", "q")])
-    assert found == {"body": None, "headers": {"x-a": ["1", "2"]}, "parameters": {"p": ["q"]}}

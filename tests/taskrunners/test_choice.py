@@ -10,7 +10,7 @@ import pytest
 from tests.taskrunners.daemon import Daemon
 
 from penstock_runner.taskrunners import names
-from penstock_runner.taskrunners.api import SetupFailed, ended_from_wait_code
+from penstock_runner.taskrunners.api import Ended, SetupFailed
 from penstock_runner.taskrunners.choice import choose
 from penstock_runner.taskrunners.docker_access import DockerAccess, find_daemon, hosts_of
 
@@ -109,8 +109,8 @@ def test_sockets_of_rootless_docker_and_podman_are_known_places() -> None:
 
 
 def test_a_signal_is_shown_as_a_shell_does() -> None:
-    assert ended_from_wait_code(-9).shown == "137 (SIGKILL)"
-    assert ended_from_wait_code(3).shown == "3"
+    assert Ended(exit_code=137, signal=9).shown == "137 (SIGKILL)"
+    assert Ended(exit_code=3).shown == "3"
 
 
 def test_labels_are_cut_to_what_is_allowed() -> None:

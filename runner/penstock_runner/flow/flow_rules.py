@@ -49,9 +49,16 @@ def flow_faults(
 def identity_faults(previous: Mapping[str, object], parsed: Parsed) -> Iterator[Fault]:
     """What an update may not change: the id and the namespace of the flow that it replaces."""
     data = parsed.document.data
+    if isinstance(data, Mapping):
+        for name, message in renamed(previous, data):
+            yield parsed.document.fault("BAD_VALUE", message, f"/{name}")
+
+
+def renamed(previous: Mapping[str, object], now: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The names that an update changes though it may not, each with what is said of it."""
     for name, what in (("id", "flow id"), ("namespace", "namespace")):
-        if isinstance(data, Mapping) and data.get(name) != previous.get(name):
-            yield parsed.document.fault("BAD_VALUE", f"Illegal {what} update", f"/{name}")
+        if now.get(name) != previous.get(name):
+            yield name, f"Illegal {what} update"
 
 
 def _named(data: Mapping[str, object], name: str) -> list[tuple[str, str]]:

@@ -70,17 +70,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One line of a job. `n` counts from 1 in its attempt; sending a line twice stores it once."""
-
-    n: int
-    at: datetime
-    level: str
-    message: str
-    stream: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One measurement of a task: `kind` is counter or timer (seconds)."""
 

@@ -101,11 +101,6 @@ class Interrupts(Protocol):
         ...
 
 
-def ended_from_wait_code(code: int) -> Ended:
-    """The end that `subprocess` and `waitstatus_to_exitcode` describe: negative means a signal."""
-    return Ended(exit_code=code) if code >= 0 else Ended(exit_code=128 - code, signal=-code)
-
-
 def signal_name(number: int) -> str:
     """`SIGKILL` for 9; real-time signals have only a number."""
     try:

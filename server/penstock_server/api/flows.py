@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
+from penstock_runner.flow.flow_rules import identity_faults
 from penstock_runner.flow.parse import Parsed
 from penstock_server.api import parameters, routing
 from penstock_server.api.actors import actor
@@ -232,12 +233,11 @@ def _check_new(library: Library, parsed: Parsed) -> None:
 
 
 def _check_same_name(parsed: Parsed, namespace: str, flow_id: str) -> None:
-    flow = parsed.flow
-    errors = []
-    if flow is not None and flow.id != flow_id:
-        errors.append({"path": "flow.id", "message": "Illegal flow id update"})
-    if flow is not None and flow.namespace != namespace:
-        errors.append({"path": "flow.namespace", "message": "Illegal namespace update"})
+    before = {"id": flow_id, "namespace": namespace}
+    errors = [
+        {"path": f"flow.{fault.pointer.removeprefix('/')}", "message": fault.message}
+        for fault in identity_faults(before, parsed)
+    ]
     if errors:
         told = ", ".join(f"{error['path']}: {error['message']}" for error in errors)
         raise invalid_entity(told, errors)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from penstock_runner.flow.model import Flow, Trigger
@@ -45,17 +45,6 @@ def _same(expected: str | None, given: str) -> bool:
     return equal and expected is not None
 
 
-def call_variables(
-    body: bytes, headers: Sequence[tuple[str, str]], parameters: Sequence[tuple[str, str]]
-) -> dict[str, object]:
-    """What `trigger` holds: the body as JSON where it is some, headers and parameters as lists."""
-    return {
-        "body": body_value(body),
-        "headers": _lists((name.lower(), value) for name, value in headers),
-        "parameters": _lists(parameters),
-    }
-
-
 def body_value(body: bytes) -> object:
     """A JSON object as a map, a JSON array as a list, else the text; None without a body."""
     if not body:
@@ -68,10 +57,3 @@ def body_value(body: bytes) -> object:
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict | list) else text
-
-
-def _lists(pairs: Any) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in pairs:
-        found.setdefault(name, []).append(value)
-    return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import Write
+from penstock_runner.flow.flow_rules import renamed
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 from penstock_server.core.room import Answer, Operation, Room
@@ -80,10 +81,9 @@ def _check(flow: Flow, before: stored_flows.Head | None, a: Arguments) -> None:
     if mode == "create" and exists:
         raise Refused("Flow id already exists")
     if mode == "update":
-        if a.get("id") not in (None, flow.id):
-            raise Refused("Illegal flow id update")
-        if a.get("namespace") not in (None, flow.namespace):
-            raise Refused("Illegal namespace update")
+        now = {"id": flow.id, "namespace": flow.namespace}
+        for _, message in renamed({name: a.get(name) or now[name] for name in now}, now):
+            raise Refused(message)
         if not exists:
             raise Refused("Not Found", status=404)
     if before is None:
