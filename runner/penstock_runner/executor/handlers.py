@@ -8,11 +8,8 @@ from functools import partial
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
-from penstock_runner.engine.attempts import TIMEOUT, clock_text
 from penstock_runner.engine.draft import WAITING
 from penstock_runner.engine.state import REQUEST, Execution, RunKey, State
-from penstock_runner.engine.truth import constant
-from penstock_runner.executor import placing
 from penstock_runner.executor.broken import Broken
 from penstock_runner.executor.children import keep_outputs
 from penstock_runner.executor.dispatch import Dispatch
@@ -32,15 +29,13 @@ from penstock_runner.executor.jobs import job_row
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
-from penstock_runner.executor.placing import QUEUE_PURPOSE
 from penstock_runner.executor.reports import ReportReader
 from penstock_runner.executor.slots import Slots
 from penstock_runner.executor.starts import Starts
-from penstock_runner.executor.step import OVERSLEPT, SLEEP_PURPOSE, Stepper
+from penstock_runner.executor.step import Stepper
 from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
+from penstock_runner.executor.timers import Timers
 from penstock_runner.executor.values import Values
-from penstock_runner.flow import durations
-from penstock_runner.flow.model import Level
 from penstock_runner.jobs.protocol import JobId
 
 
@@ -79,6 +74,7 @@ class Handlers:
             new_id=new_id,
             on_end=on_end,
         )
+        self._timers = Timers(held, dispatch, now, self.advance, self._replay_from_start)
         self._broken = Broken(store=store, held=held, dispatch=dispatch, on_end=on_end, now=now)
         self._stepper = stepper(self.neighbours)
         self._reports = ReportReader()
@@ -104,7 +100,7 @@ class Handlers:
             case Remove():
                 self._remove(message)
             case TimerRow():
-                self._timer(message)
+                self._timers.fired(message)
             case MailRow():
                 self._mail(message)
 
@@ -337,66 +333,6 @@ class Handlers:
         if message.done is not None:
             done = message.done
             self._held.working.after.append(lambda: done(Outcome(executions=(execution,))))
-
-    def _timer(self, row: TimerRow) -> None:
-        live = self._held.get(row.execution_id)
-        name = (row.execution_id, row.key, row.attempt, row.purpose)
-        if live is None:
-            self._held.working.timers_ended.append(name)
-            return
-
-        def act() -> None:
-            live.part.timers_ended.append(name)
-            at = live.time(self._now())
-            key = RunKey(row.key)
-            if row.purpose == SLEEP_PURPOSE:
-                live.sleeping.discard((key, row.attempt))
-                live.feed(e.JobEnded(at=at, key=key, attempt=row.attempt, state=State.SUCCESS))
-            elif row.purpose == OVERSLEPT:
-                self._overslept(live, key, row.attempt, at)
-            elif row.purpose == QUEUE_PURPOSE:
-                self._queued_too_long(live, key, row.attempt, at)
-            elif row.purpose == "schedule":
-                if live.state is State.CREATED:
-                    live.feed(e.Started(at=at))
-            elif row.purpose == "new-execution":
-                self._replay_from_start(live)
-            else:
-                fired = e.TimerFired(
-                    at=at, key=key or None, attempt=row.attempt, purpose=row.purpose
-                )
-                live.feed(fired)
-            self.advance(live)
-
-        self._held.guarded(live, row, act)
-
-    def _queued_too_long(self, live: Live, key: RunKey, attempt: int, at: datetime) -> None:
-        job: JobId = (live.id, key, attempt)
-        row = self._dispatch.waiting_row(job)
-        if row is None:
-            return
-        why = self._dispatch.why_unmatched(row.required)
-        if why is None and live.task(key).queue_timeout is None:
-            return  # a runner has come that may take it, and is busy
-        self._dispatch.free(job)
-        live.part.jobs_ended.append(job)
-        placing.overdue(live, key, attempt, why, at)
-
-    def _overslept(self, live: Live, key: RunKey, attempt: int, at: datetime) -> None:
-        live.sleeping.discard((key, attempt))
-        run = live.fold.runs.get(key)
-        if run is None or run.attempt != attempt or run.state.terminal:
-            return
-        limit = live.task(key).timeout
-        began = run.attempts[-1].history[-1][1] if run.attempts else at
-        waited = durations.parse(limit) if constant(limit) else at - began
-        error = f"Timeout after {clock_text(waited)}"
-        live.log(at, Level.ERROR, error, key=key, attempt=attempt)
-        live.feed(
-            e.JobEnded(
-                at=at, key=key, attempt=attempt, state=State.FAILED, error=error, reason=TIMEOUT
-            )
-        )
 
     def _mail(self, row: MailRow) -> None:
         live = self._held.get(row.execution_id)
