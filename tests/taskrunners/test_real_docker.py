@@ -164,6 +164,7 @@ def test_limits_reach_the_container(tmp_path: Path) -> None:
         assert one["Labels"]["penstock.taskrun"] == "run-t"
         core.cancel(wanted)
         core.report(wanted)
+    assert containers(found, tmp_path) == []
 
 
 def test_a_line_that_is_not_finished_is_shown_all_the_same(tmp_path: Path) -> None:

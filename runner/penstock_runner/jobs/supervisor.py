@@ -50,6 +50,7 @@ class Supervisor:
         self._crew = Crew(parts)
         self._children = Children(self._crew, self._settings.run_as)
         self._queue: deque[Mapping[str, Any]] = deque()
+        self._lost_a_worker = False
         self._jobs: dict[JobId, LiveJob] = {}
         self._call_numbers = itertools.count(1)
         self._calls: dict[int, tuple[Seat, int]] = {}
@@ -336,6 +337,7 @@ class Supervisor:
         if not self._leaving:
             self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
+        self._lost_a_worker = True
         self._children.aside(lambda: self._remove_traces(job.folder))
 
     def _remove_traces(self, folder: Path) -> None:
@@ -365,7 +367,7 @@ class Supervisor:
         """Kill everything, children of children included, and wait until it is gone."""
         stopping.kill_all(self._children.of_jobs)
         stopping.kill_children(STOP_SECONDS)
-        if self._jobs:
+        if self._jobs or self._lost_a_worker:  # who tidied up after it was killed just now
             containers.remove_below(self._settings.workspaces, self._settings.docker)
         self._sweep()
         signal.set_wakeup_fd(-1)
