@@ -8,12 +8,9 @@ from penstock_runner.flow.parse import parse_flow
 
 def test_a_flow_is_shown_as_written_without_its_nulls() -> None:
     parsed = parse_flow(flow_text(a_log(more="description: null"), "labels: {a: 1}"))
-    assert parsed.flow is not None
-    assert flow_json(parsed.flow) == {
+    assert flow_json(parsed.document.data) == {
         "id": "one",
         "namespace": "team",
-        "disabled": False,
-        "deleted": False,
         "labels": [{"key": "a", "value": "1"}],
         "tasks": [{"id": "it", "type": "io.kestra.plugin.core.log.Log", "message": "hi"}],
     }

@@ -1,4 +1,4 @@
-"""A flow as JSON, the way the API shows it: what was written, with present defaults of the flow.
+"""A flow as JSON, the way the API shows it: what was written, labels as pairs.
 
 Nulls are left out, also inside maps; those in lists stay.
 """
@@ -9,28 +9,18 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from penstock_runner.flow.durations import to_iso
-from penstock_runner.flow.model import Flow
-from penstock_runner.flow.yaml import load_documents
-
-_LABELLED = ("labels",)
+from penstock_runner.flow.labels import read_labels
 
 
-def flow_json(flow: Flow, data: Mapping[str, object] | None = None) -> dict[str, object]:
-    """The JSON of a flow from its plain data, which is read from its source when not given."""
-    if data is None:
-        documents = load_documents(flow.source)
-        found = documents[0].data if documents else None
-        data = found if isinstance(found, Mapping) else {}
-    result: dict[str, object] = {"id": flow.id, "namespace": flow.namespace}
-    if flow.revision is not None:
-        result["revision"] = flow.revision
-    result |= {"disabled": flow.disabled, "deleted": flow.deleted}
-    for name, value in data.items():
-        if name not in result and name not in _LABELLED and name != "revision":
-            result[name] = without_nulls(value)
-    if flow.labels:
-        result["labels"] = [{"key": key, "value": value} for key, value in flow.labels.items()]
-    return {name: value for name, value in result.items() if value is not None}
+def flow_json(data: object) -> dict[str, object]:
+    """The JSON of the data of a flow; empty for what is none."""
+    if not isinstance(data, Mapping):
+        return {}
+    written = {name: without_nulls(item) for name, item in data.items() if item is not None}
+    if "labels" in written:
+        labels = read_labels(written["labels"])[0]
+        written["labels"] = [{"key": key, "value": value} for key, value in labels.items()]
+    return written
 
 
 def without_nulls(value: object) -> object:

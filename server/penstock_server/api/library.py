@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
+from penstock_runner.flow.dump import flow_json
 from penstock_runner.flow.faults import Fault, Severity
-from penstock_runner.flow.labels import read_labels
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import Parsed, parse_documents, parse_flow
 from penstock_runner.flow.violations import Violation, joined_message, violations
 from penstock_runner.tasks.validation import all_faults
 from penstock_server.api.problems import Problem, conflict, invalid_entity, not_found
-from penstock_server.core.shapes import Json, iso, labels_to_json, without_nulls
+from penstock_server.core.shapes import Json, iso
 from penstock_server.store import queries
 from penstock_server.store.engine import Database
 from penstock_server.store.flow_changes import FlowChanges
@@ -167,11 +167,7 @@ def flow_to_json(known: KnownFlow, *, source: bool = False) -> Json:
 
 def flow_data_to_json(parsed: Parsed) -> Json:
     """What the author wrote, labels as a list of pairs."""
-    data = parsed.document.data
-    answer = without_nulls(data) if isinstance(data, Mapping) else {}
-    if "labels" in answer:
-        answer["labels"] = labels_to_json(read_labels(answer["labels"])[0])
-    return answer
+    return flow_json(parsed.document.data)
 
 
 def git_to_json(git: Mapping[str, Any]) -> Json:

@@ -24,6 +24,7 @@ from penstock_runner.flow.trigger_rules import Finding, filter_findings, time_wi
 from penstock_runner.flow.violations import Violation, dotted, violations
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.validation import all_faults
+from penstock_server.api.library import flow_data_to_json
 
 _LOG = {"id": "it", "type": "io.kestra.plugin.core.log.Log", "message": "hello"}
 
@@ -153,10 +154,10 @@ def _more(
 
 
 def _as_json(parsed: Parsed) -> dict[str, Any]:
-    from penstock_runner.flow.dump import flow_json
-
+    """As the API shows it, with what the store knows of a flow that is new."""
     assert parsed.flow is not None
-    return dict(flow_json(parsed.flow))
+    known = {"disabled": parsed.flow.disabled, "deleted": parsed.flow.deleted}
+    return {**flow_data_to_json(parsed), **known}
 
 
 _COUNTS: dict[str, Callable[[Flow], int]] = {
