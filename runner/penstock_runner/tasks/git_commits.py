@@ -75,10 +75,10 @@ def texts_of(ctx: RunContext, namespace: str, *, children: bool) -> list[dict[st
 
 def files_of(ctx: RunContext, namespace: str) -> Iterator[tuple[str, bytes]]:
     """Path and content of the files of a namespace."""
-    top = places.namespace_files(namespace)
-    for facts in ctx.storage.walk(top):
+    for facts in ctx.storage.walk(places.namespace_files(namespace)):
         if facts.name != FOLDER_MARK:
-            yield facts.uri.removeprefix(f"{top}/"), ctx.storage.read_bytes(facts.uri)
+            path = places.path_in_namespace(namespace, facts.uri)
+            yield path, ctx.storage.read_bytes(facts.uri)
 
 
 def by_flow(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
