@@ -23,7 +23,6 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of week", 0, 7, {name: i for i, name in enumerate(_DAYS)}),
 )
 _OFFSET = re.compile(r"Z|(?:UTC|GMT|UT)?(?:[+-]\d{1,2}(?::?\d{2}){0,2})|UTC|GMT|UT")
-_DATE_LETTERS = frozenset("GuyDMLdQqYwWEecFaBhKkHmsSAnNVvzOXxZp")
 
 
 def is_template(value: object) -> bool:
@@ -69,20 +68,6 @@ def json_reason(text: str) -> str | None:
     except (ValueError, RecursionError) as error:
         return f"invalid json '{text[:200]}': {error}"
     return None
-
-
-def date_format_reason(pattern: str) -> str | None:
-    """What is wrong with a date pattern of Java's letters."""
-    quoted = False
-    for letter in pattern:
-        if letter == "'":
-            quoted = not quoted
-        elif not quoted and (
-            letter in "{}#"
-            or (letter.isascii() and letter.isalpha() and letter not in _DATE_LETTERS)
-        ):
-            return f"invalid date format value '({pattern})': the letter {letter} means nothing"
-    return f"invalid date format value '({pattern})': a quote is not closed" if quoted else None
 
 
 @lru_cache(maxsize=4096)

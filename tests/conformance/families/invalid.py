@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.conformance.cases import Case, Context, Outcome, outcome
 from tests.conformance.matchers import Matcher
 
+from penstock_runner.expressions.dates.patterns import format_java
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.flow_rules import identity_faults
 from penstock_runner.flow.literals import (
-    date_format_reason,
     json_reason,
     pattern_reason,
     zone_reason,
@@ -88,6 +90,14 @@ def _one(judge: Callable[[str], str | None]) -> Callable[[Any], Iterator[Violati
     return judged
 
 
+def _date_format_reason(pattern: str) -> str | None:
+    try:
+        format_java(datetime(2026, 1, 1, tzinfo=UTC), pattern)
+    except ExpressionFailed as failed:
+        return str(failed)
+    return None
+
+
 def _found(find: Callable[[Any], Iterator[Finding]]) -> Callable[[Any], Iterator[Violation]]:
     def judged(given: Any) -> Iterator[Violation]:
         for where, _, message in find(given):
@@ -100,7 +110,7 @@ _VALUES: dict[str, Callable[[Any], Iterator[Violation]]] = {
     "regex": _one(pattern_reason),
     "timezone": _one(zone_reason),
     "json_string": _one(json_reason),
-    "date_formats": _one(date_format_reason),
+    "date_formats": _one(_date_format_reason),
     "precondition_filter": _found(filter_findings),
     "time_window": _found(time_window_findings),
 }
