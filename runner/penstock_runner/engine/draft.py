@@ -188,7 +188,7 @@ class Draft:
             rounds=rounds_of(run, node),
             sheltered=node.stage == FINALLY or (parent is not None and parent.sheltered),
         )
-        group.cut = run is not None and (parent is None or parent.cut)
+        group.cut = run is not None and (parent is None or parent.left(node))
         self.groups[group.key] = group
         return group
 
@@ -199,7 +199,7 @@ class Draft:
     def orphaned(self, run: TaskRun) -> bool:
         """Whether a group around the task run has ended, so that its end only is noted."""
         group = self.group_of(run)
-        return group is None or group.cut or run.key not in group.children
+        return group is None or group.left(self.node(run)) or run.key not in group.children
 
     # What must be done
 

@@ -16,6 +16,7 @@ OUTPUTS = "outputs"
 
 def finish(draft: Draft, group: Group, state: State) -> None:
     """The flow's tasks are through: render its outputs, then end."""
+    group.enter(OUTPUTS)
     group.waiting = True
     draft.note(stage=OUTPUTS, end=_end(draft, state).value)
     declared = draft.plan.flow.outputs

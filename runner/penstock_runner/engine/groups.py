@@ -9,6 +9,8 @@ from penstock_runner.engine.plan import AFTER, ERRORS, FINALLY, LISTENERS, TASKS
 from penstock_runner.engine.state import RunKey, State
 
 ROOT = RunKey("")
+# What a group is made of; all other stages come after the end of a flow.
+WORK = (TASKS, ERRORS, FINALLY)
 
 
 class Group:
@@ -113,6 +115,10 @@ class Group:
     def has(self, state: State, stage: str | None = None) -> bool:
         """Whether a child of the stage has ended in this state."""
         return bool(self.tallies.get(stage or self.stage, {}).get(state))
+
+    def left(self, node: Node) -> bool:
+        """Whether the group has ended without this child, whose end then is only noted."""
+        return self.cut or (node.stage in WORK and self.stage not in WORK)
 
     @property
     def stopped(self) -> bool:

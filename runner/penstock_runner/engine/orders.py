@@ -80,19 +80,36 @@ class InLanes:
         self._next = 0
         # The lowest slot first, whatever ended when: a stored execution goes on in the same order.
         self._ready: list[int] = []
+        # Of each value: its furthest slot, and how many of its slots run. A restart opens earlier
+        # ones of it again, beside what came after them.
+        self._last: dict[int, int] = {}
+        self._running: dict[int, int] = {}
 
     def take(self, running: int) -> int | None:  # noqa: ARG002 - lanes count values, not task runs
         if self._ready:
-            return heapq.heappop(self._ready)
-        if self._next >= self._values or (self._limit and self._busy >= self._limit):
+            slot = heapq.heappop(self._ready)
+        elif self._next >= self._values or (self._limit and self._busy >= self._limit):
             return None
-        self._busy += 1
-        self._next += 1
-        return (self._next - 1) * self._tasks
+        else:
+            slot = self._next * self._tasks
+            self._busy += 1
+            self._next += 1
+        lane = slot // self._tasks
+        self._last[lane] = slot
+        self._running[lane] = 1
+        return slot
 
     def ended(self, slot: int) -> None:
-        if (slot + 1) % self._tasks:
-            heapq.heappush(self._ready, slot + 1)
+        lane = slot // self._tasks
+        self._running[lane] -= 1
+        if not self._running[lane]:
+            self._go_on(lane)
+
+    def _go_on(self, lane: int) -> None:
+        """Nothing of the value runs: its next slot is ready, or it is through."""
+        following = self._last[lane] + 1
+        if following % self._tasks:
+            heapq.heappush(self._ready, following)
         else:
             self._busy -= 1
 
@@ -104,15 +121,15 @@ class InLanes:
         self._values = self._next
 
     def restore(self, begun: Mapping[int, bool]) -> None:
-        last: dict[int, int] = {}
-        for slot in begun:
+        for slot, over in begun.items():
             lane = slot // self._tasks
-            last[lane] = max(slot, last.get(lane, -1))
-        self._next = max(last, default=-1) + 1
-        self._busy = len(last)
-        for slot in sorted(last.values()):
-            if begun[slot]:
-                self.ended(slot)
+            self._last[lane] = max(slot, self._last.get(lane, -1))
+            self._running[lane] = self._running.get(lane, 0) + (not over)
+        self._next = max(self._last, default=-1) + 1
+        self._busy = len(self._last)
+        for lane, running in self._running.items():
+            if not running:
+                self._go_on(lane)
 
 
 class ByDependencies:

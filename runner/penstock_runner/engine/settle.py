@@ -8,9 +8,9 @@ from penstock_runner.engine.cuts import close_cut, cut
 from penstock_runner.engine.draft import WAITING, Draft
 from penstock_runner.engine.flowables.api import Role, worst
 from penstock_runner.engine.flowables.table import LOOP_KIND
-from penstock_runner.engine.groups import ROOT, Group
+from penstock_runner.engine.groups import ROOT, WORK, Group
 from penstock_runner.engine.outcomes import allowed
-from penstock_runner.engine.plan import ERRORS, FINALLY, TASKS
+from penstock_runner.engine.plan import FINALLY, TASKS
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
 
@@ -92,7 +92,7 @@ def _wind_down(draft: Draft, group: Group) -> None:
 
 
 def _advance(draft: Draft, group: Group, *, stopped: bool) -> None:
-    if group.stage not in (TASKS, ERRORS, FINALLY):
+    if group.stage not in WORK:
         ends.next_after(draft, group)
         return
     if group.stage == TASKS and group.node.flowable.repeats and not stopped:
