@@ -11,7 +11,8 @@ from tests.executor.test_store_contract import NOON, created, execution, line
 
 from penstock_runner.engine.state import State
 from penstock_runner.executor.store import Batch
-from penstock_server.store import migrations, retention
+from penstock_runner.flow.model import Level
+from penstock_server.store import logs, migrations, retention
 from penstock_server.store.backups import CannotBackUp, backup
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
@@ -109,3 +110,23 @@ def test_a_backup_of_postgresql_names_the_program_that_makes_it(
         backup(database, tmp_path / "x")
     assert "hidden" not in str(caught.value)
     database.close()
+
+
+def test_lines_are_deleted_slice_by_slice_of_all(database: Database) -> None:
+    """Slices hold what is kept, too: how much one transaction looks at is bounded."""
+    filled(database).close()
+    everything = {"start": None, "end": LATER, "levels": list(Level)}
+    with database.read() as connection:
+        first = logs.slice_end(connection, None, 3)
+        assert first == (execution(2).id, 1)
+        second = logs.slice_end(connection, first, 3)
+        assert second == (execution(4).id, 2)
+        assert logs.slice_end(connection, second, 3) is None
+    with database.begin() as tx:
+        removed = logs.remove_between(tx.connection, beyond=first, until=second, **everything)
+    assert removed == 3
+    with database.begin() as tx:
+        assert logs.remove_between(tx.connection, beyond=second, **everything) == 0
+    with database.read() as connection:
+        kept = {n: len(logs.after(connection, execution(n).id)) for n in (1, 2, 4)}
+    assert kept == {1: 2, 2: 1, 4: 0}

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, tuple_
 
 from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
 from penstock_server.store import rows, upserts
 from penstock_server.store.bodies import legible
 from penstock_server.store.schema import logs
+
+# An execution and the number of one of its lines: where a slice of all lines begins or ends.
+LineKey = tuple[str, int]
+
+_KEY = tuple_(logs.c.execution_id, logs.c.n)
 
 
 def add(connection: Connection, lines: Sequence[LogRow]) -> None:
@@ -60,6 +65,16 @@ def remove_of_flow(connection: Connection, namespace: str, flow_id: str) -> int:
     return connection.execute(gone).rowcount
 
 
+def slice_end(connection: Connection, beyond: LineKey | None, size: int) -> LineKey | None:
+    """The key of the last of the next `size` lines; None when there are not so many."""
+    chosen = select(logs.c.execution_id, logs.c.n)
+    if beyond is not None:
+        chosen = chosen.where(beyond < _KEY)
+    chosen = chosen.order_by(logs.c.execution_id, logs.c.n).offset(size - 1).limit(1)
+    last = connection.execute(chosen).one_or_none()
+    return None if last is None else (last.execution_id, last.n)
+
+
 def remove_between(
     connection: Connection,
     *,
@@ -68,9 +83,15 @@ def remove_between(
     namespace: str | None = None,
     flow_id: str | None = None,
     levels: Collection[Level] = (),
+    beyond: LineKey | None = None,
+    until: LineKey | None = None,
 ) -> int:
-    """Delete lines of a span of time; how many. A namespace has children."""
+    """Delete lines of a span of time in one slice of all; how many. A namespace has children."""
     gone = delete(logs).where(logs.c.level.in_([rows.LEVELS.index(level) for level in levels]))
+    if beyond is not None:
+        gone = gone.where(beyond < _KEY)
+    if until is not None:
+        gone = gone.where(until >= _KEY)
     if start is not None:
         gone = gone.where(logs.c.at >= start)
     if end is not None:

@@ -19,6 +19,7 @@ from penstock_server.store.executions import delete_executions
 from penstock_server.store.queries.executions import counted, execution
 
 PURGED_AT_ONCE = 100
+LINES_AT_ONCE = 1_000
 
 Arguments = Mapping[str, Any]
 
@@ -111,23 +112,42 @@ def _purge_next(
 
 
 def purge_logs(room: Room, a: Arguments, answer: Answer) -> None:
-    """Delete old log lines of executions that have ended or not."""
-    end = instant(a["end_date"])
-    removed: list[int] = []
+    """Delete old log lines of executions that have ended or not.
+
+    Each transaction looks at a thousand lines, so that others come in between.
+    """
+    _purge_lines(room, a, None, 0, answer)
+
+
+def _purge_lines(
+    room: Room, a: Arguments, beyond: stored_logs.LineKey | None, before: int, answer: Answer
+) -> None:
+    removed = before
+    until: stored_logs.LineKey | None = None
 
     def write(tx: Tx) -> None:
-        removed.append(
-            stored_logs.remove_between(
-                tx.connection,
-                start=instant(a.get("start_date")),
-                end=end,
-                namespace=a.get("namespace"),
-                flow_id=a.get("flow_id"),
-                levels=[Level(level) for level in a.get("levels") or Level],
-            )
+        nonlocal removed, until
+        until = stored_logs.slice_end(tx.connection, beyond, LINES_AT_ONCE)
+        removed = before + stored_logs.remove_between(
+            tx.connection,
+            start=instant(a.get("start_date")),
+            end=instant(a["end_date"]),
+            namespace=a.get("namespace"),
+            flow_id=a.get("flow_id"),
+            levels=[Level(level) for level in a.get("levels") or Level],
+            beyond=beyond,
+            until=until,
         )
 
-    room.write(answer, [write], value=lambda: removed[0])
+    def after(outcome: Outcome) -> None:
+        if outcome.error is not None:
+            answer.fail(outcome.error)
+        elif until is None:
+            answer.ok(removed)
+        else:
+            _purge_lines(room, a, until, removed, answer)
+
+    room.executor.transact(writes=[write], done=after)
 
 
 OPERATIONS: Mapping[str, Operation] = {
