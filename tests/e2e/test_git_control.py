@@ -82,7 +82,7 @@ def test_a_change_is_planned_applied_rolled_back_offline_and_resumed(place: Plac
     assert place.git("plan", "main", "--exit-code").code == 0
 
     place.server.status = 503
-    back = place.git("rollback", "main", "~1", "--reason", "too loud")
+    back = place.git("rollback", "main", "--to", "~1", "--reason", "too loud")
     assert back.code == 0, back
     assert (place.flow("a")[1], place.flow("b")[0]) == (log_flow("a"), 200)
     told = place.git("status", "main")
@@ -133,6 +133,8 @@ def test_what_is_wrong_is_said_with_its_exit_code(place: Place) -> None:
     assert place.service.get(health, params={"fail": "degraded"}).status_code == 503
 
     assert place.git("rollback", "main", "nothing").code == 1
+    assert place.git("rollback", "main").code == 2
+    assert place.git("rollback", "main", "~1", "--to", "~2").code == 2
     assert place.git("status", "other").code == 1
     assert place.git("remove", "main").code == 5
     assert place.git("sync", "main", "--timeout", "soon").code == 2

@@ -28,7 +28,7 @@ class GitVerbs(Verbs):
 @click.group(
     cls=GitVerbs,
     epilog=examples(
-        "penstock git status", "penstock git plan main", "penstock git rollback main ~1"
+        "penstock git status", "penstock git plan main", "penstock git rollback main --to ~1"
     ),
 )
 def command() -> None:

@@ -118,12 +118,13 @@ def sync(
 
 @click.command(
     epilog=examples(
-        "penstock git rollback main ~1 --reason 'the loader broke'",
-        "penstock git rollback main 4f2c9d1 --until PT2H",
+        "penstock git rollback main --to ~1 --reason 'the loader broke'",
+        "penstock git rollback main --to 4f2c9d1 --until PT2H",
     )
 )
 @click.argument("source_id", metavar="SOURCE")
-@click.argument("to", metavar="COMMIT|~N|RUN")
+@click.argument("place", metavar="[COMMIT|~N|RUN]", required=False)
+@click.option("--to", metavar="COMMIT|~N|RUN", help="Where to go back to; may stand without --to.")
 @click.option("--reason", metavar="TEXT", help="Why, for those who see it pinned.")
 @click.option("--until", metavar="MOMENT", help="It ends then by itself: PT2H or an instant.")
 @confirm_option
@@ -132,7 +133,8 @@ def sync(
 @connection_options
 def rollback(
     source_id: str,
-    to: str,
+    place: str | None,
+    to: str | None,
     reason: str | None,
     until: str | None,
     confirm: str | None,
@@ -147,7 +149,9 @@ def rollback(
     Exit codes: 0 fine, 1 no such commit or invalid flows, 3 the service or the repository cannot be
     reached, 4 not authorised, 5 refused by a guard.
     """
-    body = {"to": to, "reason": reason, "until": until, "confirm": confirm}
+    if (place is None) == (to is None):
+        raise click.UsageError("Say once where to go back to: --to COMMIT, --to ~N or --to RUN.")
+    body = {"to": to or place, "reason": reason, "until": until, "confirm": confirm}
     _end(_asked(connected(**where), source_id, "rollback", body, timeout), source_id, form)
 
 
