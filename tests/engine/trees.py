@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from tests.engine.story import flow, group, job
 
-from penstock_runner.flow.model import Flow, Retry, RetryBehavior, Task
+from penstock_runner.flow.model import Flow, Listener, Output, Retry, RetryBehavior, Task
 
 Draw = Callable[[st.SearchStrategy], object]
 
@@ -36,6 +36,10 @@ class Tree:
             more["after_execution"] = self.tasks(0, 1)
         if self.draw(st.integers(0, 4)) == 0:
             more["retry"] = self.retry()
+        if self.draw(st.integers(0, 4)) == 0:
+            more["listeners"] = (Listener(tasks=self.tasks(0, 1)),)
+        if self.draw(st.integers(0, 4)) == 0:
+            more["outputs"] = (Output(id="x", type="STRING", value="{{ x }}"),)
         return flow(*self.tasks(3, 4), **more)
 
     def tasks(self, depth: int, most: int) -> tuple[Task, ...]:
