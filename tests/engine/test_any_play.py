@@ -20,7 +20,7 @@ from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.fold import Fold, fold
 from penstock_runner.engine.plan import AFTER, FINALLY, LISTENERS, Plan
 from penstock_runner.engine.restarts import restartable
-from penstock_runner.engine.state import Execution, State
+from penstock_runner.engine.state import Execution, State, TaskRun
 from penstock_runner.flow.model import Flow
 
 USUAL = 60
@@ -89,13 +89,16 @@ class AnyPlay(RuleBasedStateMachine):
             return
         for command in commands:
             if isinstance(command, c.RunJob | c.StartSubflow):
-                task = self.plan.node(self.fold.run(command.key).task_id)
-                around = [task, *self.plan.parents(task.task.id)]
-                stages = {node.stage for node in around}
-                let_through = any(
-                    stage in (FINALLY, AFTER) or stage.startswith(LISTENERS) for stage in stages
-                )
+                run = self.fold.run(command.key)
+                let_through = FINALLY in self.stages(run) or self.follows_the_end(run)
                 assert let_through, f"{command.key} began after a kill"
+
+    def stages(self, run: TaskRun) -> set[str]:
+        task = self.plan.node(run.task_id)
+        return {node.stage for node in [task, *self.plan.parents(task.task.id)]}
+
+    def follows_the_end(self, run: TaskRun) -> bool:
+        return any(stage == AFTER or stage.startswith(LISTENERS) for stage in self.stages(run))
 
     def ends(self) -> int:
         return sum(isinstance(command, c.End) for command in self.commands)
@@ -104,7 +107,10 @@ class AnyPlay(RuleBasedStateMachine):
     @rule(chance=st.integers(0, 2))
     def restart(self, chance: int) -> None:
         if chance == 0 and self.restarts < 3:
-            failed = any(restartable(run) for run in self.fold.runs.values())
+            failed = any(
+                restartable(run) and not self.follows_the_end(run)
+                for run in self.fold.runs.values()
+            )
             kills, self.kills = self.kills, 0
             self.tell(e.RestartRequested(at=self.at))
             if self.fold.head.attempt_number > self.restarts + 1:
