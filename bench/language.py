@@ -130,7 +130,7 @@ def _validate(path: Path, files: int) -> float:
         env={**os.environ},
     )
     seconds = time.perf_counter() - begun
-    if done.returncode != 0 or f"{files} flow files, {files} valid" not in done.stderr:
+    if done.returncode != 0 or f", {files} valid; 0 errors, 0 warnings" not in done.stderr:
         raise AssertionError(f"validate says {done.returncode}: {done.stderr[-500:]}")
     return seconds
 
