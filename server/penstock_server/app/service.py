@@ -213,6 +213,9 @@ def _run_git(told: Told, registry: Registry) -> None:
     select.select([channel], [], [])
     from penstock_server.sync import looker
 
+    # Each look is a child of its own: what they all would import is imported here, once.
+    for name in registry.names("task"):
+        registry.load(name)
     looker.run(
         channel,
         looker.LookerSettings(
