@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -129,13 +129,16 @@ class World:
         )
         return self.service
 
-    def answer(self) -> str:
-        """Let the git process answer the oldest request; what it says."""
+    def answer(self, tell: Callable[[dict[str, Any]], None] = lambda _: None) -> str:
+        """Let the git process answer the oldest request; what it says, at last.
+
+        `tell` gets what it says before: by default nobody listens.
+        """
         request = self.asked.pop(0)
-        answer = look(request, self.folder / "bare", REGISTRY, self.storage)
+        answer = look(request, self.folder / "bare", REGISTRY, self.storage, tell)
         self.service.receive(folded(answer))
         # A brief look that is not enough is followed by a whole one.
-        return self.answer() if answer["type"] == "moved" else str(answer["type"])
+        return self.answer(tell) if answer["type"] == "moved" else str(answer["type"])
 
     def sync(self, trigger: str = "manual", **options: Any) -> dict[str, Any]:
         """Look now, to the end; what those who wait are told."""

@@ -17,6 +17,8 @@ from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SourceState
 
+# A commit by its id, and the ref that points to it.
+Commit = tuple[str, str]
 # A large commit that is worked on: what was asked, and the rest of the work.
 Work = tuple[Look, Iterator[None]]
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,9 +48,9 @@ class Around:
 class HeldSource:
     """A source with what is under way.
 
-    `read_digest` is how it was read when last looked at; `named` are commits that webhooks have
-    named, `rejections` when deliveries with bad signatures came; `drifted` are flows that were
-    edited here.
+    `working` is a new commit that is being read, checked or applied. `read_digest` is how it was
+    read when last looked at; `named` are commits that webhooks have named, `rejections` when
+    deliveries with bad signatures came; `drifted` are flows that were edited here.
     """
 
     settings: SourceSettings
@@ -61,6 +63,7 @@ class HeldSource:
     hinted_at: datetime | None = None
     applying: bool = False
     work: Work | None = None
+    working: Commit | None = None
     drifted: frozenset[tuple[str, str]] = frozenset()
     named: list[str] = field(default_factory=list)
     rejections: list[datetime] = field(default_factory=list)
@@ -68,12 +71,12 @@ class HeldSource:
     @property
     def busy(self) -> bool:
         """Whether a look or an apply is under way."""
-        return self.looking is not None or self.progressing
+        return self.looking is not None or self.applying or self.work is not None
 
     @property
     def progressing(self) -> bool:
-        """Whether a commit is being applied."""
-        return self.applying or self.work is not None
+        """Whether a commit is being read, planned or applied."""
+        return self.applying or self.work is not None or self.working is not None
 
     @property
     def wakes(self) -> datetime | None:

@@ -6,7 +6,7 @@ and nothing else. Paths are said from the root of the repository.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,29 @@ from penstock_server.sync.rereading import reread
 
 MOST_CHANGED = 100_000
 Message = dict[str, Any]
+Tell = Callable[[Message], None]
+
+
+def silent(_: Message) -> None:
+    """Nobody wants to know how far it is."""
 
 
 def look(
-    request: Mapping[str, Any], store: Path, catalogue: Catalogue, storage: Storage | None = None
+    request: Mapping[str, Any],
+    store: Path,
+    catalogue: Catalogue,
+    storage: Storage | None = None,
+    tell: Tell = silent,
 ) -> Message:
     """Answer a request: `seen`, `found` (`moved` to a brief one) or `failed`.
 
-    Files of namespaces go to the storage.
+    Files of namespaces go to the storage. `tell` gets a `working` before a new commit is read.
     """
     source = request["source"]
     try:
         if "kept" in request:
             return reread(request, catalogue)
-        return _look(request, store, catalogue, storage)
+        return _look(request, store, catalogue, storage, tell)
     except GitTrouble as trouble:
         return failed(source["id"], _of_commit(source, trouble))
     except FolderMissing as missing:
@@ -103,7 +112,11 @@ def remote_for(source: Mapping[str, Any]) -> Remote:
 
 
 def _look(
-    request: Mapping[str, Any], path: Path, catalogue: Catalogue, storage: Storage | None
+    request: Mapping[str, Any],
+    path: Path,
+    catalogue: Catalogue,
+    storage: Storage | None,
+    tell: Tell,
 ) -> Message:
     source = request["source"]
     copy = copy_of(remote_for(source), path)
@@ -116,6 +129,7 @@ def _look(
     applied, limit = request.get("applied"), source["limits"]["blob_bytes"]
     try:
         copy.fetch(wanted, applied=applied, blob_limit=limit)
+        _announce(request, seen, tell)
         return _found(request, path, seen, catalogue, storage)
     except GitTrouble as trouble:
         if trouble.code != GIT_CORRUPT:
@@ -129,6 +143,13 @@ def _look(
     except DAMAGE as damage:
         message = message_for(GIT_CORRUPT, copy.remote.url, type(damage).__name__)
         raise GitTrouble(GIT_CORRUPT, message) from damage
+
+
+def _announce(request: Mapping[str, Any], seen: Seen, tell: Tell) -> None:
+    """Say that a commit is worked on, when it is one that core has not tried before."""
+    if request.get("announce") and seen.commit not in request["announce"]["tried"]:
+        source_id = request["source"]["id"]
+        tell({"type": "working", "source": source_id, "commit": seen.commit, "ref": seen.ref})
 
 
 def _found(

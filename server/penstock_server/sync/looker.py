@@ -187,12 +187,16 @@ class Looker:
                 child.channel.close()
             limit_resources(message["source"]["limits"])
             store = self._settings.home / "git" / message["source"]["id"]
-            answer = run_errand(message, store, self._catalogue, self._settings.storage)
             channel = Channel(connection, limit=1 << 30)
-            channel.send(folded(answer))
             connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature
-            while not channel.flush():
-                pass
+
+            def tell(said: Message) -> None:
+                channel.send(said)
+                while not channel.flush():
+                    pass
+
+            storage = self._settings.storage
+            tell(folded(run_errand(message, store, self._catalogue, storage, tell)))
             status = 0
         except BaseException:  # noqa: BLE001 - nothing of the parent's may run in the child
             import traceback
@@ -204,7 +208,7 @@ class Looker:
     def _read(self, child: _Child) -> None:
         try:
             for message in child.channel.receive():
-                child.answered = True
+                child.answered = child.answered or message["type"] != "working"
                 self._channel.send(message)
         except ChannelClosed:
             status = self._reap(child)

@@ -11,10 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penstock_runner.executor.store import Write
+from penstock_server.store import syncs
 from penstock_server.sync.asked import Look
 from penstock_server.sync.held import HeldSource
 from penstock_server.sync.polling import MERGED
 from penstock_server.sync.records import Records
+from penstock_server.sync.reports import of_commit
 from penstock_server.sync.requests import MissingSecret, Secrets, look_request
 from penstock_server.sync.settings import GitSettings
 from penstock_server.sync.state import seen, unreachable
@@ -114,6 +116,12 @@ class Looks:
         }
         look.answer(result)
 
+    def working(self, source: HeldSource, message: Message, now: datetime) -> None:
+        """A new commit is being read: the source says so, and so does the forge."""
+        source.working = (message["commit"], message["ref"])
+        rows = of_commit(source.settings, source.working, "pending", "being read and checked", now)
+        self._records.save(source, [_outgoing(rows)], lambda: None)
+
     def seen(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """The remote has nothing new."""
         commit = message["commit"]
@@ -124,6 +132,7 @@ class Looks:
         self, source: HeldSource, look: Look, commit: str, writes: Sequence[Write] = ()
     ) -> None:
         """The commit is not tried."""
+        source.working = None
         result = {"phase": "noop", "commit": commit, "source": source.settings.id}
         self._records.save(source, [*writes], lambda: look.answer(result))
 
@@ -133,6 +142,7 @@ class Looks:
             self.failed_to_plan(source, look, message)
             return
         code, text = message["code"], message["message"]
+        worked, source.working = source.working, None
         source.state = unreachable(
             source.state,
             source.settings,
@@ -144,12 +154,17 @@ class Looks:
         if source.state.failures in (1, 3):
             log.warning("git.failed source=%s code=%s %s", source.settings.id, code, text)
         result = {"phase": "failed", "code": code, "message": text, "source": source.settings.id}
-        self._records.save(source, [], lambda: look.answer(result))
+        rows = of_commit(source.settings, worked, "error", text, now) if worked is not None else []
+        self._records.save(source, [_outgoing(rows)], lambda: look.answer(result))
 
     def _lost(self, source: HeldSource, now: datetime) -> None:
         look, source.looking = source.looking or Look(), None
         message = "the git process did not answer in time; the look is tried again"
         self.failed(source, look, {"code": "GIT_TIMEOUT", "message": message}, now)
+
+
+def _outgoing(rows: Sequence[syncs.Outgoing]) -> Write:
+    return lambda tx: syncs.add_outgoing(tx.connection, rows)
 
 
 def _is_brief(look: Look) -> bool:

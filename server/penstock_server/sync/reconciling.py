@@ -181,6 +181,7 @@ class Reconciler:
         """The commit is not applied; the last good one keeps running."""
         now, message = self._around.clock.now(), verdict.message
         phase = verdict.phase
+        source.working = None
         if run.look.commit is None:
             source.state = refused(
                 source.state,
@@ -252,10 +253,12 @@ class Reconciler:
         def done(outcome: Outcome) -> None:
             source.applying = False
             self._done_with(source)
-            if isinstance(outcome.error, Outdated) and tries > 1:
+            again = isinstance(outcome.error, Outdated) and tries > 1
+            source.working = source.working if again else None
+            if again:
                 look, message = run.look, run.message
-                again = self._reach(source, look, message, tries=tries - 1)
-                self._begin(source, look, message, again)
+                work = self._reach(source, look, message, tries=tries - 1)
+                self._begin(source, look, message, work)
                 return
             if outcome.error is not None:
                 self._not_applied(source, run, decided, outcome.error)
@@ -291,10 +294,14 @@ class Reconciler:
         return starts_of(push, kept, self._around.starter.new_id, own=there)
 
     def _reports(self, source: HeldSource, run: Run, row: syncs.SyncRun) -> list[syncs.Outgoing]:
-        """What the forge is told of a commit that its ref points to."""
-        if run.look.commit is not None:
+        """What the forge is told: the end of every sync, and of a named commit that it is live."""
+        if run.look.commit is None:
+            return of_run(source.settings, row, str(run.message["ref"]))
+        if row.phase != "succeeded":
+            # What an old commit has said of itself stays true.
             return []
-        return of_run(source.settings, row, str(run.message["ref"]))
+        ref = source.state.observed_ref or source.settings.ref_name
+        return of_run(source.settings, row, ref)
 
     def _not_applied(
         self, source: HeldSource, run: Run, decided: SyncPlan, error: Exception
@@ -302,6 +309,7 @@ class Reconciler:
         """The store did not take it: not the commit's fault, so the next poll tries again."""
         log.error("git.failed source=%s commit=%s", source.settings.id, run.sha, exc_info=error)
         now = self._around.clock.now()
+        source.working = None
         source.read_digest = ""
         source.state = unreachable(
             source.state, source.settings, now, code="APPLY_FAILED", message=str(error)

@@ -10,13 +10,14 @@ from typing import Any
 from penstock_runner.executor.messages import Outcome
 from penstock_runner.executor.store import Write
 from penstock_server.store import flows, sources
+from penstock_server.store.sources import GitSource
 from penstock_server.sync.desired import Manifest, manifest_from
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.polling import first_look
 from penstock_server.sync.rereading import kept_commit
 from penstock_server.sync.rows import orphaned, source_row, state_of
 from penstock_server.sync.settings import GitSettings, SourceSettings
-from penstock_server.sync.state import SourceState, edited, verified
+from penstock_server.sync.state import PROGRESSING, SourceState, edited, verified
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,14 @@ class Records:
                     held = sources.manifest(connection, one.id, state.applied_commit)
                     source.manifest = manifest_from(held.entries) if held is not None else {}
                 loaded[one.id] = source
+        self._not_working([rows[name] for name in loaded if name in rows], loaded)
         return loaded
+
+    def _not_working(self, rows: list[GitSource], loaded: dict[str, HeldSource]) -> None:
+        """What a service that died was working on is not worked on any more."""
+        for row in rows:
+            if row.status == PROGRESSING:
+                self.save(loaded[row.id], [], lambda: None)
 
     def orphans(self, settings: GitSettings) -> frozenset[str]:
         """Sources that the configuration named once; each says how to let go of its flows."""
@@ -85,7 +93,8 @@ class Records:
 
     def save(self, source: HeldSource, writes: list[Write], after: Callable[[], None]) -> None:
         """Write the source as it is now, with what belongs to it, in one transaction."""
-        row = source_row(source.settings, source.state, self._around.clock.now())
+        busy = source.working is not None
+        row = source_row(source.settings, source.state, self._around.clock.now(), busy=busy)
 
         def write(tx: Any) -> None:
             sources.put_source(tx.connection, row)

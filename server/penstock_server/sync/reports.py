@@ -55,6 +55,23 @@ def of_run(settings: SourceSettings, run: SyncRun, ref: str) -> list[Outgoing]:
     return rows
 
 
+def of_commit(
+    settings: SourceSettings, commit: tuple[str, str], state: Shown, text: str, now: datetime
+) -> list[Outgoing]:
+    """What is said of a commit without a run: that it is worked on, or that this ended badly."""
+    report = settings.report
+    if report is None or not report.statuses:
+        return []
+    sha, ref = commit
+    url = f"{report.base}/git/{settings.id}" if report.base else ""
+    said = _body(settings.id, sha, ref, now, url) | {
+        "state": state,
+        "context": report.context.replace("{source}", settings.id),
+        "description": cut(text),
+    }
+    return [Outgoing(kind=STATUS, body=said, next_at=now)]
+
+
 def described(run: SyncRun) -> str:
     """A run in one line: what it changed, or the first thing that is wrong."""
     errors = run.errors or {}

@@ -77,7 +77,18 @@ def look_request(
         "applied": state.applied_commit,
         "known": {} if reread else known,
         "force": look.force or look.aim == "plan",
+        "announce": _announced(settings, state, look),
     }
+
+
+def _announced(
+    settings: SourceSettings, state: SourceState, look: Look
+) -> dict[str, list[str | None]] | None:
+    """Whether core wants to know at once of a commit that it will try to apply."""
+    stays = state.pinned_commit is not None or not (settings.auto or look.retry or look.force)
+    if look.aim != "apply" or look.commit is not None or stays:
+        return None
+    return {"tried": [state.applied_commit, state.failed_commit]}
 
 
 def network_of(settings: SourceSettings, git: GitSettings, url: str) -> dict[str, Any]:

@@ -75,7 +75,9 @@ class Run:
         }
 
 
-def source_row(settings: SourceSettings, state: SourceState, now: datetime) -> GitSource:
+def source_row(
+    settings: SourceSettings, state: SourceState, now: datetime, *, busy: bool = False
+) -> GitSource:
     """The row of a source. Nothing of `auth` is in it."""
     return GitSource(
         id=settings.id,
@@ -103,7 +105,7 @@ def source_row(settings: SourceSettings, state: SourceState, now: datetime) -> G
         failed_commit=state.failed_commit,
         next_poll_at=state.next_poll_at,
         failures=state.failures,
-        status=status_of(state, settings, now),
+        status=status_of(state, settings, now, busy=busy),
         conditions=[condition_data(one) for one in state.conditions],
         webhook_at=state.webhook_at,
         updated_at=now,

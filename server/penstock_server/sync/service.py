@@ -137,6 +137,9 @@ class SyncService:
             return
         if source.looking is None:
             return
+        if message["type"] == "working":
+            self._looks.working(source, message, self._clock.now())
+            return
         look, source.looking = source.looking, None
         source.deadline = None
         now = self._clock.now()
