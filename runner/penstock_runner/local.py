@@ -22,12 +22,11 @@ from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
+from penstock_runner.executor.key_calls import KeyCalls
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
 from penstock_runner.executor.store import Batch, LogRow, StoredFlow
-from penstock_runner.executor.values import NamespaceValues
 from penstock_runner.expressions.environment import Expressions
-from penstock_runner.flow import durations
 from penstock_runner.jobs.inprocess import InProcess
 from penstock_runner.jobs.parts import Parts
 from penstock_runner.jobs.protocol import Job, JobId, Report
@@ -172,33 +171,11 @@ class LocalRun:
         return answer.result(timeout=60)
 
     def _answer(self, job: Job, operation: str, a: Mapping[str, Any]) -> Any:
-        values = NamespaceValues(
-            self._executor.values,
-            str(a.get("namespace") or job.namespace),
-            self._now,
-            lambda write: self._executor.change_values([write], lambda _error: None),
-        )
+        if operation.startswith("kv."):
+            return KeyCalls(executor=self._executor, now=self._now).answer(
+                job.namespace, operation, a
+            )
         match operation:
-            case "kv.get":
-                entry = values.get(a["key"])
-                return None if entry is None else _plain(entry)
-            case "kv.put":
-                ttl = a.get("ttl")
-                values.put(
-                    a["key"],
-                    a["value"],
-                    kind=a.get("kind"),
-                    ttl=None if ttl is None else durations.parse(ttl),
-                    overwrite=a.get("overwrite", True),
-                )
-                self._executor.drain()
-                return None
-            case "kv.delete":
-                found = values.delete(a["key"])
-                self._executor.drain()
-                return found
-            case "kv.keys":
-                return values.keys(a.get("prefix") or "")
             case "files.list":
                 return []
             case "encryption.encrypt":
@@ -218,14 +195,3 @@ class LocalRun:
         written = batch.executions.get(self._execution_id)
         if written is not None:
             self._watch.changed(written.execution)
-
-
-def _plain(entry: Any) -> dict[str, Any]:
-    return {
-        "key": entry.key,
-        "type": entry.type,
-        "value": entry.value,
-        "created": entry.created.isoformat(),
-        "updated": entry.updated.isoformat(),
-        "expires": entry.expires.isoformat() if entry.expires else None,
-    }

@@ -30,14 +30,13 @@ from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.inline import Surroundings
+from penstock_runner.executor.key_calls import KeyCalls
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
 from penstock_runner.executor.resumes import resume_outputs
 from penstock_runner.executor.store import Batch, KvWrite, LogRow, StoredFlow
-from penstock_runner.executor.values import NamespaceValues
 from penstock_runner.expressions.environment import Expressions, NoServices
-from penstock_runner.flow import durations
 from penstock_runner.flow.model import Input, Level
 from penstock_runner.jobs.inprocess import InProcess
 from penstock_runner.jobs.parts import Parts
@@ -307,7 +306,7 @@ class FlowWorld:
             case "encryption" if self.encryption_key:
                 return Cipher(self.encryption_key).encrypt(a["text"])
             case "kv":
-                return self._key_value(job, operation, a)
+                return KeyCalls(executor=self.executor, now=now).answer(job.namespace, operation, a)
             case "logs":
                 return self._logs(job, operation, a)
             case "triggers":
@@ -315,36 +314,6 @@ class FlowWorld:
                 self.switched_off[name] = not a["enabled"]
                 return None
         raise TaskFailed(f"{operation} is the server's")
-
-    def _key_value(self, job: Job, operation: str, a: Mapping[str, Any]) -> Any:
-        values = NamespaceValues(
-            self.executor.values,
-            str(a.get("namespace") or job.namespace),
-            now,
-            lambda write: self.executor.change_values([write], lambda _error: None),
-        )
-        answer: Any = None
-        match operation:
-            case "files.list":
-                return []
-            case "kv.get":
-                entry = values.get(a["key"])
-                answer = None if entry is None else _plain(entry)
-            case "kv.put":
-                ttl = a.get("ttl")
-                values.put(
-                    a["key"],
-                    a["value"],
-                    kind=a.get("kind"),
-                    ttl=None if ttl is None else durations.parse(ttl),
-                    overwrite=a.get("overwrite", True),
-                )
-            case "kv.delete":
-                answer = values.delete(a["key"])
-            case "kv.keys":
-                answer = values.keys(a.get("prefix") or "")
-        self.executor.drain()
-        return answer
 
     def _logs(self, job: Job, operation: str, a: Mapping[str, Any]) -> Any:
         rows = self.store.lines(str(a.get("execution_id") or job.execution_id))
@@ -362,17 +331,6 @@ class FlowWorld:
 def in_order(execution: Execution) -> list[TaskRun]:
     """The task runs in the order of their creation."""
     return sorted(execution.runs.values(), key=lambda run: run.order)
-
-
-def _plain(entry: Any) -> dict[str, Any]:
-    return {
-        "key": entry.key,
-        "type": entry.type,
-        "value": entry.value,
-        "created": entry.created.isoformat(),
-        "updated": entry.updated.isoformat(),
-        "expires": entry.expires.isoformat() if entry.expires else None,
-    }
 
 
 def _line(row: LogRow) -> dict[str, Any]:

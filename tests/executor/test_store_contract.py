@@ -248,6 +248,18 @@ class StoreContract:
         assert again is not None
         assert (again.revision, again.deleted) == (3, False)
 
+    def test_namespaces_are_those_of_flows_and_keys(self, store: Store) -> None:
+        store.write(Batch(writes=[self.save("a")]))
+        for namespace in ("team", "team.data.deep", "team.database"):
+            store.write(Batch(kv=[KvWrite(namespace=namespace, key="k", entry=entry("k", "v"))]))
+        everywhere = ["team", "team.data", "team.data.deep", "team.database"]
+        assert store.namespaces() == everywhere
+        assert store.namespaces("team") == everywhere
+        assert store.namespaces("team.data") == ["team.data", "team.data.deep"]
+        assert store.namespaces("tea") == []
+        store.write(Batch(writes=[self.delete()]))
+        assert store.namespaces("team.data") == ["team.data.deep"]
+
     def test_executions_that_have_ended_are_not_unended(self, store: Store) -> None:
         store.write(
             created(

@@ -197,6 +197,23 @@ def test_a_value_is_not_overwritten_against_the_authors_will(ctx: Context) -> No
         run(ctx, "kv.Set", key="k", value="w", overwrite=False)
 
 
+def test_a_purge_of_keys_is_the_servers_to_do(ctx: Context) -> None:
+    ctx.answers["kv.purge"] = 3
+    assert run(ctx, "kv.PurgeKV", namespaces=["company"], keyPattern="AI_*") == {"size": 3}
+    [(_, said)] = [call for call in ctx.calls if call[0] == "kv.purge"]
+    assert said["purge"]["expired_only"] is True
+    run(ctx, "kv.PurgeKV", behavior={"type": "key", "expiredOnly": False})
+    assert ctx.calls[-1][1]["purge"]["expired_only"] is False
+    with pytest.raises(TaskFailed, match="can't be used at the same time"):
+        run(ctx, "kv.PurgeKV", namespaces=["company"], namespacePattern="c*")
+
+
+def test_there_are_no_older_versions_to_purge(ctx: Context) -> None:
+    old = {"type": "version", "before": "2025-01-01T00:00:00Z"}
+    assert run(ctx, "kv.PurgeKV", behavior=old) == {"size": 0}
+    assert run(ctx, "namespace.PurgeFiles", namespaces=["company"], behavior=old) == {"size": 0}
+
+
 def test_a_missing_key_is_an_error_when_asked(ctx: Context) -> None:
     expected = "No value found for key 'k' in namespace 'company.team' and `errorOnMissing`"
     for kind in ("kv.Get", "kv.Delete"):

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from penstock_runner.engine.state import State
 from penstock_runner.executor.store import KvWrite
-from penstock_runner.executor.values import NamespaceValues, Values, value_of
+from penstock_runner.executor.values import NamespaceValues, Values
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import NotInline
 from penstock_runner.flow.model import Level
@@ -69,7 +69,7 @@ class InlineServices:
 
     def kv(self, key: str, namespace: str | None) -> object:
         """A value of the key-value store."""
-        return value_of(self._values, namespace or self._namespace, key, self._now)
+        return self._values.value(namespace or self._namespace, self._namespace, key, self._now)
 
     def random_bytes(self, count: int) -> bytes:
         """For ids and nonces."""
@@ -187,7 +187,9 @@ class InlineContext:
 
     def kv(self, namespace: str | None = None) -> NamespaceValues:
         """The key-value store of a namespace, the flow's own when None."""
-        return NamespaceValues(self.values, namespace or self.namespace, self.now, self.write_kv)
+        return self.values.open(
+            namespace or self.namespace, self.namespace, self.now, self.write_kv
+        )
 
     def set_labels(self, labels: Mapping[str, str]) -> None:
         """Put labels on the execution."""

@@ -126,6 +126,12 @@ class MemoryStore:
         """All entries of a namespace as stored, by key."""
         return [entry for (of, _), entry in sorted(self._kv.items()) if of == namespace]
 
+    def namespaces(self, top: str = "") -> list[str]:
+        """Namespaces that have flows or keys, sorted: this one and those below it, or all."""
+        found = {of for (of, _), revisions in self._flows.items() if not revisions[-1].deleted}
+        found.update(of for of, _ in self._kv)
+        return sorted(of for of in found if not top or f"{of}.".startswith(f"{top}."))
+
     def error_lines(self, execution_id: str, limit: int) -> list[LogRow]:
         """ERROR lines of an execution, oldest first."""
         return [line for line in self.lines(execution_id) if line.level == Level.ERROR][:limit]

@@ -5,11 +5,11 @@ What is stored, under what the batch will write.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from penstock_runner.executor.store import KvWrite, Store
-from penstock_runner.expressions.errors import KeyExpired, KeyMissing
+from penstock_runner.expressions.errors import ExpressionFailed, KeyExpired, KeyMissing
 from penstock_runner.tasks import keyvalues
 from penstock_runner.tasks.api import KvEntry, TaskFailed
 
@@ -30,6 +30,10 @@ class Values:
             return self._changed[(namespace, key)]
         return self._store.kv_get(namespace, key)
 
+    def namespaces(self) -> list[str]:
+        """All namespaces that have flows or keys."""
+        return sorted({*self._known("")})
+
     def list(self, namespace: str) -> list[KvEntry]:
         """All entries of a namespace, sorted by key."""
         found = {entry.key: entry for entry in self._store.kv_list(namespace)}
@@ -41,6 +45,34 @@ class Values:
             else:
                 found[key] = entry
         return [found[key] for key in sorted(found)]
+
+    def check(self, namespace: str, caller: str) -> None:
+        """Refuse, by `TaskFailed`, a namespace that is neither above `caller` nor there at all."""
+        keyvalues.check_namespace(namespace, caller, self._known(namespace))
+
+    def open(
+        self,
+        namespace: str,
+        caller: str,
+        now: Callable[[], datetime],
+        write: Callable[[KvWrite], None],
+    ) -> NamespaceValues:
+        """The keys of a namespace for a flow of `caller`, when it may have them (`check`)."""
+        self.check(namespace, caller)
+        return NamespaceValues(self, namespace, now, write)
+
+    def value(self, namespace: str, caller: str, key: str, now: datetime) -> object:
+        """What `kv('key')` gives; raises `ExpressionFailed` of some kind."""
+        try:
+            self.check(namespace, caller)
+        except TaskFailed as refused:
+            raise ExpressionFailed(str(refused)) from None
+        return value_of(self, namespace, key, now)
+
+    def _known(self, top: str) -> Iterator[str]:
+        """Asked for only when the names alone do not decide."""
+        yield from (of for (of, _), entry in self._changed.items() if entry is not None)
+        yield from self._store.namespaces(top)
 
     def change(self, write: KvWrite) -> None:
         """Remember a change until the batch is written."""

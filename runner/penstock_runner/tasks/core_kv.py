@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from pydantic import Field
+
+from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import (
     KeyValues,
     Outputs,
+    Properties,
     RunContext,
     TaskFailed,
     TaskProperties,
@@ -15,6 +19,7 @@ from penstock_runner.tasks.api import (
     task,
 )
 from penstock_runner.tasks.keyvalues import check_key
+from penstock_runner.tasks.purging import BOTH, Purge
 
 Kind = Literal["STRING", "NUMBER", "BOOLEAN", "DATETIME", "DATE", "DURATION", "JSON"]
 
@@ -83,6 +88,47 @@ class GetKeys(TaskProperties):
         """List the keys."""
         store: KeyValues = ctx.kv(self.namespace or ctx.namespace)
         return {"keys": store.keys(self.prefix or "")}
+
+
+class PurgeBehavior(Properties):
+    """Which of the keys that are meant are deleted."""
+
+    type: Literal["key", "version"] = "key"
+    expired_only: bool = True
+    before: str | None = None
+    keep_amount: int | None = Field(default=None, ge=1)
+
+
+@task("io.kestra.plugin.core.kv.PurgeKV")
+class PurgeKV(TaskProperties):
+    """Delete keys of many namespaces, expired ones unless told otherwise; `size` counts them.
+
+    A key has one version here, so that a purge of older versions finds none.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    namespace_pattern: str | None = None
+    include_child_namespaces: bool = True
+    key_pattern: str | None = None
+    expired_only: bool | None = None
+    behavior: PurgeBehavior = PurgeBehavior()
+
+    def run(self, ctx: RunContext) -> Outputs:
+        """Delete the keys."""
+        if self.namespaces and self.namespace_pattern:
+            raise TaskFailed(BOTH)
+        only = self.behavior.expired_only if self.expired_only is None else self.expired_only
+        if self.behavior.type == "version" and self.expired_only is None:
+            ctx.log(Level.INFO, "A key has one version here: there is no older one to purge")
+            return {"size": 0}
+        purge = Purge(
+            namespaces=self.namespaces,
+            namespace_pattern=self.namespace_pattern,
+            children=self.include_child_namespaces,
+            key_pattern=self.key_pattern,
+            expired_only=only,
+        )
+        return {"size": ctx.call("kv.purge", purge=purge.to_wire())}
 
 
 def _missing(key: str, namespace: str) -> TaskFailed:

@@ -7,10 +7,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
+from penstock_runner.flow.model import Level
 from penstock_runner.tasks import globs, places
-from penstock_runner.tasks.api import Outputs, RunContext, TaskFailed, TaskProperties, task
+from penstock_runner.tasks.api import (
+    Outputs,
+    Properties,
+    RunContext,
+    TaskFailed,
+    TaskProperties,
+    task,
+)
+from penstock_runner.tasks.purging import BOTH
 from penstock_runner.tasks.stored import place
 
 Texts = tuple[str, ...]
@@ -62,6 +71,32 @@ class DeleteFiles(_Patterns):
         deleted = {path: ctx.storage.delete(uri) for path, uri in list(self._found(ctx))}
         ctx.metric("deleted", "counter", len(deleted))
         return {"files": deleted}
+
+
+class PurgeBehavior(Properties):
+    """Which versions of the files that are meant are deleted."""
+
+    type: Literal["version"] = "version"
+    before: str | None = None
+    keep_amount: int | None = Field(default=None, ge=1)
+
+
+@task("io.kestra.plugin.core.namespace.PurgeFiles")
+class PurgeFiles(TaskProperties):
+    """Delete older versions of files; the last one always stays, and here there is no other."""
+
+    namespaces: tuple[str, ...] = ()
+    namespace_pattern: str | None = None
+    include_child_namespaces: bool = True
+    file_pattern: str | None = None
+    behavior: PurgeBehavior = PurgeBehavior(keep_amount=1)
+
+    def run(self, ctx: RunContext) -> Outputs:
+        """Say that there is nothing to delete; its output is `size`."""
+        if self.namespaces and self.namespace_pattern:
+            raise TaskFailed(BOTH)
+        ctx.log(Level.INFO, "A file has one version here: there is no older one to purge")
+        return {"size": 0}
 
 
 @task("io.kestra.plugin.core.namespace.UploadFiles")

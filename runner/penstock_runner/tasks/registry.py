@@ -39,9 +39,7 @@ NOT_SHIPPED: Final = frozenset(
         "flow.Approval",
         "flow.PurgeFlows",
         "flow.Version",
-        "kv.PurgeKV",
         "kv.Version",
-        "namespace.PurgeFiles",
         "namespace.Version",
     )
 )

@@ -230,7 +230,7 @@ class CoreLoop:
         arguments = dict(message.get("arguments") or {})
         if peer.runner is not None:
             caller = {k: message.get(k) for k in ("execution_id", "namespace", "flow_id")}
-            arguments = {**caller, **arguments, "_task": True}
+            arguments = {**caller, **arguments, "_task": True, "_caller": caller["namespace"]}
         try:
             operation(self._room, arguments, answer)
         except Exception as fault:

@@ -200,6 +200,20 @@ class SqlStore:
         )
         return [rows.kv_of(row) for row in found]
 
+    def namespaces(self, top: str = "") -> list[str]:
+        """Namespaces that have flows or keys, sorted: this one and those below it, or all."""
+        among = ""
+        bounds: tuple[str, ...] = ()
+        if top:  # what follows a dot lies between it and the slash, its neighbour
+            among = " AND (namespace = ? OR (namespace > ? AND namespace < ?))"
+            bounds = (top, f"{top}.", f"{top}/")
+        found = self._all(
+            f"SELECT namespace FROM flows WHERE NOT deleted{among} UNION "  # noqa: S608
+            f"SELECT namespace FROM kv WHERE TRUE{among} ORDER BY namespace",
+            (*bounds, *bounds),
+        )
+        return [namespace for (namespace,) in found]
+
     def _write_executions(self, hot: Hot, writes: list[ExecutionWrite]) -> None:
         if not writes:
             return
