@@ -9,9 +9,12 @@ from typing import Any
 
 from penstock_runner.executor.messages import Done, Outcome, Start
 from penstock_runner.executor.store import Write
+from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
+from penstock_server.scheduler.pushes import PushRender
+from penstock_server.scheduler.rendering import without_services
 from penstock_server.store import flows
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.migrations import upgrade
@@ -125,6 +128,9 @@ class World:
             settings=GitSettings(sources=(self.settings,), file_roots=tuple(self.roots)),
             on_flows_changed=self.changed.append,
             triggers=self.triggers,
+            settle=PushRender(
+                Expressions(), without_services, REGISTRY.load, {}, self.clock
+            ).settle,
             secrets=self.secrets.get,
         )
         return self.service

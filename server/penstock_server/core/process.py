@@ -33,6 +33,7 @@ from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.retention import Retention
 from penstock_server.core.room import Room
 from penstock_server.scheduler.assembly import Triggers, assembled
+from penstock_server.scheduler.pushes import PushRender
 from penstock_server.scheduler.rendering import TriggerServices
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
@@ -176,6 +177,7 @@ def make_room(
         clock=clock,
         send=send_to_git,
         triggers=triggers.scheduler,
+        settle=PushRender(expressions, services, registry.load, constants, clock).settle,
         settings=git_settings(settings.git.model_dump(), told.environment),
         secrets=lambda name: told.secrets.get(name.upper()),
         on_flows_changed=flows.forget,

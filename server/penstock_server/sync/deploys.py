@@ -22,6 +22,7 @@ from penstock_server.sync.desired import Manifest, contents_of, manifest_from
 from penstock_server.sync.held import Around
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.planning import changes_anything, item_data
+from penstock_server.sync.push_judging import judge_of
 from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.rows import Run, source_row, state_of
@@ -145,7 +146,8 @@ class Deploys:
     ) -> None:
         found, now = run.message, job.now
         push = push_of(found, settings.id, settings.shown_url, state.applied_commit)
-        starts = starts_of(push, job.contents.flows, self._around.starter.new_id)
+        judge = judge_of(self._around.database, self._around.settle)
+        starts = starts_of(push, job.contents.flows, self._around.starter.new_id, judge=judge)
         after = seen(state, settings, run.sha, found["ref"], now)
         after = applied(after, now, commit=run.sha, run_id=run.id, digest="", rewritten=False)
         source = source_row(settings, replace(after, next_poll_at=None), now)

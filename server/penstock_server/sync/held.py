@@ -13,6 +13,7 @@ from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
 from penstock_server.sync.polling import MERGED
+from penstock_server.sync.push_judging import Settle, as_written
 from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SourceState
@@ -42,6 +43,7 @@ class Around:
     on_flows_changed: Callable[[list[tuple[str, str]]], None]
     push_starts: PushStarts
     triggers: TriggerRows | None = None
+    settle: Settle = as_written
 
 
 @dataclass(slots=True, kw_only=True)

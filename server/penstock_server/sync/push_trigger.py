@@ -12,6 +12,7 @@ from penstock_runner.git.names import Patterns
 from penstock_server.sync.desired import PUSH, FlowText
 
 MOST_CHANGED = 1000
+Judge = Callable[[FlowText, Mapping[str, Any], Start], Start | None]
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 
 
@@ -66,17 +67,23 @@ def starts_of(
     new_id: Callable[[], str],
     *,
     own: Collection[tuple[str, str]] | None = None,
+    judge: Judge = lambda _flow, _trigger, start: start,
 ) -> list[Start]:
     """The executions that a commit starts: one a flow, by the first of its triggers that fires.
 
-    Flows that are not the source's own (all are, if not said) have to name it.
+    Flows that are not the source's own (all are, if not said) have to name it. `judge` has the last
+    word: it knows conditions, and what inputs and labels come to.
     """
     starts: list[Start] = []
     for flow in flows:
         managed_by = push.source if own is None or flow.desired.key in own else None
-        firing = next((one for one in flow.push if fires(one, push, managed_by)), None)
-        if firing is not None and not flow.disabled:
-            starts.append(_start(flow, firing, push, new_id()))
+        if flow.disabled:
+            continue
+        firing = (one for one in flow.push if fires(one, push, managed_by))
+        judged = (judge(flow, one, _start(flow, one, push, new_id())) for one in firing)
+        start = next((one for one in judged if one is not None), None)
+        if start is not None:
+            starts.append(start)
     return starts
 
 

@@ -23,6 +23,7 @@ from penstock_server.sync.looks import Looks, Message
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.planning import plan_data
 from penstock_server.sync.push_flows import listeners, without_switched_off
+from penstock_server.sync.push_judging import judge_of
 from penstock_server.sync.push_starts import put_starts
 from penstock_server.sync.push_trigger import push_of, starts_of
 from penstock_server.sync.records import Records
@@ -291,7 +292,8 @@ class Reconciler:
         with self._around.database.read() as connection:
             others = listeners(connection, source.settings.id, gone)
             kept = without_switched_off(connection, [*own, *others])
-        return starts_of(push, kept, self._around.starter.new_id, own=there)
+        judge = judge_of(self._around.database, self._around.settle)
+        return starts_of(push, kept, self._around.starter.new_id, own=there, judge=judge)
 
     def _reports(self, source: HeldSource, run: Run, row: syncs.SyncRun) -> list[syncs.Outgoing]:
         """What the forge is told: the end of every sync, and of a named commit that it is live."""

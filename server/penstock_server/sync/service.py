@@ -26,6 +26,7 @@ from penstock_server.sync.held import Around, Database, HeldSource
 from penstock_server.sync.looks import Looks
 from penstock_server.sync.naming import commit_named
 from penstock_server.sync.pins import Pins
+from penstock_server.sync.push_judging import Settle, as_written
 from penstock_server.sync.push_starts import PushStarts
 from penstock_server.sync.reconciling import Reconciler
 from penstock_server.sync.records import Records
@@ -76,6 +77,7 @@ class SyncService:
         settings: GitSettings,
         on_flows_changed: Callable[[list[tuple[str, str]]], None],
         triggers: TriggerRows | None = None,
+        settle: Settle = as_written,
         secrets: Secrets = lambda _name: None,
         version: str = "",
     ) -> None:
@@ -89,6 +91,7 @@ class SyncService:
             on_flows_changed=on_flows_changed,
             push_starts=self._push_starts,
             triggers=triggers,
+            settle=settle,
         )
         self._deploys = Deploys(around)
         records = self._records = Records(around, version)
