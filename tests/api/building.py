@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -261,23 +261,25 @@ class PromptCore:
         batch.kv.append(KvWrite(namespace=namespace, key=key, entry=entry))
         self.store.write(batch)
 
-    def flow_replace_namespace(
-        self, *, namespace: str, sources: list[str], delete: bool, **_: Any
+    def flow_save_many(
+        self, *, sources: list[str], clear: Sequence[str] = (), **_: Any
     ) -> dict[str, Any]:
         parsed = [parse_flow(source).flow for source in sources]
-        kept = {flow.id for flow in parsed if flow is not None}
+        kept = {(flow.namespace, flow.id) for flow in parsed if flow is not None}
         with self.database.read() as connection:
-            wanted = queries.FlowFilter(namespace=namespace, exact_namespace=True)
-            there = [record.stored.id for record in queries.all_flows(connection, wanted)]
-        gone = [[namespace, name] for name in there if name not in kept] if delete else []
-        for _namespace, name in gone:
-            self.flow_delete(namespace=namespace, id=name)
+            there = queries.all_flows(connection, queries.FlowFilter())
+        names = [(record.stored.namespace, record.stored.id) for record in there]
+        gone = [name for name in names if name[0] in clear and name not in kept]
+        for namespace, flow_id in gone:
+            self.flow_delete(namespace=namespace, id=flow_id)
         saved = [
-            self.flow_save(source=source, mode="upsert", namespace=namespace, id=flow.id, via="api")
+            self.flow_save(
+                source=source, mode="upsert", namespace=flow.namespace, id=flow.id, via="api"
+            )
             for source, flow in zip(sources, parsed, strict=True)
             if flow is not None
         ]
-        return {"saved": saved, "deleted": gone}
+        return {"saved": saved, "deleted": gone, "refused": []}
 
     def webhook_fire(
         self, *, namespace: str, flow_id: str, trigger: dict[str, Any], variables: Any, **_: Any

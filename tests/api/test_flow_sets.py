@@ -96,7 +96,7 @@ def test_what_cannot_be_imported_is_named(web: Web) -> None:
     assert web.client.post("/api/v1/flows/import", data=upload).json == ["bad.yml"]
     yaml = {"fileUpload": (io.BytesIO((text("x") + "---\nid: y\n").encode()), "f.yaml")}
     assert web.client.post("/api/v1/flows/import", data=yaml).status_code == 422
-    assert web.client.get("/api/v1/flows/team/x").status_code == 200
+    assert web.client.get("/api/v1/flows/team/x").status_code == 404
     other = {"fileUpload": (io.BytesIO(b""), "flows.txt")}
     refused = web.client.post("/api/v1/flows/import", data=other)
     assert "Cannot import file of type .txt" in refused.json["message"]

@@ -15,7 +15,7 @@ from penstock_server.api import parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import counted, download, json_answer
 from penstock_server.api.context import WebContext
-from penstock_server.api.flows import save, saved_to_json
+from penstock_server.api.flows import saved_to_json
 from penstock_server.api.library import Library, flow_to_json
 from penstock_server.api.problems import BulkRefused, Problem, illegal_argument, invalid_entity
 from penstock_server.api.routing import delete, get, post
@@ -98,8 +98,7 @@ class FlowSetRoutes:
             raise illegal_argument("the part fileUpload is needed: a .yaml, .yml or .zip file")
         name = (file.filename or "").lower()
         if name.endswith((".yaml", ".yml")):
-            for source in split(_text(file.stream.read())):
-                self._save(source)
+            self._imported(split(_text(file.stream.read())))
             return json_answer([])
         if name.endswith(".zip"):
             return json_answer(self._unpacked(file.stream.read()))
@@ -109,54 +108,50 @@ class FlowSetRoutes:
         sources = sources_of(request)
         parsed = [self._library.validated(source) for source in sources]
         _check_names(parsed, namespace)
-        groups: dict[str, list[tuple[Parsed, str]]] = {} if namespace is None else {namespace: []}
-        for one, source in zip(parsed, sources, strict=True):
-            assert one.flow is not None  # noqa: S101 - a checked source has a flow
-            groups.setdefault(one.flow.namespace, []).append((one, source))
-        gone: list[Json] = []
-        saved: list[Json] = []
-        for name, members in groups.items():
-            self._replace_one(name, members, gone, saved, delete=delete)
-        return json_answer(gone + saved)
+        spaces = {one.flow.namespace for one in parsed if one.flow is not None}
+        cleared = sorted(spaces if namespace is None else {namespace})
+        answer = self._write(sources, clear=cleared if delete else [])
+        gone = [
+            flow_to_json(known, source=True)
+            for removed_from, flow_id in answer["deleted"]
+            if (known := self._library.find(removed_from, flow_id, deleted=True)) is not None
+        ]
+        told = zip(parsed, sources, answer["saved"], strict=True)
+        return json_answer(gone + [saved_to_json(*one) for one in told])
 
-    def _replace_one(
-        self,
-        namespace: str,
-        members: Sequence[tuple[Parsed, str]],
-        gone: list[Json],
-        saved: list[Json],
-        *,
-        delete: bool,
-    ) -> None:
-        """Have core write one namespace; what is gone and what was saved is added to the lists."""
-        answer = self._context.client.call(
-            "flow.replace_namespace",
+    def _write(self, sources: Sequence[str], **more: Any) -> Json:
+        """Have core write texts that were checked, in one transaction."""
+        answer: Json = self._context.client.call(
+            "flow.save_many",
             timeout=120,
-            namespace=namespace,
-            sources=[source for _, source in members],
-            delete=delete,
+            sources=list(sources),
             saved_by=actor(self._context),
             via="api",
+            **more,
         )
-        for removed_from, flow_id in answer["deleted"]:
-            known = self._library.find(removed_from, flow_id, deleted=True)
-            if known is not None:
-                gone.append(flow_to_json(known, source=True))
-        for (parsed, source), told in zip(members, answer["saved"], strict=True):
-            saved.append(saved_to_json(parsed, source, told))
+        return answer
 
-    def _save(self, source: str) -> None:
-        save(self._context, self._library.validated(source), source, mode="upsert")
+    def _imported(self, texts: Sequence[str]) -> None:
+        """Save the flows of a file; one that is not valid, or may not be saved, refuses all."""
+        parsed = [self._library.validated(text) for text in texts]
+        _check_names(parsed, None)
+        self._write(texts)
 
     def _unpacked(self, raw: bytes) -> list[str]:
-        refused = []
-        for name, text in entries(raw):
+        """Save the flows of an archive; the files that could not be taken."""
+        refused: list[str] = []
+        taken: dict[Name, tuple[str, str]] = {}
+        for file, text in entries(raw):
             try:
-                for source in split(text):
-                    self._save(source)
+                found = {_name(self._library.validated(one)): (file, one) for one in split(text)}
             except Problem:
-                refused.append(name)
-        return refused
+                refused.append(file)
+                continue
+            taken |= found
+        answer = self._write([text for _, text in taken.values()], skip=True)
+        named = {(namespace, flow_id) for namespace, flow_id, _ in answer["refused"]}
+        refused += [file for name, (file, _) in taken.items() if name in named]
+        return list(dict.fromkeys(refused))
 
     def _named(self, action: str) -> list[FlowRecord]:
         names = _names(json_of(request))
@@ -242,6 +237,12 @@ def _names(body: object) -> list[Name]:
             raise Problem(422, "each item has a namespace and an id", reason="Invalid json mapping")
         names.append((namespace, flow_id))
     return list(dict.fromkeys(names))
+
+
+def _name(parsed: Parsed) -> Name:
+    flow = parsed.flow
+    assert flow is not None  # noqa: S101 - a checked source has a flow
+    return flow.namespace, flow.id
 
 
 def _check_names(parsed: Sequence[Parsed], namespace: str | None) -> None:

@@ -28,6 +28,7 @@ from penstock_server.core.followers import Followers
 from penstock_server.core.operations import (
     executions,
     files,
+    flow_sets,
     flows,
     git,
     git_tasks,
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 OPERATIONS: Mapping[str, Operation] = {
     **executions.OPERATIONS,
     **files.OPERATIONS,
+    **flow_sets.OPERATIONS,
     **flows.OPERATIONS,
     **git.OPERATIONS,
     **git_tasks.OPERATIONS,

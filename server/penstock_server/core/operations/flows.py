@@ -20,7 +20,7 @@ Saved = dict[str, Any]
 
 def save(room: Room, a: Arguments, answer: Answer) -> None:
     """Store the text of a flow as its latest revision."""
-    flow = _parsed(a["source"])
+    flow = parsed_flow(a["source"])
     saved: Saved = {}
     name = (flow.namespace, flow.id)
     owners: set[str] = set()
@@ -34,7 +34,8 @@ def save(room: Room, a: Arguments, answer: Answer) -> None:
     room.write(answer, [write], changed_flows=[name], value=value)
 
 
-def _parsed(source: str) -> Flow:
+def parsed_flow(source: str) -> Flow:
+    """The flow of a text; raises `Refused` when it is none."""
     parsed = parse_flow(source)
     # What a trigger does may come from the flow's defaults.
     flow = parsed.effective or parsed.flow
@@ -65,7 +66,7 @@ def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved, owners: set[str]
                 via=a.get("via", "api"),
             ),
             now=room.clock.now(),
-            drifted=owned and _differs_from_git(tx, flow, a["source"]),
+            drifted=owned and differs_from_git(tx, flow, a["source"]),
         )
         room.scheduler.flow_saved(tx, flow, room.clock.now())
         if owned:
@@ -98,23 +99,32 @@ def _check(flow: Flow, before: stored_flows.Head | None, a: Arguments) -> None:
 
 
 def _check_owner(room: Room, tx: Tx, before: stored_flows.Head, a: Arguments, doing: str) -> None:
+    refusal = owner_refusal(room, tx, before, a, doing)
+    if refusal is not None:
+        raise refusal
+
+
+def owner_refusal(
+    room: Room, tx: Tx, before: stored_flows.Head, a: Arguments, doing: str
+) -> Refused | None:
     """A flow of a Git source is changed in Git, unless its source lets people edit it here."""
     owner = before.managed_by or ""
     if a.get("via", "api") not in ("api", "ui"):
-        return
+        return None
     if doing == "change" and room.sync.edits(owner) == "allow":
-        return
+        return None
     known = stored_flows.last_of_git(tx.connection, before.namespace, before.id)
     commit = known.commit if known is not None else None
     place = f" {commit.path} (commit {commit.sha[:7]})" if commit and commit.path else ""
-    raise Refused(
+    return Refused(
         f"MANAGED_BY_GIT: {before.namespace}.{before.id} is kept in step with the Git source "
         f"'{owner}': {doing} the file{place} there and push it",
         status=409,
     )
 
 
-def _differs_from_git(tx: Tx, flow: Flow, source: str) -> bool:
+def differs_from_git(tx: Tx, flow: Flow, source: str) -> bool:
+    """Whether a text is not the one that the last commit has brought."""
     known = stored_flows.last_of_git(tx.connection, flow.namespace, flow.id)
     return known is None or known.digest != stored_flows.digest(source)
 
@@ -150,49 +160,8 @@ def disable(room: Room, a: Arguments, answer: Answer) -> None:
     room.write(answer, [write], changed_flows=[(namespace, flow_id)])
 
 
-def replace_namespace(room: Room, a: Arguments, answer: Answer) -> None:
-    """Store all flows of a namespace in one transaction; with `delete` the others go."""
-    parsed = [_parsed(source) for source in a["sources"]]
-    saved: list[Saved] = []
-    owners: set[str] = set()
-    writes: list[Write] = []
-    for flow, source in zip(parsed, a["sources"], strict=True):
-        one: Saved = {}
-        saved.append(one)
-        writes.append(
-            _saving(room, flow, {**a, "source": source, "mode": "upsert", "id": None}, one, owners)
-        )
-    names = [(flow.namespace, flow.id) for flow in parsed]
-    gone: list[tuple[str, str]] = []
-
-    def remove(tx: Tx) -> None:
-        heads = stored_flows.list_heads(tx.connection, namespace=a["namespace"])
-        extra = [
-            (head.namespace, head.id)
-            for head in heads
-            if head.namespace == a["namespace"]
-            and (head.namespace, head.id) not in names
-            and head.managed_by is None  # what a repository has is deleted there
-        ]
-        gone.extend(extra)
-        stored_flows.mark_deleted(tx.connection, extra, now=room.clock.now(), by=a.get("saved_by"))
-        for namespace, flow_id in extra:
-            room.scheduler.flow_deleted(tx, namespace, flow_id)
-
-    if a.get("delete"):
-        writes.append(remove)
-
-    def value() -> dict[str, Any]:
-        for owner in owners:
-            room.sync.edited(owner)
-        return {"saved": saved, "deleted": [list(name) for name in gone]}
-
-    room.write(answer, writes, changed_flows=names, value=value)
-
-
 OPERATIONS: Mapping[str, Operation] = {
     "flow.save": save,
     "flow.delete": delete,
     "flow.disable": disable,
-    "flow.replace_namespace": replace_namespace,
 }
