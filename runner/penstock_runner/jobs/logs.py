@@ -1,11 +1,13 @@
 """The log of one job: numbered, masked, batched lines on their way to core.
 
 Lines are numbered from 1 in the order in which they are added, so that sending one twice stores it
-once. They wait for 64 KiB or for `flush`, which the owner calls every 200 ms and before the report.
+once. They wait for 64 KiB or for `flush`, which the owner calls every 200 ms and before the report,
+and are masked together: that is much quicker than line by line.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,6 +19,7 @@ from penstock_runner.jobs.masking import Masker
 BATCH = 64 * 1024
 FLUSH_SECONDS = 0.2
 LONGEST_MESSAGE = 10_240
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 RANK = {level: rank for rank, level in enumerate(Level)}
 
 Emit = Callable[[list[list[Any]], "str | None"], None]
@@ -62,7 +65,9 @@ class LogBook:
     def line(self, level: Level, text: str, stream: str) -> None:
         """One line of a process, as it is."""
         if RANK[level] >= self._least:
-            self._put(self._now(), level, self._masker.mask(text), stream)
+            if "\x1b" in text and self._masker.hides(bare := _COLOUR.sub("", text)):
+                text = bare  # a secret that changes its colour in the middle is one all the same
+            self._put(self._now(), level, text, stream)
 
     def speak_as(self, task_id: str | None) -> None:
         """The lines from now on are those of a child of the job's task."""
@@ -74,7 +79,7 @@ class LogBook:
         with self._lock:
             lines, self._lines, self._size = self._lines, [], 0
             if lines:
-                self._emit(lines, self._speaker)
+                self._send(lines)
 
     def _put(self, at: datetime, level: Level, text: str, stream: str) -> None:
         with self._lock:
@@ -84,7 +89,14 @@ class LogBook:
             if self._size < BATCH:
                 return
             lines, self._lines, self._size = self._lines, [], 0
-            self._emit(lines, self._speaker)
+            self._send(lines)
+
+    def _send(self, lines: list[list[Any]]) -> None:
+        texts = [line[3] for line in lines]
+        shown = self._masker.mask_lines(texts)
+        if shown is not texts:
+            lines = [[*line[:3], text, *line[4:]] for line, text in zip(lines, shown, strict=True)]
+        self._emit(lines, self._speaker)
 
 
 def storable(text: str) -> str:
