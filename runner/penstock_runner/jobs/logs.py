@@ -62,12 +62,16 @@ class LogBook:
             part = text[start : start + LONGEST_MESSAGE]
             self._put(at + timedelta(milliseconds=start // LONGEST_MESSAGE), level, part, "")
 
-    def line(self, level: Level, text: str, stream: str) -> None:
+    def now(self) -> datetime:
+        """The present, for lines that arrive together."""
+        return self._now()
+
+    def line(self, at: datetime, level: Level, text: str, stream: str) -> None:
         """One line of a process, as it is."""
         if RANK[level] >= self._least:
             if "\x1b" in text and self._masker.hides(bare := _COLOUR.sub("", text)):
                 text = bare  # a secret that changes its colour in the middle is one all the same
-            self._put(self._now(), level, text, stream)
+            self._put(at, level, text, stream)
 
     def speak_as(self, task_id: str | None) -> None:
         """The lines from now on are those of a child of the job's task."""

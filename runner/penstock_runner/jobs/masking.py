@@ -2,29 +2,34 @@
 
 Best effort by nature: a job that wants to show a secret can. Values under three characters are not
 masked, since that would garble every line; `add` says so by its answer.
+
+Nearly all text holds no secret, so what matters is how soon that is known. Searching a chunk for
+one form after the other skips ahead by the length of the form, and for as many forms as a job knows
+is several times as fast as an alternation of them all or an automaton in Python.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 MASK = "******"
 SHORTEST = 3
 SHORTEST_LINE = 6
 SHORTEST_DISGUISE = 6
+KEY = 4
+"""So many characters are looked for first where the beginning of a secret may be."""
 
 
 class Masker:
     """The secrets that one job has seen, and the text without them."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: tuple[str, ...] = ()
         self._longest = 0
         for value in values:
             self.add(value)
@@ -33,30 +38,35 @@ class Masker:
         """Hide this value from now on; False when it is too short to be hidden."""
         if len(value.strip()) < SHORTEST:
             return False
-        fresh = set(_forms(value)) - self._forms
+        known = set(self._forms)
+        fresh = tuple(form for form in forms(value) if form not in known)
         if fresh:
-            self._forms |= fresh
-            self._longest = max(map(len, self._forms))
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            self._longest = max(self._longest, *map(len, fresh))
+            self._forms += fresh  # in one go: another thread may be masking
         return True
 
     def mask(self, text: str) -> str:
         """The text with every known secret hidden."""
-        return text if self._pattern is None else self._pattern.sub(MASK, text)
+        found = self._found(text)
+        return _without(text, found) if found else text
+
+    def mask_lines(self, lines: Sequence[str]) -> Sequence[str]:
+        """Many lines at once: the same sequence when there is nothing to hide in them."""
+        found = self._found("\n".join(lines))
+        return [_without(line, found) for line in lines] if found else lines
 
     @property
     def empty(self) -> bool:
         """Whether nothing is hidden."""
-        return self._pattern is None
+        return not self._forms
 
     def hides(self, text: str) -> bool:
         """Whether there is something in the text that is hidden."""
-        return self._pattern is not None and self._pattern.search(text) is not None
+        return any(form in text for form in self._forms)
 
     def deep(self, value: object) -> object:
         """Texts inside maps and lists too."""
-        if self._pattern is None:
+        if not self._forms:
             return value
         if isinstance(value, str):
             return self.mask(value)
@@ -67,12 +77,63 @@ class Masker:
         return value
 
     def held(self, text: str) -> int:
-        """How many characters at the end may be the beginning of a secret."""
-        for length in range(min(len(text), self._longest - 1), 0, -1):
-            tail = text[-length:]
-            if any(len(form) > length and form.startswith(tail) for form in self._forms):
-                return length
-        return 0
+        """How many characters at the end may be the beginning of a secret.
+
+        A whole secret whose own end may begin another one is held with it, not cut in two.
+        """
+        end = text[-self._longest :] if self._longest else ""
+        held = max((_begun(form, end) for form in self._forms), default=0)
+        while held:
+            wider = max(_cut_through(form, text, len(text) - held) for form in self._forms)
+            if wider <= held:
+                break
+            held = wider
+        return held
+
+    def _found(self, text: str) -> list[str]:
+        return [form for form in self._forms if form in text]
+
+
+def _without(text: str, found: Iterable[str]) -> str:
+    """The text with one mask wherever forms are, also where one begins inside of another."""
+    spans = sorted(span for form in found for span in _spans(text, form))
+    parts: list[str] = []
+    shown = covered = 0
+    for start, end in spans:
+        if start >= covered:
+            parts += [text[shown:start], MASK]
+        shown = covered = max(covered, end)
+    return "".join([*parts, text[shown:]])
+
+
+def _spans(text: str, form: str) -> Iterator[tuple[int, int]]:
+    start = text.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = text.find(form, start + 1)
+
+
+def _begun(form: str, text: str) -> int:
+    """The length of the longest end of a text that a form goes on from."""
+    start = max(0, len(text) - len(form) + 1)
+    key = form[:KEY]
+    while (start := text.find(key, start)) >= 0:
+        if form.startswith(text[start:]):
+            return len(text) - start
+        start += 1
+    return next((n for n in range(min(KEY, len(form)) - 1, 0, -1) if text.endswith(form[:n])), 0)
+
+
+def _cut_through(form: str, text: str, cut: int) -> int:
+    """How long the text is from where a form begins that goes over this place, else 0."""
+    start = text.find(form, max(0, cut - len(form) + 1), cut + len(form) - 1)
+    return 0 if start < 0 else len(text) - start
+
+
+@lru_cache(maxsize=1024)
+def forms(value: str) -> tuple[str, ...]:
+    """The value and its disguises, each once."""
+    return tuple(dict.fromkeys(_forms(value)))
 
 
 def _forms(value: str) -> Iterator[str]:
