@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from penstock_runner.engine.events import Event
 from penstock_runner.engine.state import Execution, RunKey
@@ -64,9 +64,11 @@ class MailRow:
     id: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class LogRow:
-    """One stored log line; `n` counts from 1 in its execution, `attempt` from 1 in its task run."""
+class LogRow(NamedTuple):
+    """One stored log line; `n` counts from 1 in its execution, `attempt` from 1 in its task run.
+
+    A tuple in the order of the table's columns: a flood of lines is made, and turned into rows.
+    """
 
     execution_id: str
     n: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -50,7 +51,7 @@ class JobOutput:
         }
         self._resume: str | None = None
         self._bytes = 0
-        self._tail: deque[tuple[Level, str, str]] = deque()
+        self._tail: deque[tuple[datetime, Level, str, str]] = deque()
         self._tail_bytes = 0
         self._left_out = 0
 
@@ -93,21 +94,22 @@ class JobOutput:
         self.vars = merged
 
     def _take(self, stream: str, lines: Iterable[str]) -> None:
+        at = self._log.now()
         for line in lines:
             self.counts[stream] += 1
             if line.startswith("::") and self._spoken(line):
                 continue
-            self._plain(LEVELS[stream], tidy(line), stream)
+            self._plain(at, LEVELS[stream], tidy(line), stream)
 
-    def _plain(self, level: Level, text: str, stream: str) -> None:
+    def _plain(self, at: datetime, level: Level, text: str, stream: str) -> None:
         self._bytes += len(text) + 1
         if self._bytes <= self._limits.log_bytes - TAIL:
-            self._log.line(level, text, stream)
+            self._log.line(at, level, text, stream)
             return
-        self._tail.append((level, text, stream))
+        self._tail.append((at, level, text, stream))
         self._tail_bytes += len(text) + 1
         while self._tail_bytes > TAIL and len(self._tail) > 1:
-            _, dropped, _ = self._tail.popleft()
+            _, _, dropped, _ = self._tail.popleft()
             self._tail_bytes -= len(dropped) + 1
             self._left_out += 1
 

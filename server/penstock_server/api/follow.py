@@ -104,8 +104,11 @@ def _execution_events(
     if not ended:
         yield event("progress", execution_to_json(execution, context.clock.now()))
     while not ended:
-        if following.next(HEARTBEAT_SECONDS) is None:
+        news = following.next(HEARTBEAT_SECONDS)
+        if news is None:
             yield HEARTBEAT
+        elif news["type"] == "logs":
+            continue
         newer = _newer(context, execution)
         if newer is None:
             return
@@ -145,7 +148,10 @@ def _log_events(
             # One piece for many lines: each piece is a write of its own to the socket.
             yield "".join(event(str(row.n), log_to_json(row)) for row in rows)
             after = rows[-1].n
-        if following.next(HEARTBEAT_SECONDS) is None:
+        while (news := following.next(HEARTBEAT_SECONDS)) is not None:
+            if news.get("last", after + 1) > after:
+                break
+        else:
             yield HEARTBEAT
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from penstock_runner.executor.store import Batch, LogRow
+from penstock_runner.executor.store import Batch
 from penstock_runner.jobs.frames import Channel
 from penstock_server.core.shapes import execution_to_json
 
@@ -45,12 +45,10 @@ class Followers:
             self._send(
                 EVERYTHING, (_brief(batch, execution_id) for execution_id in batch.executions)
             )
-        lines: dict[str, list[LogRow]] = {}
-        for row in batch.logs:
-            if row.execution_id in self._topics:
-                lines.setdefault(row.execution_id, []).append(row)
-        for topic, rows in lines.items():
-            self._send(topic, [{"type": "logs", "topic": topic, "lines": [_line(r) for r in rows]}])
+        # Who follows reads the lines from the store: a flood of them is not sent a second way.
+        last = {row.execution_id: row.n for row in batch.logs}
+        for topic in last.keys() & self._topics.keys():
+            self._send(topic, [{"type": "logs", "topic": topic, "last": last[topic]}])
         for topic in batch.executions.keys() & self._topics.keys():
             self._send(topic, [_whole(batch, topic)])
 
@@ -81,20 +79,4 @@ def _whole(batch: Batch, execution_id: str) -> dict[str, Any]:
         "state": execution.state.value,
         "ended": execution.state.terminal,
         "execution": execution_to_json(execution),
-    }
-
-
-def _line(row: LogRow) -> dict[str, Any]:
-    return {
-        "n": row.n,
-        "at": row.at,
-        "level": row.level,
-        "message": row.message,
-        "task_id": row.task_id,
-        "taskrun_id": row.taskrun_id,
-        "attempt": row.attempt,
-        "stream": row.stream,
-        "namespace": row.namespace,
-        "flow_id": row.flow_id,
-        "execution_id": row.execution_id,
     }

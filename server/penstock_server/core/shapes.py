@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from penstock_runner.engine.state import (
@@ -24,6 +25,7 @@ from penstock_runner.executor.store import LogRow
 Json = dict[str, Any]
 
 
+@lru_cache(maxsize=256)
 def iso(at: datetime) -> str:
     """An instant as `2026-01-31T12:00:00.5Z`: UTC, without needless zeros."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)

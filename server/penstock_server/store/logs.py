@@ -29,12 +29,12 @@ def after(
 ) -> list[LogRow]:
     """The lines of an execution after a number, in their order."""
     chosen = (
-        select(logs)
+        select(*rows.LOG_FIELDS)
         .where(logs.c.execution_id == execution_id, logs.c.n > number)
         .order_by(logs.c.n)
         .limit(limit)
     )
-    return [_line(dict(row)) for row in connection.execute(chosen).mappings()]
+    return [rows.log_of(row) for row in connection.execute(chosen)]
 
 
 def remove(
@@ -105,19 +105,9 @@ def remove_between(
 
 
 def _values(line: LogRow) -> dict[str, object]:
-    values = upserts.values_of(line)
     return {
-        **values,
+        **line._asdict(),
         "level": rows.LEVELS.index(Level(line.level)),
         "message": legible(line.message),
         "stream": line.stream or None,
     }
-
-
-def _line(values: dict[str, object]) -> LogRow:
-    level = values["level"]
-    if not isinstance(level, int):
-        raise TypeError(level)
-    values["level"] = rows.LEVELS[level].value
-    values["stream"] = values["stream"] or ""
-    return LogRow(**values)  # type: ignore[arg-type]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import BigInteger, type_coerce
+
 from penstock_runner.engine.state import Execution, RunKey, TaskRun
 from penstock_runner.executor.store import (
     ExecutionWrite,
@@ -19,10 +21,11 @@ from penstock_runner.executor.store import (
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
 from penstock_server.store import bodies
-from penstock_server.store.schema import from_micros, to_micros
+from penstock_server.store.schema import from_micros, logs, to_micros
 
 LEVELS = tuple(Level)
-_RANKS = {level.value: rank for rank, level in enumerate(LEVELS)}
+LEVEL_NAMES = tuple(level.value for level in LEVELS)
+_RANKS = {name: rank for rank, name in enumerate(LEVEL_NAMES)}
 
 # Longer label values are cut in the index of labels (not in the execution): PostgreSQL refuses
 # index entries over 2.7 kB.
@@ -147,46 +150,24 @@ def mail_row(mail: MailRow) -> Row:
 
 def log_row(line: LogRow) -> Row:
     """A row of `logs`."""
-    return (
-        line.execution_id,
-        line.n,
-        to_micros(line.at),
-        _RANKS[line.level],
-        bodies.legible(line.message),
-        line.namespace,
-        line.flow_id,
-        line.task_id,
-        line.taskrun_id,
-        line.attempt,
-        line.trigger_id,
-        line.stream or None,
-    )
+    execution_id, n, at, level, message, *origin, stream = line
+    said = bodies.legible(message)
+    return (execution_id, n, to_micros(at), _RANKS[level], said, *origin, stream or None)
 
 
-LOG_COLUMNS = (
-    "execution_id, n, at, level, message, namespace, flow_id,"
-    " task_id, taskrun_id, attempt, trigger_id, stream"
+LOG_COLUMNS = ", ".join(column.name for column in logs.columns)
+# The same for statements of SQLAlchemy, with the instant as it is stored: `log_of` reads both.
+LOG_FIELDS = tuple(
+    type_coerce(column, BigInteger).label(column.name) if column is logs.c.at else column
+    for column in logs.columns
 )
 
 
-def log_of(row: Row) -> LogRow:
+def log_of(row: Any) -> LogRow:
     """The line of a row of `LOG_COLUMNS`."""
-    execution_id, n, at, level, message, namespace, flow_id, *rest = _any(row)
-    task_id, taskrun_id, attempt, trigger_id, stream = rest
-    return LogRow(
-        execution_id=execution_id,
-        n=n,
-        at=from_micros(at),
-        level=LEVELS[level].value,
-        message=message,
-        namespace=namespace,
-        flow_id=flow_id,
-        task_id=task_id,
-        taskrun_id=taskrun_id,
-        attempt=attempt,
-        trigger_id=trigger_id,
-        stream=stream or "",
-    )
+    execution_id, n, at, level, message, *origin, stream = row
+    name = LEVEL_NAMES[level]
+    return LogRow._make((execution_id, n, from_micros(at), name, message, *origin, stream or ""))
 
 
 def metric_row(metric: MetricRow) -> Row:

@@ -8,6 +8,7 @@ a column; the rest of an execution or a task run is one JSON `body` (see `bodies
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -33,6 +34,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
+# Rows that were made together have their instants in common.
+_REMEMBERED = 256
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970; a naive datetime is a fault of the caller."""
     if at.tzinfo is None:
@@ -40,6 +46,7 @@ def to_micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def from_micros(micros: int) -> datetime:
     """The instant, in UTC."""
     return EPOCH + timedelta(microseconds=micros)

@@ -30,6 +30,7 @@ from penstock_server.store.queries.conditions import (
     sorted_page,
     values_of,
 )
+from penstock_server.store.rows import LOG_FIELDS, log_of
 from penstock_server.store.schema import (
     logs,
     metrics,
@@ -71,22 +72,21 @@ def logs_page(
 ) -> tuple[list[LogRow], int]:
     """One page of log lines, oldest first unless sorted, and how many there are."""
     where = _log_where(wanted)
-    query = sorted_page(
-        select(logs).where(where), paging, _LOG_SORTS, logs.c.at, logs.c.execution_id, logs.c.n
-    )
+    found = select(*LOG_FIELDS).where(where)
+    query = sorted_page(found, paging, _LOG_SORTS, logs.c.at, logs.c.execution_id, logs.c.n)
     total = connection.scalar(select(func.count()).select_from(logs).where(where)) or 0
-    return [_log(row) for row in connection.execute(query)], total
+    return [log_of(row) for row in connection.execute(query)], total
 
 
 def logs_after(connection: Connection, wanted: LogFilter, after: int, limit: int) -> list[LogRow]:
     """Lines of one execution with a number over `after`, in their order."""
     query = (
-        select(logs)
+        select(*LOG_FIELDS)
         .where(_log_where(wanted), logs.c.n > after)
         .order_by(logs.c.execution_id, logs.c.n)
         .limit(limit)
     )
-    return [_log(row) for row in connection.execute(query)]
+    return [log_of(row) for row in connection.execute(query)]
 
 
 def line_count(connection: Connection, execution_id: str) -> int:
@@ -99,10 +99,10 @@ def last_lines(
     connection: Connection, wanted: LogFilter, limit: int, before: int | None = None
 ) -> list[LogRow]:
     """The last lines of one execution in their order, or the last ones before a number."""
-    query = select(logs).where(_log_where(wanted)).order_by(logs.c.n.desc()).limit(limit)
+    query = select(*LOG_FIELDS).where(_log_where(wanted)).order_by(logs.c.n.desc()).limit(limit)
     if before is not None:
         query = query.where(logs.c.n < before)
-    return [_log(row) for row in connection.execute(query)][::-1]
+    return [log_of(row) for row in connection.execute(query)][::-1]
 
 
 def metrics_page(
@@ -199,13 +199,6 @@ def _log_where(wanted: LogFilter) -> Condition:
     if wanted.text:
         conditions.append(contains(wanted.text, table.message))
     return and_(True, *conditions)  # noqa: FBT003 - SQL's own word
-
-
-def _log(row: Row[Any]) -> LogRow:
-    values = values_of(row)
-    values["level"] = LEVELS[values["level"]].value
-    values["stream"] = values["stream"] or ""
-    return LogRow(**values)
 
 
 def _metric(row: Row[Any]) -> MetricRow:
