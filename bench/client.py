@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Self
+from urllib.parse import quote
 
 from bench.flows import NAMESPACE
 
@@ -66,9 +67,9 @@ class Api:
         answer: Json = self.call("GET", f"{API}/executions/{execution_id}")
         return answer
 
-    def ended(self, flow_id: str) -> int:
-        """How many executions of a flow are stored as SUCCESS."""
-        query = f"namespace={NAMESPACE}&flowId={flow_id}&state=SUCCESS&size=1"
+    def ended(self, flow_id: str, state: str = "SUCCESS") -> int:
+        """How many executions of a flow are stored in a state, SUCCESS unless another is named."""
+        query = f"namespace={NAMESPACE}&flowId={flow_id}&state={state}&size=1"
         total: int = self.call("GET", f"{API}/executions/search?{query}")["total"]
         return total
 
@@ -80,13 +81,13 @@ class Api:
                 raise Wrong(f"{stored} of {count} executions of {flow_id} ended well")
             time.sleep(0.005)
 
-    def executions(self, flow_id: str) -> Iterator[Json]:
-        """All executions of a flow."""
-        yield from self._pages(f"executions/search?namespace={NAMESPACE}&flowId={flow_id}")
+    def executions(self, flow_id: str, since: str = "") -> Iterator[Json]:
+        """The executions of a flow, all or those that began at an instant or later."""
+        yield from self._pages(f"executions/search?{_of(flow_id, since)}")
 
-    def lines(self, flow_id: str) -> Iterator[Json]:
-        """All log lines of a flow."""
-        yield from self._pages(f"logs/search?namespace={NAMESPACE}&flowId={flow_id}")
+    def lines(self, flow_id: str, since: str = "") -> Iterator[Json]:
+        """The log lines of a flow, all or those of an instant or later."""
+        yield from self._pages(f"logs/search?{_of(flow_id, since)}")
 
     def _pages(self, path: str) -> Iterator[Json]:
         page, seen = 1, 0
@@ -97,6 +98,12 @@ class Api:
             if not answer["results"] or seen >= answer["total"]:
                 return
             page += 1
+
+
+def _of(flow_id: str, since: str) -> str:
+    """The query for what belongs to a flow."""
+    query = f"namespace={NAMESPACE}&flowId={flow_id}"
+    return f"{query}&startDate={quote(since)}" if since else query
 
 
 def start_path(flow_id: str) -> str:
@@ -130,15 +137,17 @@ def check_all(
     ids: Iterable[str],
     expected: Callable[[Json], Iterable[tuple[str, str | None]]],
     lines: Callable[[Json], Iterable[str]] | None = None,
+    *,
+    since: str = "",
 ) -> None:
-    """Read back every execution of a flow, and its log lines; raises `Wrong`."""
+    """Read back the executions of a flow, and their log lines; raises `Wrong`."""
     wanted = set(ids)
     found: set[str] = set()
     logged: dict[str, list[str]] = {}
     if lines is not None:
-        for line in api.lines(flow_id):
+        for line in api.lines(flow_id, since):
             logged.setdefault(line["executionId"], []).append(line["message"])
-    for execution in api.executions(flow_id):
+    for execution in api.executions(flow_id, since):
         check_runs(execution, expected(execution))
         found.add(execution["id"])
         if lines is not None and logged.get(execution["id"], []) != list(lines(execution)):

@@ -34,6 +34,20 @@ tasks:
     message: "{{{{ outputs.greet.value }}}}"
 """
 
+TWO = f"""\
+id: two
+namespace: {NAMESPACE}
+inputs:
+  - {{id: n, type: INT}}
+tasks:
+  - id: greet
+    type: {CORE}.debug.Return
+    format: "hello {{{{ inputs.n }}}}"
+  - id: say
+    type: {CORE}.log.Log
+    message: "{{{{ outputs.greet.value }}}}"
+"""
+
 STORMED = f"""\
 id: stormed
 namespace: {NAMESPACE}
@@ -74,13 +88,36 @@ def sequence(tasks: int) -> str:
 
 def shell_sequence(tasks: int) -> str:
     """Shell tasks that do nothing, one after the other."""
+    steps = "".join(_shell(f"step{n}", "  ") for n in range(tasks))
+    return f"id: shells\nnamespace: {NAMESPACE}\ntasks:\n{steps}"
+
+
+def shell_fan(branches: int) -> str:
+    """Shell tasks that do nothing, all at once."""
+    tasks = "".join(_shell(f"branch{n}", "      ") for n in range(branches))
+    return (
+        f"id: shellfan\nnamespace: {NAMESPACE}\ntasks:\n"
+        f"  - id: all\n    type: {CORE}.flow.Parallel\n    tasks:\n{tasks}"
+    )
+
+
+def _shell(task_id: str, indent: str) -> str:
+    return (
+        f"{indent}- id: {task_id}\n{indent}  type: io.kestra.plugin.scripts.shell.Commands\n"
+        f"{indent}  taskRunner: {{type: {CORE}.runner.Process}}\n"
+        f"{indent}  commands: ['true']\n"
+    )
+
+
+def script_sequence(tasks: int) -> str:
+    """Python scripts that do next to nothing, one after the other."""
     steps = "".join(
-        f"  - id: step{n}\n    type: io.kestra.plugin.scripts.shell.Commands\n"
-        f"    taskRunner:\n      type: {CORE}.runner.Process\n"
-        "    commands:\n      - 'true'\n"
+        f"  - id: step{n}\n    type: io.kestra.plugin.scripts.python.Script\n"
+        f"    taskRunner: {{type: {CORE}.runner.Process}}\n"
+        "    script: import sys; print(sys.executable)\n"
         for n in range(tasks)
     )
-    return f"id: shells\nnamespace: {NAMESPACE}\ntasks:\n{steps}"
+    return f"id: scripts\nnamespace: {NAMESPACE}\ntasks:\n{steps}"
 
 
 def each(count: int, *, at_once: int = 0) -> str:
@@ -97,6 +134,34 @@ tasks:
       - id: item
         type: {CORE}.debug.Return
         format: "value {{{{ taskrun.value }}}}"
+"""
+
+
+def nested(first: int, second: int, third: int) -> str:
+    """Loops in loops in a loop."""
+    place = "{{ parents[0].taskrun.value }}.{{ taskrun.value }}"
+    return f"""\
+id: nested
+namespace: {NAMESPACE}
+tasks:
+  - id: first
+    type: {CORE}.flow.ForEach
+    values: "{{{{ range(1, {first}) }}}}"
+    concurrencyLimit: 0
+    tasks:
+      - id: second
+        type: {CORE}.flow.ForEach
+        values: "{{{{ range(1, {second}) }}}}"
+        concurrencyLimit: 0
+        tasks:
+          - id: third
+            type: {CORE}.flow.ForEach
+            values: "{{{{ range(1, {third}) }}}}"
+            concurrencyLimit: 0
+            tasks:
+              - id: item
+                type: {CORE}.debug.Return
+                format: "{{{{ parents[1].taskrun.value }}}}.{place}"
 """
 
 

@@ -1,4 +1,4 @@
-"""Figures 1 to 4: runs a second, tasks a second, and how soon a run begins."""
+"""Runs a second, tasks a second, how soon a run begins, and how soon it has ended."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def one_task(bench: Bench) -> list[Record]:
             p99.append(percentile(answered.latencies, 0.99) * 1000)
         bench.say("reading back what ran")
         check_all(api, "one", ids, lambda _: [("say", None)], lambda e: [f"run {e['id']}"])
-    notes = f"{count} runs over 32 connections; later aim 900"
+    notes = f"{count} runs over 32 connections"
     return [
         record(
             "runs of one task, over HTTP",
             "runs/s",
             values,
-            aim=400,
+            aim=900,
             raw=raw.commits(bench, "sqlite"),
             notes=notes,
         ),
@@ -52,34 +52,15 @@ def core_sequence(bench: Bench) -> list[Record]:
     with fresh() as service, Api(service.port) as api:
         api.add(flows.sequence(tasks))
         expected = [(f"step{n}", f"step {n} of sequence") for n in range(tasks)]
-        values = _tasks_per_second(bench, api, "sequence", expected, 20)
+        values = tasks_per_second(bench, api, "sequence", expected, 20)
     return [
         record(
             f"core tasks of one run, {tasks} in sequence",
             "tasks/s",
             values,
-            aim=1_500,
+            aim=2_500,
             raw=raw.commits(bench, "sqlite"),
-            notes="from the call to the answer with the end; later aim 2,500",
-        )
-    ]
-
-
-def shell_sequence(bench: Bench) -> list[Record]:
-    """Tasks a second of one run of 100 shell tasks that do nothing, with the Process runner."""
-    tasks = bench.count(100, 10)
-    with fresh() as service, Api(service.port) as api:
-        api.add(flows.shell_sequence(tasks))
-        values = _tasks_per_second(
-            bench, api, "shells", [(f"step{n}", None) for n in range(tasks)], 5
-        )
-    return [
-        record(
-            f"shell tasks of one run, {tasks} in sequence",
-            "tasks/s",
-            values,
-            aim=250,
-            raw=raw.processes(bench),
+            notes="from the call to the answer with the end",
         )
     ]
 
@@ -106,6 +87,35 @@ def first_task(bench: Bench) -> list[Record]:
     ]
 
 
+def idle(bench: Bench) -> list[Record]:
+    """From the request of one execution to the answer with its end, nothing else going on."""
+    count = bench.count(200, 10)
+    values = []
+    with fresh() as service, Api(service.port) as api:
+        api.add(flows.ONE)
+        for n in range(bench.repetitions()):
+            bench.say(f"{count} single runs ({n + 1} of {bench.repetitions()})")
+            values.append(percentile([_run_ms(api) for _ in range(count)], 0.5))
+        trip = _round_trip(service)
+    return [
+        record(
+            "one execution at idle, request to its end, p50",
+            "ms",
+            values,
+            aim=5,
+            raw=Raw(name="request to /health/live, p50", value=trip, unit="ms"),
+        )
+    ]
+
+
+def _run_ms(api: Api) -> float:
+    begun = time.perf_counter()
+    execution = api.start("one", wait=True)
+    passed = (time.perf_counter() - begun) * 1000
+    check_runs(execution, [("say", None)])
+    return passed
+
+
 def _start_wait(api: Api) -> float:
     called = time.time()
     execution = api.start("one", wait=True)
@@ -119,7 +129,7 @@ def _begun(execution: Json) -> str:
     return begun
 
 
-def _tasks_per_second(
+def tasks_per_second(
     bench: Bench, api: Api, flow_id: str, expected: Sequence[tuple[str, str | None]], runs: int
 ) -> list[float]:
     """The rate of some runs, one after the other, each from its call to its answered end."""

@@ -51,11 +51,15 @@ def home() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def service(
-    folder: Path, *, database_url: str | None = None, more: Sequence[str] = ()
+    folder: Path,
+    *,
+    database_url: str | None = None,
+    more: Sequence[str] = (),
+    program: Sequence[str] = PENSTOCK,
 ) -> Iterator[Service]:
     """A running service over a home; ended with all its processes afterwards."""
     port = free_port()
-    command = [*PENSTOCK, "server", "--home", str(folder), "--port", str(port), *more]
+    command = [*program, "server", "--home", str(folder), "--port", str(port), *more]
     if database_url is not None:
         command += ["--database-url", database_url]
     with (folder / "bench.log").open("ab") as log:
@@ -72,10 +76,15 @@ def service(
 
 
 @contextlib.contextmanager
-def fresh(database_url: str | None = None) -> Iterator[Service]:
-    """A running service over a new home."""
-    with home() as folder, service(folder, database_url=database_url) as running:
-        yield running
+def fresh(
+    database_url: str | None = None, *, configured: str = "", program: Sequence[str] = PENSTOCK
+) -> Iterator[Service]:
+    """A running service over a new home, with this text in its `penstock.yaml`."""
+    with home() as folder:
+        if configured:
+            (folder / "penstock.yaml").write_text(configured)
+        with service(folder, database_url=database_url, program=program) as running:
+            yield running
 
 
 def tree(pid: int) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench.__main__ import main
+from tests.postgres import binaries
 
 
 def measured(file: Path, *names: str) -> list[str]:
@@ -35,6 +36,32 @@ def test_a_service_is_started_loaded_and_read_back(tmp_path: Path) -> None:
     names = measured(tmp_path / "one.json", "core-tasks", "webhooks-sqlite")
     assert names[0].startswith("core tasks of one run")
     assert len(names) == 4
+
+
+def test_what_an_execution_costs_is_split_by_step_and_adds_up(tmp_path: Path) -> None:
+    measured(tmp_path / "one.json", "steps")
+    figures = json.loads((tmp_path / "one.json").read_text())["figures"]
+    whole, *steps = [figure["median"] for figure in figures]
+    assert [figure["name"] for figure in figures[1:4]] == ["- engine", "- rendering", "- rows"]
+    assert whole == pytest.approx(sum(steps))
+
+
+@pytest.mark.e2e
+def test_jobs_are_run_killed_and_compared_with_what_the_machine_does(tmp_path: Path) -> None:
+    names = measured(tmp_path / "one.json", "shell-fan-out", "shell-kill", "nested-loops")
+    assert names[1] == "a kill has ended the process of a job"
+    assert len(names) == 3
+
+
+@pytest.mark.e2e
+@pytest.mark.postgres
+@pytest.mark.skipif(binaries() is None, reason="needs the programs of PostgreSQL")
+def test_webhooks_are_called_beside_followers_and_after_many_executions(tmp_path: Path) -> None:
+    names = measured(
+        tmp_path / "one.json", "webhooks-slow", "webhooks-followed", "webhooks-after-many"
+    )
+    assert names[0] == "webhook runs, PostgreSQL that takes 3 ms more a commit"
+    assert len(names) == 5
 
 
 @pytest.mark.e2e
