@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -472,3 +473,20 @@ tasks:
 """
     world = World(flow, secrets={"TOKEN": "hunter22"})
     assert world.messages(world.start("secretive")) == ["******", "****** and ******"]
+
+
+def test_a_beginning_that_is_told_with_the_end_keeps_its_moment() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    begun = world.now
+    world.now += timedelta(seconds=3)
+    world.executor.started((execution_id, "work", 1), begun)
+    world.executor.report(report_of(world.sent[0], "SUCCESS"))
+    world.settle()
+    run = world.execution(execution_id).runs[RunKey("work")]
+    assert [(state.value, (at - begun).total_seconds()) for state, at in run.history] == [
+        ("CREATED", 0.0),
+        ("RUNNING", 0.0),
+        ("SUCCESS", 3.0),
+    ]

@@ -94,6 +94,7 @@ class Executor:
         self._one_by_one = 0
         self._paused_until: datetime | None = None
         self._next_timer: datetime | None = store.next_timer()
+        self._timers_changed = False
         self._handlers = Handlers(
             store=store,
             held=self._held,
@@ -193,13 +194,16 @@ class Executor:
         """A runner sends log lines of a job, or of one task of a WorkingDirectory."""
         self._queue.append(Lines(job=job, lines=lines, task_id=task_id))
 
-    def started(self, job: JobId) -> None:
-        """A runner has begun a job."""
+    def started(self, job: JobId, at: datetime | None = None) -> None:
+        """A runner has begun a job, a moment ago when `at` says so."""
         execution_id, key, attempt = job
         if "?" not in key:
-            self.tell_when(
-                execution_id,
-                lambda _live, at: (e.JobStarted(at=at, key=RunKey(key), attempt=attempt),),
+            self._queue.append(
+                Tell(
+                    execution_id=execution_id,
+                    make=lambda _live, at: (e.JobStarted(at=at, key=RunKey(key), attempt=attempt),),
+                    at=at,
+                )
             )
 
     def runner_joined(self, seat: RunnerSeat) -> None:
@@ -284,6 +288,7 @@ class Executor:
             for row in self.store.due_timers(now, TIMERS_A_BATCH):
                 self._queue.appendleft(row)
             self._next_timer = None
+            self._timers_changed = True
 
     def _take_back(self, fault: Exception) -> None:
         """The batch cannot be finished; a message that is at fault by itself ends its execution."""
@@ -333,8 +338,9 @@ class Executor:
         for timer in batch.timers:
             if self._next_timer is None or timer.at < self._next_timer:
                 self._next_timer = timer.at
-        if self._next_timer is None or batch.timers_ended:
+        if self._timers_changed or batch.timers_ended:
             self._next_timer = self.store.next_timer()
+            self._timers_changed = False
         self._held.let_go()
 
     def _undo(self, working: Working, fault: Exception) -> None:

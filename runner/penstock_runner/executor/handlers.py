@@ -218,7 +218,8 @@ class Handlers:
         shown: list[Execution] = []
 
         def act() -> None:
-            at = live.time(self._now())
+            now = self._now()
+            at = live.time(now if message.at is None else min(message.at, now))
             for event in message.make(live, at):
                 live.feed(event, shown)
             shown.append(live.execution())

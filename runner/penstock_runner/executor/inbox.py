@@ -27,11 +27,15 @@ class Transact:
 
 @dataclass(slots=True, kw_only=True)
 class Tell:
-    """Events for one execution. `make` builds them once the execution is known."""
+    """Events for one execution. `make` builds them once the execution is known.
+
+    `at` is when they came about, if that was before now.
+    """
 
     execution_id: str
     make: Callable[[Live, datetime], Sequence[e.Event]]
     done: Done | None = None
+    at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class LiveJob:
     """One job at work. Instants are of the monotonic clock.
 
     `deadline`: cancel it then; `kill_at`: kill its processes then; `give_up_at`: kill its worker
-    then.
+    then; `tell_at`: tell core then that it has begun, which is in `news` until it is told.
     """
 
     id: JobId
@@ -43,11 +43,14 @@ class LiveJob:
     timeout: float | None = None
     kill_at: float | None = None
     give_up_at: float | None = None
+    tell_at: float | None = None
+    news: dict[str, Any] | None = None
 
     @property
     def next_due(self) -> float | None:
         """The next instant at which something has to be done about this job."""
-        dues = [at for at in (self.deadline, self.kill_at, self.give_up_at) if at is not None]
+        moments = (self.deadline, self.kill_at, self.give_up_at, self.tell_at)
+        dues = [at for at in moments if at is not None]
         return min(dues, default=None)
 
     @property

@@ -37,6 +37,7 @@ from penstock_runner.taskrunners.api import Ended
 
 DRAIN_SECONDS = 60.0
 STOP_SECONDS = 5.0
+TELL_SECONDS = 0.02
 
 
 class Supervisor:
@@ -206,7 +207,8 @@ class Supervisor:
             seat.job = job
             self._jobs[job.id] = job
             seat.channel.send(message)
-            self._core.send({"type": "started", **job.name, "at": self._parts.now()})
+            job.news = {"type": "started", **job.name, "at": self._parts.now()}
+            job.tell_at = time.monotonic() + TELL_SECONDS
 
     def _add_worker(self) -> Seat | None:
         if len(self._crew) >= self._settings.slots:
@@ -230,6 +232,7 @@ class Supervisor:
         job = seat.job
         match message["type"]:
             case "logs":
+                self._tell_started(job)
                 if job is not None:
                     job.last_line = max(job.last_line, message["lines"][-1][0])
                 self._core.send(message)
@@ -240,10 +243,12 @@ class Supervisor:
                     job.timeout = float(message["seconds"])
                     job.deadline = time.monotonic() + job.timeout
             case "call":
+                self._tell_started(job)
                 number = next(self._call_numbers)
                 self._calls[number] = (seat, message["call"])
                 self._core.send({**message, "call": number})
             case "report":
+                self._tell_started(job)
                 if not self._leaving:
                     self._core.send(message)
                 if job is not None:
@@ -251,6 +256,16 @@ class Supervisor:
                 self._recycle(seat)
             case _:
                 pass
+
+    def _tell_started(self, job: LiveJob | None) -> None:
+        """Tell core that a job has begun, if it has not heard it yet.
+
+        That is not said at once: what comes within moments, most of all the end of a short job,
+        goes with it, and core writes both together.
+        """
+        if job is not None and job.news is not None:
+            self._core.send(job.news)
+            job.news = job.tell_at = None
 
     def _spawn(self, seat: Seat, message: Mapping[str, Any]) -> None:
         _, descriptors, _, _ = socket.recv_fds(seat.descriptors, 8, 2)
@@ -295,6 +310,8 @@ class Supervisor:
     def _keep_time(self) -> None:
         now = time.monotonic()
         for job in list(self._jobs.values()):
+            if job.tell_at is not None and now >= job.tell_at:
+                self._tell_started(job)
             stopping.keep_time(job, limits=self._limits, now=now)
         for seat in self._crew.surplus(now, self._limits.idle_worker):
             self._retire(seat)
@@ -334,6 +351,7 @@ class Supervisor:
         if job is None:
             return
         stopping.kill_all(job.processes.values())
+        self._tell_started(job)
         if not self._leaving:
             self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)

@@ -203,7 +203,7 @@ class CoreLoop:
             case "logs":
                 executor.lines(_job(message), message["lines"], message.get("task_id"))
             case "started":
-                executor.started(_job(message))
+                executor.started(_job(message), datetime.fromisoformat(message["at"]))
             case "returned":
                 executor.returned(_job(message))
             case "leaving" if peer.runner is not None:
