@@ -139,6 +139,9 @@ class FlowWorld:
                 entry = make_entry(key, typed(value), None, None, now(), None)
                 change = KvWrite(namespace=namespace, key=key, entry=entry)
                 self.executor.change_values([change], lambda _error: None)
+        for one in setup.get("templates") or ():
+            source = yaml.safe_dump(one, sort_keys=False)
+            self.store.put_template(one["namespace"], one["id"], source)
         for one in setup.get("triggers") or ():
             self.switched_off[one["namespace"], one["flow"], one["id"]] = bool(one.get("disabled"))
         for uri, text in (setup.get("storage") or {}).items():

@@ -62,6 +62,47 @@ def life(play: Play, store: Mortal, flow: StoredFlow, folder: Path) -> Ended | N
             world.executor.recover()
 
 
+TOLD = """
+id: told
+namespace: team
+tasks:
+  - {id: first, type: io.kestra.plugin.core.flow.Template, namespace: team, templateId: tell,
+     args: {whom: Ada}}
+  - {id: second, type: io.kestra.plugin.core.flow.Template, namespace: team, templateId: tell,
+     args: {whom: Bob}}
+"""
+TELL = """
+id: tell
+namespace: team
+tasks:
+  - {id: wait, type: io.kestra.plugin.core.flow.Sleep, duration: PT1S}
+  - {id: work, type: io.kestra.plugin.scripts.shell.Commands, commands: ["true"]}
+  - id: say
+    type: io.kestra.plugin.core.log.Log
+    message: "{{ parent.outputs.args.whom }} {{ [1] | jq('.[0]') | first }}"
+"""
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_crash_changes_nothing_of_what_templates_bring_in(
+    *, before: bool, tmp_path: Path
+) -> None:
+    flow = stored(TOLD)
+
+    def store(crash_at: int | None) -> Mortal:
+        made = Mortal([flow], crash_at, before=before)
+        made.put_template("team", "tell", TELL)
+        return made
+
+    play = Play([flow])
+    calm = store(None)
+    expected = life(play, calm, flow, tmp_path)
+    assert expected is not None
+    assert expected.state == "SUCCESS"
+    for commit in range(calm.commits):
+        assert life(play, store(commit), flow, tmp_path) == expected, f"crash at commit {commit}"
+
+
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_a_crash_at_any_commit_changes_no_end(name: str, *, before: bool, tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def questions(draft: Draft, run: TaskRun, node: Node) -> Mapping[str, object]:
     """What must be known before the children are; `splits` is the list of the batches' files."""
     # `inputs` differ from batch to batch, so they travel as written.
     asked = {name: value for name, value in subflows.said(node.task).items() if name != "inputs"}
-    place = run.key.removeprefix(run.task_id)
-    split = draft.runs.get(RunKey(f"{run.task_id.removesuffix('_items')}_split{place}"))
+    place = run.key.removeprefix(node.id)
+    split = draft.runs.get(RunKey(f"{node.id.removesuffix('_items')}_split{place}"))
     outputs = split.outputs if split is not None and split.outputs is not None else {}
     return {**asked, "splits": outputs.get("splits")}
 

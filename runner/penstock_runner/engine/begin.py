@@ -85,7 +85,7 @@ def _start_group(draft: Draft, run: TaskRun, node: Node) -> None:
     run = draft.move(run, State.RUNNING)
     questions = node.flowable.asks(node.task)
     # A loop is told its items even when nothing is rendered: they may be in a file.
-    if constant(questions) and not (questions and node.flowable.collects):
+    if constant(questions) and not node.flowable.looked_up:
         decide(draft, run, node, questions)
     else:
         draft.ask(run, node.flowable.purpose, questions)
@@ -98,6 +98,8 @@ def decide(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object])
     except Undecidable as reason:
         fail(draft, run, node, str(reason))
         return
+    if choice.template is not None:
+        node = draft.adopt(node, choice.template)
     run = draft.move(
         run,
         values=choice.values,

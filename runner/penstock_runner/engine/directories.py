@@ -17,11 +17,11 @@ def reported(draft: Draft, event: e.ChildrenReported) -> None:
     if run is None or run.attempt != event.attempt or run.state.terminal:
         return
     node = draft.node(run)
-    known = {child.task.id for child in node.branches.get(TASKS, ())}
+    known = {child.task.id: child.id for child in node.branches.get(TASKS, ())}
     suffix = "".join(f".{index}" for index in run.place) + rounds_of(run, node)
     for child in event.children:
         if child.task_id in known and child.history:
-            _write(draft, run, RunKey(f"{child.task_id}{suffix}"), child)
+            _write(draft, run, RunKey(f"{known[child.task_id]}{suffix}"), child)
 
 
 def _write(draft: Draft, run: TaskRun, key: RunKey, child: e.ChildEnd) -> None:

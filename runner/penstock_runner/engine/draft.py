@@ -12,9 +12,10 @@ from datetime import datetime
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine.altered import altered
+from penstock_runner.engine.flowables import template as templates
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.plan import FINALLY, Node, Plan
-from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
+from penstock_runner.engine.state import TEMPLATES, Execution, RunKey, State, TaskRun
 from penstock_runner.flow.model import Level
 
 WAITING = frozenset({State.CREATED, State.QUEUED, State.RESTARTED})
@@ -24,7 +25,7 @@ class Draft:
     """One execution while events are applied to it."""
 
     def __init__(self, plan: Plan, execution: Execution) -> None:
-        self.plan = plan
+        self.plan = plan.with_templates(templates.known(execution))
         self.head = altered(execution, {"runs": {}})
         self.runs: dict[RunKey, TaskRun] = dict(execution.runs)
         self.groups: dict[RunKey, Group] = {}
@@ -119,13 +120,20 @@ class Draft:
 
     def node(self, run: TaskRun) -> Node:
         """The task of a task run, in its place."""
-        return self.plan.node(run.task_id)
+        return self.plan.node_of(run.key)
+
+    def adopt(self, node: Node, template: Mapping[str, object]) -> Node:
+        """Go on with the tasks of a template under a node, from now to the end."""
+        found = {**templates.known(self.head), node.id: template}
+        self.note(**{TEMPLATES: found})
+        self.plan = self.plan.with_templates(found)
+        return self.plan.node(node.id)
 
     def create(self, group: Group, node: Node, value: int | None, *, attempts: int = 0) -> TaskRun:
         """A new task run, CREATED, as a child of the group, with so many attempts asked for."""
         place = group.places if value is None else (*group.places, value)
         suffix = "".join(f".{index}" for index in place)
-        key = RunKey(f"{node.task.id}{suffix}{group.rounds}")
+        key = RunKey(f"{node.id}{suffix}{group.rounds}")
         facts = self._numbers(key)
         run = TaskRun(
             key=key,

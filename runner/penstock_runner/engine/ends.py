@@ -8,7 +8,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.groups import ROOT, Group
 from penstock_runner.engine.plan import LISTENERS
-from penstock_runner.engine.state import DONE, REQUEST, State
+from penstock_runner.engine.state import DONE, KEPT, State
 from penstock_runner.flow.model import Flow, Level
 
 OUTPUTS = "outputs"
@@ -93,8 +93,7 @@ def next_after(draft: Draft, group: Group) -> None:
 def done(draft: Draft) -> None:
     """Tell the world that the execution has ended, once."""
     draft.groups.pop(ROOT, None)
-    names = ("asked", "cascade", "orders", "before", REQUEST)
-    facts = {name: draft.fact(name) for name in names}
+    facts = {name: draft.fact(name) for name in (*KEPT, "cascade")}
     draft.update(facts={name: fact for name, fact in facts.items() if fact is not None})
     draft.note(stage=DONE)
     draft.command(c.End(state=draft.state))

@@ -24,7 +24,7 @@ def index(draft: Draft) -> None:
         root = draft.open_group(None, draft.plan.root, TASKS)
         root.stage, root.waiting = str(stage), stage == OUTPUTS
     for run in sorted(draft.runs.values(), key=lambda each: each.order):
-        if draft.plan.knows(run.task_id):
+        if draft.plan.knows(run.key):
             children[run.parent or ROOT].append(run)
             _place(draft, run)
     for key, group in draft.groups.items():

@@ -25,7 +25,7 @@ def pending(draft: Draft) -> Iterator[c.Command]:
         yield c.Evaluate(key=None, purpose=str(gate), expressions=_asked_of_flow(draft, str(gate)))
     yield from slas.pending(draft)
     for run in sorted(draft.runs.values(), key=lambda each: each.order):
-        if run.state.terminal or not draft.plan.knows(run.task_id):
+        if run.state.terminal or not draft.plan.knows(run.key):
             continue
         node = draft.node(run)
         gate = run.facts.get("gate")

@@ -1,7 +1,9 @@
 """The plan: a flow compiled once per revision into an index, so that nobody searches.
 
 The flow itself is the root of the tree, a sequence under the empty id, so that `errors`, `finally`
-and the retry of a flow need no rules of their own.
+and the retry of a flow need no rules of their own. A node's id is the task's, which is unique in a
+flow; the tasks of a template, which may be there several times, have the id of the task that brings
+them in before their own (`deploy/notify`).
 """
 
 from __future__ import annotations
@@ -18,8 +20,11 @@ from penstock_runner.engine.flowables.table import (
     MERGE,
     PREFIX,
     SPLIT,
+    TEMPLATE,
     flowable,
 )
+from penstock_runner.engine.flowables.template import Templates, branches_of
+from penstock_runner.engine.state import RunKey
 from penstock_runner.flow.model import Flow, Retry, Task
 
 ROOT_ID = ""
@@ -41,11 +46,13 @@ class UnknownTask(KeyError):
 class Node:
     """One task in its place: its parent, its branch, its position among the enabled ones there.
 
+    `id` and `parent` are the names of nodes in their plan.
     `stage` is the part of the parent's life that the branch belongs to: `tasks`, `errors`,
     `finally`, ... `retry` is the one that counts: the task's own, else the nearest ancestor's,
     else the flow's.
     """
 
+    id: str
     task: Task
     flowable: Flowable
     parent: str
@@ -64,15 +71,23 @@ class Node:
 class Plan:
     """A flow with its index; immutable once made."""
 
-    def __init__(self, flow: Flow, root: Node, nodes: Mapping[str, Node]) -> None:
+    def __init__(
+        self, flow: Flow, root: Node, nodes: Mapping[str, Node], templates: Templates
+    ) -> None:
         self.flow = flow
         self.root = root
         self._nodes = nodes
+        self._templates = templates
+        self._kinds = frozenset(node.task.kind for node in nodes.values())
 
     @classmethod
-    def of(cls, flow: Flow) -> Plan:
-        """Compile the effective flow, defaults applied."""
+    def of(cls, flow: Flow, templates: Templates | None = None) -> Plan:
+        """Compile the effective flow, defaults applied, with what its templates turned out to be.
+
+        `templates` has the tasks of each template by the node that brings it in.
+        """
         nodes: dict[str, Node] = {}
+        templates = templates or {}
         branches: dict[str, tuple[Task, ...]] = {
             TASKS: flow.tasks,
             ERRORS: flow.errors,
@@ -88,28 +103,40 @@ class Plan:
             retry=flow.retry,
             branches=branches,
         )
-        root = _compile(whole, nodes)
-        return cls(flow, root, nodes)
+        root = _compile(whole, nodes, templates)
+        return cls(flow, root, nodes, templates)
 
-    def node(self, task_id: str) -> Node:
+    def with_templates(self, templates: Templates) -> Plan:
+        """The plan of an execution for which these templates were found."""
+        return self if templates == self._templates else Plan.of(self.flow, templates)
+
+    def node(self, node_id: str) -> Node:
         """The place of a task."""
         try:
-            return self._nodes[task_id]
+            return self._nodes[node_id]
         except KeyError:
-            raise UnknownTask(f"flow '{self.flow.id}' has no task '{task_id}'") from None
+            raise UnknownTask(f"flow '{self.flow.id}' has no task '{node_id}'") from None
 
-    def knows(self, task_id: str) -> bool:
-        """Whether the flow has this task."""
-        return task_id in self._nodes
+    def node_of(self, key: RunKey) -> Node:
+        """The place of the task that a task run is of."""
+        return self.node(node_id(key))
+
+    def knows(self, key: RunKey) -> bool:
+        """Whether the flow has the task that a task run is of."""
+        return node_id(key) in self._nodes
+
+    def has_kind(self, kind: str) -> bool:
+        """Whether a task of the flow is of this kind."""
+        return kind in self._kinds
 
     def task(self, task_id: str) -> Task:
         """The task as the effective flow has it."""
         return self.node(task_id).task
 
-    def parents(self, task_id: str) -> Iterator[Node]:
+    def parents(self, node_id: str) -> Iterator[Node]:
         """The flowables around a task, innermost first, without the flow itself."""
-        node = self.node(self.node(task_id).parent)
-        while node.task.id != ROOT_ID:
+        node = self.node(self.node(node_id).parent)
+        while node.id != ROOT_ID:
             yield node
             node = self.node(node.parent)
 
@@ -118,16 +145,24 @@ class Plan:
         return self.node(task_id).branches.get(branch, ())
 
 
+def node_id(key: RunKey) -> str:
+    """The name of the node that a task run is of: its key without values and rounds."""
+    return key.split("#", 1)[0].split(".", 1)[0]
+
+
 def _compile(
     task: Task,
     nodes: dict[str, Node],
+    templates: Templates,
     *,
     parent: str = ROOT_ID,
+    around: str = "",
     branch: str = TASKS,
     position: int = 0,
     retry: Retry | None = None,
 ) -> Node:
     node = Node(
+        id=around + task.id,
         task=task,
         flowable=flowable(task.kind),
         parent=parent,
@@ -136,15 +171,19 @@ def _compile(
         position=position,
         retry=task.retry or retry,
     )
-    nodes[task.id] = node
-    for name, children in _branches(task).items():
+    nodes[node.id] = node
+    if task.kind == TEMPLATE:
+        around = f"{node.id}/"
+    for name, children in _branches(node, templates).items():
         enabled = [child for child in children if not child.disabled]
         placed = {child.id: place for place, child in enumerate(enabled)}
         compiled = [
             _compile(
                 child,
                 nodes,
-                parent=task.id,
+                templates,
+                parent=node.id,
+                around=around,
                 branch=name,
                 position=placed.get(child.id, -1),
                 retry=node.retry,
@@ -155,8 +194,11 @@ def _compile(
     return node
 
 
-def _branches(task: Task) -> Mapping[str, tuple[Task, ...]]:
+def _branches(node: Node, templates: Templates) -> Mapping[str, tuple[Task, ...]]:
     """The branches as the engine has them: some flowables have parts that no author writes."""
+    task = node.task
+    if task.kind == TEMPLATE:
+        return branches_of(templates.get(node.id))
     if task.kind == LOOP_KIND:
         iteration = Task(
             id=f"{task.id}_iteration",

@@ -16,7 +16,7 @@ from penstock_runner.engine.index import index
 from penstock_runner.engine.orders import InSequence
 from penstock_runner.engine.pauses import wake
 from penstock_runner.engine.plan import FINALLY, TASKS, Node
-from penstock_runner.engine.state import DONE, REQUEST, State, TaskRun
+from penstock_runner.engine.state import DONE, KEPT, State, TaskRun
 
 _AGAIN = frozenset({State.FAILED, State.PAUSED})
 _OPEN_AGAIN = frozenset({State.CREATED, State.RUNNING, State.RESTARTED})
@@ -101,7 +101,8 @@ def _between(draft: Draft) -> bool:
 
 def _aside(draft: Draft, run: TaskRun) -> bool:
     """Whether the task run belongs to errors, finally or what runs after the end."""
-    nodes = [draft.node(run), *draft.plan.parents(run.task_id)]
+    node = draft.node(run)
+    nodes = [node, *draft.plan.parents(node.id)]
     return any(node.stage != TASKS for node in nodes)
 
 
@@ -194,7 +195,7 @@ def _needed_by(dag: Node, task_id: str) -> set[str]:
 def _restarted(draft: Draft) -> None:
     """Leave the execution RESTARTED, with its groups open."""
     _forget_aside(draft, None, draft.plan.root)
-    kept = {name: draft.fact(name) for name in ("asked", "orders", "before", REQUEST)}
+    kept = {name: draft.fact(name) for name in KEPT}
     facts = {"stage": TASKS, **{name: fact for name, fact in kept.items() if fact is not None}}
     number = draft.head.attempt_number + 1
     draft.update(facts=facts, outputs=None, attempt_number=number)

@@ -18,6 +18,10 @@ RunKey = NewType("RunKey", str)
 DONE = "done"
 # The fact of an execution that tells what was asked with the key of its start.
 REQUEST = "request"
+# The fact of an execution that has the templates found for it, by node.
+TEMPLATES = "templates"
+# What stays noted on an execution over its end, and when it is taken up again.
+KEPT = ("asked", "orders", "before", REQUEST, TEMPLATES)
 
 
 class State(StrEnum):

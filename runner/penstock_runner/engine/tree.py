@@ -19,7 +19,7 @@ def children(draft: Draft, run: TaskRun | None, node: Node, branch: str) -> Iter
     for child in node.branches.get(branch, ()):
         for each in places:
             suffix = "".join(f".{index}" for index in each)
-            found = draft.runs.get(RunKey(f"{child.task.id}{suffix}{rounds}"))
+            found = draft.runs.get(RunKey(f"{child.id}{suffix}{rounds}"))
             if found is not None:
                 yield found
 

@@ -105,7 +105,6 @@ class Context:
         self._constant = constant
         self._inputs, self.secrets = _revealed(loaded.flow, fold.head.inputs or {}, decrypt)
         self._decrypt = decrypt
-        self._loops = any(task.kind == LOOP_KIND for task in loaded.flow.walk())
         self._outputs = OutputsTree(self._reveal)
         self._inside: dict[RunKey, OutputsTree] = {}
         self._states = TaskStates(fold)
@@ -117,7 +116,7 @@ class Context:
         if run.outputs is not None:
             outputs = run.outputs
             if ON_RESUME in outputs:
-                outputs = self._resumed(run.task_id, outputs)
+                outputs = self._resumed(run, outputs)
             around = next(self._iterations(run), None)
             if around is None:
                 self._outputs.add(run.task_id, self.values_of(run), outputs)
@@ -132,9 +131,9 @@ class Context:
         for run in self._fold.runs.values():
             self.ended(run)
 
-    def _resumed(self, task_id: str, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _resumed(self, run: TaskRun, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a pause was resumed with, its secrets as plain text."""
-        asked = self._loaded.plan.task(task_id).properties.get(ON_RESUME)
+        asked = self._fold.plan.node_of(run.key).task.properties.get(ON_RESUME)
         given = outputs[ON_RESUME]
         if not isinstance(asked, list | tuple) or not isinstance(given, Mapping):
             return outputs
@@ -151,19 +150,20 @@ class Context:
         """The loop values above the run and its own, outermost first."""
         own = () if run.value is None else (run.value,)
         above = []
+        loops = self._fold.plan.has_kind(LOOP_KIND)
         for around in self._ancestors(run):
-            if self._is_iteration(around):
+            if loops and self._is_iteration(around):
                 break
             if around.value is not None:
                 above.append(around.value)
         return (*reversed(above), *own)
 
     def _is_iteration(self, run: TaskRun) -> bool:
-        return self._loops and self._loaded.plan.task(run.task_id).kind == ITERATION_KIND
+        return self._fold.plan.node_of(run.key).task.kind == ITERATION_KIND
 
     def _iterations(self, run: TaskRun) -> Iterator[TaskRun]:
         """The iterations of loops that a task run is in, or is, innermost first."""
-        if self._loops:
+        if self._fold.plan.has_kind(LOOP_KIND):
             yield from (one for one in (run, *self._ancestors(run)) if self._is_iteration(one))
 
     def of_execution(self, execution: Execution) -> dict[str, Any]:

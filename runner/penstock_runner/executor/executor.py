@@ -116,6 +116,7 @@ class Executor:
                     values=self.values,
                     neighbours=neighbours,
                     now=now,
+                    find_template=store.template,
                     encrypt=encrypt,
                 ),
                 now=now,

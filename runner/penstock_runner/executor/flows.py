@@ -13,7 +13,7 @@ from penstock_runner.engine.plan import Plan
 from penstock_runner.engine.state import TriggerOrigin
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import StoredFlow
-from penstock_runner.flow.defaults import Default
+from penstock_runner.flow.defaults import Default, Given
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 
@@ -24,11 +24,16 @@ PUSH = "io.penstock.trigger.Push"
 
 @dataclass(slots=True, kw_only=True)
 class LoadedFlow:
-    """A revision ready to run. `inline` remembers which tasks may run in the executor's step."""
+    """A revision ready to run.
+
+    `inline` remembers which tasks may run in the executor's step; `defaults` are what tasks start
+    from.
+    """
 
     stored: StoredFlow
     flow: Flow
     plan: Plan
+    defaults: tuple[Given, ...] = ()
     inline: dict[str, bool] = field(default_factory=dict)
 
     @property
@@ -103,7 +108,8 @@ def load(stored: StoredFlow, global_defaults: Sequence[Default] = ()) -> LoadedF
         first = next(iter(parsed.faults), None)
         raise Refused(f"Requested Flow is not valid. Error: {first}", status=409)
     flow = flow.model_copy(update={"namespace": stored.namespace, "revision": stored.revision})
-    return LoadedFlow(stored=stored, flow=flow, plan=Plan.of(flow))
+    defaults: tuple[Given, ...] = (*flow.plugin_defaults, *global_defaults)
+    return LoadedFlow(stored=stored, flow=flow, plan=Plan.of(flow), defaults=defaults)
 
 
 def git_facts(

@@ -39,12 +39,14 @@ def job_row(live: Live, command: c.RunJob, at: datetime, required: tuple[str, ..
 
 def task_job(live: Live, row: JobRow) -> Job:
     """The job of one attempt of a task run."""
-    task = live.loaded.plan.task(row.task_id)
+    node = live.fold.plan.node_of(RunKey(row.key))
+    task = node.task
     variables = live.variables(RunKey(row.key))
     plain = plain_task(task)
-    place = row.key.removeprefix(task.id)
+    place = row.key.removeprefix(node.id)
+    around = node.id.removesuffix(task.id)
     for child in plain.get("branches", {}).get("tasks", ()):
-        child["taskrunId"] = taskrun_id(live.id, RunKey(f"{child['id']}{place}"))
+        child["taskrunId"] = taskrun_id(live.id, RunKey(f"{around}{child['id']}{place}"))
     return _job(live, row, plain, variables)
 
 

@@ -81,6 +81,7 @@ class Live:
         self.runnable: dict[tuple[RunKey, int], c.RunJob] = {}
         self.sleeping: set[tuple[RunKey, int]] = set()
         self.evaluating: dict[JobId, c.Evaluate] = {}
+        self._inline: dict[str, bool] = {}
         self.asked_children: dict[tuple[RunKey, str], c.StartSubflow] = {}
         self.waiters: list[Callable[[Execution], None]] = []
         self.masks: set[str] = set()
@@ -112,6 +113,15 @@ class Live:
     def busy(self) -> bool:
         """Whether it has steps left to do in the executor."""
         return bool(self.commands or self.runnable)
+
+    @property
+    def inline(self) -> dict[str, bool]:
+        """What is known of which tasks may run in the executor's step, by node.
+
+        Executions of one revision share it, unless templates have given this one tasks of its own.
+        """
+        shared = self.fold.plan is self.loaded.plan
+        return self.loaded.inline if shared else self._inline
 
     def time(self, now: datetime) -> datetime:
         """The time of the next event: never before the last one, whatever the clock does."""
@@ -154,7 +164,7 @@ class Live:
 
     def task(self, key: RunKey) -> Task:
         """The task of a task run."""
-        return self.loaded.plan.task(self.fold.run(key).task_id)
+        return self.fold.plan.node_of(key).task
 
     def variables(self, key: RunKey | None) -> dict[str, Any]:
         """The variables of expressions for a task run, or for the execution."""
@@ -162,7 +172,7 @@ class Live:
         if key is None:
             return self.context.of_execution(head)
         run = self.fold.run(key)
-        return self.context.of_run(head, run, self.loaded.plan.task(run.task_id))
+        return self.context.of_run(head, run, self.task(key))
 
     def log(
         self,

@@ -32,6 +32,7 @@ class MemoryStore:
 
     def __init__(self, flows: Iterable[StoredFlow] = ()) -> None:
         self._flows: dict[tuple[str, str], list[StoredFlow]] = {}
+        self._templates: dict[tuple[str, str], str] = {}
         self._executions: dict[str, Execution] = {}
         self._events: dict[str, list[tuple[Event, ...]]] = {}
         self._jobs: dict[tuple[str, str, int], JobRow] = {}
@@ -55,6 +56,14 @@ class MemoryStore:
         if revision is None:
             return found[-1] if found and not found[-1].deleted else None
         return next((flow for flow in found if flow.revision == revision), None)
+
+    def put_template(self, namespace: str, template_id: str, source: str) -> None:
+        """Keep the text of a template."""
+        self._templates[(namespace, template_id)] = source
+
+    def template(self, namespace: str, template_id: str) -> str | None:
+        """The text of a template as it is now."""
+        return self._templates.get((namespace, template_id))
 
     def load(self, ids: Collection[str]) -> dict[str, Execution]:
         """Whole executions with their task runs; unknown ids are left out."""

@@ -14,13 +14,17 @@ from typing import Any, Protocol
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.batches import BASE
+from penstock_runner.engine.flowables.template import FOUND
+from penstock_runner.engine.flowables.template import PURPOSE as TEMPLATE
 from penstock_runner.engine.plan import LISTENERS
 from penstock_runner.engine.state import RunKey, State
+from penstock_runner.executor import templates
 from penstock_runner.executor.children import batch_variables, listed_batches, outputs_place
 from penstock_runner.executor.inline import InlineRender, InlineServices, Surroundings
 from penstock_runner.executor.live import Live, masked
 from penstock_runner.executor.loops import completed
 from penstock_runner.executor.store import JobRow
+from penstock_runner.executor.templates import FindTemplate
 from penstock_runner.executor.values import Values
 from penstock_runner.expressions.environment import is_pure
 from penstock_runner.expressions.errors import ExpressionFailed, NotInline
@@ -53,6 +57,7 @@ class Questions:
     values: Values
     neighbours: Neighbours
     now: Callable[[], datetime]
+    find_template: FindTemplate
     encrypt: Callable[[str], str] | None = None
 
     def evaluate(self, live: Live, command: c.Evaluate) -> None:
@@ -151,6 +156,8 @@ class Questions:
                 values = dict(resolve_outputs(outputs, values, encrypt=self.encrypt))
             elif error is None and subject == BATCHES and command.key is not None:
                 values = self._with_batches(live, command.key, values)
+            elif error is None and command.key is not None and subject == TEMPLATE:
+                values = {**values, FOUND: templates.found(live, command.key, self.find_template)}
             elif error is None and command.key is not None and command.key in live.fold.runs:
                 storage = self.around.storage
                 values = completed(live, command.key, subject, values, storage, self.encrypt)

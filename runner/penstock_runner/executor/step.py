@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
+from penstock_runner.engine.plan import node_id
 from penstock_runner.engine.state import RunKey, State
 from penstock_runner.executor import placing
 from penstock_runner.executor.children import WANTED, wanted_outputs
@@ -137,7 +138,7 @@ class Stepper:
         task = live.task(command.key)
         if task.kind == SLEEP:
             self._sleep(live, command, task)
-        elif self._may_run_here(live, task):
+        elif self._may_run_here(live, command.key, task):
             self._run_here(live, command, task)
         else:
             self._hand_over(live, command)
@@ -162,8 +163,9 @@ class Stepper:
         render = InlineRender(self.around.expressions, live.variables(key), services)
         return placing.route_of(live, task, render)
 
-    def _may_run_here(self, live: Live, task: Task) -> bool:
-        known = live.loaded.inline.get(task.id)
+    def _may_run_here(self, live: Live, key: RunKey, task: Task) -> bool:
+        place = node_id(key)
+        known = live.inline.get(place)
         if known is None:
             expressions = self.around.expressions
             known = (
@@ -172,7 +174,7 @@ class Stepper:
                 and not task.task_cache
                 and is_pure(task.properties, expressions)
             )
-            live.loaded.inline[task.id] = known
+            live.inline[place] = known
         return known
 
     def _run_here(self, live: Live, command: c.RunJob, task: Task) -> None:
@@ -188,11 +190,11 @@ class Stepper:
             if too_large(outputs):
                 state, outputs, error = State.FAILED, None, TOO_LARGE
         except NotInline:
-            self._elsewhere(live, command, task)
+            self._elsewhere(live, command)
             return
         except TaskFailed as failed:
             if isinstance(failed.__cause__, NotInline):
-                self._elsewhere(live, command, task)
+                self._elsewhere(live, command)
                 return
             state, outputs, error = State.FAILED, failed.outputs, str(failed)
         except (ExpressionFailed, UnknownType) as failed:
@@ -216,9 +218,9 @@ class Stepper:
             )
         )
 
-    def _elsewhere(self, live: Live, command: c.RunJob, task: Task) -> None:
+    def _elsewhere(self, live: Live, command: c.RunJob) -> None:
         """What only turned out while rendering: this task is a job, now and the next time."""
-        live.loaded.inline[task.id] = False
+        live.inline[node_id(command.key)] = False
         self._hand_over(live, command)
 
     def _instance(self, task: Task, ctx: InlineContext) -> Any:

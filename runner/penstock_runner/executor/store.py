@@ -170,6 +170,10 @@ class Store(Protocol):
         """A revision, the latest when None; a deleted flow has no latest."""
         ...
 
+    def template(self, namespace: str, template_id: str) -> str | None:
+        """The text of a template as it is now."""
+        ...
+
     def load(self, ids: Collection[str]) -> dict[str, Execution]:
         """Whole executions with their task runs; unknown ids are left out."""
         ...

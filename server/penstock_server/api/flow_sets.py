@@ -154,7 +154,7 @@ class FlowSetRoutes:
         return list(dict.fromkeys(refused))
 
     def _named(self, action: str) -> list[FlowRecord]:
-        names = _names(json_of(request))
+        names = names_in(json_of(request))
         found, invalids = [], []
         with self._context.database.read() as connection:
             for namespace, flow_id in names:
@@ -226,7 +226,8 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8-sig", "replace")
 
 
-def _names(body: object) -> list[Name]:
+def names_in(body: object) -> list[Name]:
+    """The names that a body lists, each once."""
     if not isinstance(body, list):
         raise Problem(422, "a list of namespace and id is needed", reason="Invalid json mapping")
     names = []

@@ -48,7 +48,7 @@ class MiscRoutes:
                     "isCustomDashboardsEnabled": False,
                     "isTaskRunEnabled": False,
                     "isAnonymousUsageEnabled": False,
-                    "isTemplateEnabled": False,
+                    "isTemplateEnabled": True,
                     "isBasicAuthEnabled": settings.basic_auth is not None,
                     "isBasicAuthInitialized": True,
                     "preview": {"initial": 100, "max": 5000},

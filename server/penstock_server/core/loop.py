@@ -35,6 +35,7 @@ from penstock_server.core.operations import (
     logs,
     records,
     tasks,
+    templates,
     triggers,
     values,
 )
@@ -58,6 +59,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **logs.OPERATIONS,
     **records.OPERATIONS,
     **tasks.OPERATIONS,
+    **templates.OPERATIONS,
     **triggers.OPERATIONS,
     **values.OPERATIONS,
 }

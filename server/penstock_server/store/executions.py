@@ -184,6 +184,13 @@ class SqlStore:
         )
         return [rows.log_of(row) for row in found]
 
+    def template(self, namespace: str, template_id: str) -> str | None:
+        """The text of a template as it is now."""
+        found = self._all(
+            "SELECT source FROM templates WHERE namespace = ? AND id = ?", (namespace, template_id)
+        )
+        return str(found[0][0]) if found else None
+
     def kv_get(self, namespace: str, key: str) -> KvEntry | None:
         """The entry as stored, expired or not."""
         found = self._all(

@@ -311,6 +311,16 @@ kv = Table(
     PrimaryKeyConstraint("namespace", "key"),
 )
 
+templates = Table(
+    "templates",
+    metadata,
+    Column("namespace", ascii_ordered(150), nullable=False),
+    Column("id", ascii_ordered(100), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    PrimaryKeyConstraint("namespace", "id"),
+)
+
 triggers = Table(
     "triggers",
     metadata,

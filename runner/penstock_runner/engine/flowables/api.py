@@ -32,12 +32,16 @@ class Undecidable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a group runs: the branch (None: nothing), the loop values, the outputs known so far."""
+    """What a group runs: the branch (None: nothing), the loop values, the outputs known so far.
+
+    `template` has the tasks themselves, where the flow does not say them.
+    """
 
     branch: str | None = "tasks"
     values: tuple[str, ...] | None = None
     outputs: Mapping[str, object] | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+    template: Mapping[str, object] | None = None
 
 
 PLAIN = Choice()
@@ -83,7 +87,8 @@ class Flowable:
 
     `order` gets the ids of the children of the chosen branch and the number of loop values (None:
     no loop). `goes_on` says whether the group goes on after a failure, `collects` whether it is
-    asked for outputs at its end.
+    asked for outputs at its end, `looked_up` whether there is more to its answer than what
+    is rendered.
     """
 
     role: Role = Role.GROUP
@@ -96,4 +101,5 @@ class Flowable:
     repeats: bool = False
     goes_on: Callable[[Task], bool] = stops
     collects: bool = False
+    looked_up: bool = False
     typed: frozenset[str] = field(default_factory=frozenset)

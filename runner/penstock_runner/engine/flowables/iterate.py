@@ -85,5 +85,6 @@ LOOP = Flowable(
     result=_result,
     goes_on=_goes_on,
     collects=True,
+    looked_up=True,
 )
 ITERATION = Flowable(collects=True)

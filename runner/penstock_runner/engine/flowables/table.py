@@ -14,6 +14,7 @@ from penstock_runner.engine.flowables.loop import LOOP_UNTIL
 from penstock_runner.engine.flowables.parallel import PARALLEL
 from penstock_runner.engine.flowables.sequential import ALLOW_FAILURE, SEQUENTIAL
 from penstock_runner.engine.flowables.switch import SWITCH
+from penstock_runner.engine.flowables.template import CONTENT_OF_TEMPLATE
 
 PREFIX = "io.kestra.plugin.core.flow."
 FOR_EACH_ITEM = PREFIX + "ForEachItem"
@@ -21,6 +22,7 @@ SPLIT = FOR_EACH_ITEM + "$Split"
 ITEMS = FOR_EACH_ITEM + "$Items"
 MERGE = FOR_EACH_ITEM + "$Merge"
 LOOP_KIND = PREFIX + "Loop"
+TEMPLATE = PREFIX + "Template"
 ITERATION_KIND = LOOP_KIND + "$Iteration"
 
 FLOWABLES: Mapping[str, Flowable] = {
@@ -42,6 +44,7 @@ FLOWABLES: Mapping[str, Flowable] = {
     ITEMS: BATCHES,
     LOOP_KIND: LOOP,
     ITERATION_KIND: ITERATION,
+    TEMPLATE: CONTENT_OF_TEMPLATE,
 }
 
 RUNNABLE = Flowable(role=Role.JOB)
