@@ -178,3 +178,17 @@ def test_graphs_name_tasks_and_dependencies_name_flows(web: Web) -> None:
         ]
     only = web.client.get("/api/v1/flows/team/child/dependencies?destinationOnly=true").json
     assert only["edges"] == []
+
+
+def test_a_subflow_that_neither_the_request_nor_the_store_has_is_a_warning(web: Web) -> None:
+    web.client.post("/api/v1/flows", json=flow("stored"))
+    calls = [
+        {"id": name, "type": "io.kestra.plugin.core.flow.Subflow"}
+        | {"namespace": "team", "flowId": name}
+        for name in ("stored", "sent", "nowhere")
+    ]
+    body = [{**flow("a"), "tasks": calls}, flow("sent")]
+    first, second = web.client.post("/api/v1/flows/validate", json=body).json
+    assert first["warnings"] == ["there is no flow team.nowhere"]
+    assert second["warnings"] == []
+    assert "constraints" not in first

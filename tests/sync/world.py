@@ -114,6 +114,7 @@ class World:
         self.asked: list[dict[str, Any]] = []
         self.changed: list[list[tuple[str, str]]] = []
         self.secrets: dict[str, str] = {}
+        self.names: set[str] | None = None
         self.service = self.start(**source)
 
     def start(self, **source: Any) -> SyncService:
@@ -132,6 +133,7 @@ class World:
                 Expressions(), without_services, REGISTRY.load, {}, self.clock
             ).settle,
             secrets=self.secrets.get,
+            has_secret=lambda name, _: self.names is None or name in self.names,
         )
         return self.service
 

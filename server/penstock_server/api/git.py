@@ -114,10 +114,11 @@ class GitRoutes:
             found=sent.found,
             actor=str(body.get("actor") or actor(self._context)),
             prune=parameters.flag(request.args, "prune", default=False),
+            strict=parameters.flag(request.args, "strict", default=False),
             dry_run=parameters.flag(request.args, "dryRun", default=False),
             confirm=request.args.get("confirm") or None,
         )
-        return json_answer({**answer, "warnings": sent.warnings})
+        return json_answer({"warnings": sent.warnings, **answer})
 
     def _row(self, source_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:

@@ -21,6 +21,7 @@ from penstock_server.api.routing import post
 from penstock_server.api.sources import flow_yaml, is_json, json_of, text_of, to_yaml
 from penstock_server.core.shapes import Json, without_nulls
 from penstock_server.store import queries, runners
+from penstock_server.sync.doubts import any_secret, caller_of, doubts
 
 RETURN_TASK = {"id": "validated", "type": "io.kestra.plugin.core.debug.Return", "format": ""}
 
@@ -40,7 +41,10 @@ class ValidationRoutes:
         with self._context.database.read() as connection:
             heads = queries.flow_heads(connection, names)
             offers = {one.name: one.labels for one in runners.list_runners(connection)}
-        return json_answer([self._judged(n, one, heads, offers) for n, one in enumerate(parsed)])
+            callers = [caller_of(one, name) for one in parsed if (name := _name(one)) is not None]
+            missed = doubts(connection, callers, any_secret, coming=names)
+        judged = [self._judged(n, one, heads, offers, missed) for n, one in enumerate(parsed)]
+        return json_answer(judged)
 
     @post("/validate/task")
     def task(self) -> Response:
@@ -61,9 +65,11 @@ class ValidationRoutes:
         parsed: Parsed,
         heads: Mapping[tuple[str, str], int],
         offers: Mapping[str, Collection[str]],
+        missed: Sequence[Fault],
     ) -> Json:
         name = _name(parsed)
         faults = [*self._library.faults(parsed), *(unmatched(parsed.document, offers))]
+        faults += [one for one in missed if name is not None and one.flow == ".".join(name)]
         answer: Json = {
             "index": index,
             "flow": name[1] if name else None,

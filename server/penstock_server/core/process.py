@@ -21,8 +21,10 @@ from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import Write
 from penstock_runner.executor.values import value_of
 from penstock_runner.expressions.environment import Expressions
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.defaults import Default
 from penstock_runner.flow.model import Flow
+from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.registry import Registry
 from penstock_server.clock import Clock
 from penstock_server.config import Told
@@ -180,6 +182,7 @@ def make_room(
         settle=PushRender(expressions, services, registry.load, constants, clock).settle,
         settings=git_settings(settings.git.model_dump(), told.environment),
         secrets=lambda name: told.secrets.get(name.upper()),
+        has_secret=partial(_may_read, told.secrets),
         on_flows_changed=flows.forget,
         version=version("penstock"),
     )
@@ -201,6 +204,15 @@ def make_room(
             rules=settings.retention, database=database, executor=executor, storage=storage
         ),
     )
+
+
+def _may_read(secrets: Mapping[str, str], name: str, namespace: str) -> bool:
+    """Whether flows of a namespace get a value for this secret."""
+    try:
+        secret_of(secrets, name, namespace)
+    except ExpressionFailed:
+        return False
+    return True
 
 
 def _known(flows: Flows, namespace: str, flow_id: str) -> Flow | None:

@@ -429,6 +429,7 @@ sync_runs = Table(
     Column("delivery_id", ascii_ordered(100)),
     Column("plan_digest", ascii_ordered(64)),
     Column("history_rewritten", Boolean, nullable=False, default=False),
+    Column("warnings", Json),
     Index("ix_sync_runs_source", "source_id", "id"),
 )
 
@@ -475,6 +476,25 @@ namespace_files = Table(
     Column("modified", Instant, nullable=False),
     PrimaryKeyConstraint("namespace", "path"),
     Index("ix_namespace_files_managed_by", "managed_by"),
+)
+
+test_suites = Table(
+    "test_suites",
+    metadata,
+    Column("namespace", ascii_ordered(150), nullable=False),
+    Column("id", ascii_ordered(100), nullable=False),
+    Column("flow_id", ascii_ordered(100), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("digest", ascii_ordered(64), nullable=False),
+    Column("managed_by", ascii_ordered(63)),
+    Column("commit_sha", ascii_ordered(64)),
+    Column("git_path", Text),
+    Column("git_blob", ascii_ordered(64)),
+    Column("sync_run_id", ascii_ordered(26)),
+    Column("updated_at", Instant, nullable=False),
+    PrimaryKeyConstraint("namespace", "id"),
+    Index("ix_test_suites_flow", "namespace", "flow_id"),
+    Index("ix_test_suites_managed_by", "managed_by"),
 )
 
 webhook_deliveries = Table(

@@ -44,6 +44,7 @@ class SyncRun:
     delivery_id: str | None = None
     plan_digest: str | None = None
     history_rewritten: bool = False
+    warnings: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

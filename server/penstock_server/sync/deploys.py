@@ -14,12 +14,14 @@ from typing import Any
 
 from penstock_runner.executor.messages import Outcome
 from penstock_runner.flow.faults import Fault
+from penstock_runner.flow.report import in_order, record
 from penstock_server.store import flows, sources, syncs
 from penstock_server.sync.applying import Application
 from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import decide
 from penstock_server.sync.desired import Manifest, contents_of, manifest_from
 from penstock_server.sync.held import Around
+from penstock_server.sync.judging import with_doubts
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.planning import changes_anything, item_data
 from penstock_server.sync.push_judging import judge_of
@@ -56,6 +58,7 @@ class Deploy:
     url: str
     actor: str | None = None
     prune: bool = False
+    strict: bool = False
     dry_run: bool = False
     confirm: str | None = None
 
@@ -86,7 +89,10 @@ class Deploys:
                 reconfigured=False,
                 confirmed=deploy.confirm,
             )
+        contents = with_doubts(self._around, contents, decided)
         _guard(decided, deploy.confirm)
+        if deploy.strict and contents.warnings:
+            raise DeployRefused("there are warnings, and `strict` is on", 422, contents.warnings)
         run = Run(
             id=self._around.starter.new_id(),
             source_id=deploy.source,
@@ -94,6 +100,7 @@ class Deploys:
             message=deploy.found,
             before=state.applied_commit,
             started=now,
+            warnings=contents.warnings,
         )
         if deploy.dry_run:
             self._dry(run, decided, now, told)
@@ -205,4 +212,5 @@ def _result(
         "counts": dict(decided.counts),
         "digest": decided.digest,
         "items": items,
+        "warnings": [record(fault) for fault in in_order(run.warnings)],
     }

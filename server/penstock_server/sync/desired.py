@@ -15,7 +15,7 @@ from penstock_server.sync.plan import Base, Desired, Key
 from penstock_server.sync.reading import fault_from
 
 Manifest = Mapping[str, Mapping[str, Any]]
-"""Path -> {blob, items: [{namespace, id, pointer, digest, revision, push}], file?}.
+"""Path -> {blob, items: [{namespace, id, pointer, digest, revision, push, refs?}], file?}.
 
 `file` is {namespace, path, sha256, size, executable, home}: a file of a namespace. `home` says that
 its folder named no namespace, so that it goes where the flows are.
@@ -37,6 +37,7 @@ class FlowText:
     triggers: Sequence[Mapping[str, Any]] = ()
     push: Sequence[Mapping[str, Any]] = ()
     revision: int | None = None
+    refs: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,11 @@ class Contents:
     def errors(self) -> tuple[Fault, ...]:
         """The faults that block."""
         return tuple(fault for fault in self.faults if fault.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """The faults that a person should look at, and that do not block."""
+        return tuple(fault for fault in self.faults if fault.severity is Severity.WARNING)
 
     @property
     def invalid(self) -> frozenset[str]:
@@ -195,6 +201,7 @@ def _as_read(
         labels=item["labels"],
         triggers=triggers,
         push=[one for one in triggers if one["kind"] == PUSH],
+        refs=item.get("refs") or (),
     )
 
 
@@ -211,6 +218,7 @@ def _as_before(item: Mapping[str, Any], path: str, blob: str, commit: str) -> Fl
         commit=commit,
         push=item.get("push") or (),
         revision=item["revision"],
+        refs=item.get("refs") or (),
     )
 
 
@@ -252,16 +260,17 @@ def manifest_of(
         one = flow.desired
         if one.path in skipped or one.key not in revisions:
             continue
-        entries[one.path]["items"].append(
-            {
-                "namespace": one.namespace,
-                "id": one.id,
-                "pointer": one.pointer,
-                "digest": one.digest,
-                "revision": revisions[one.key],
-                "push": list(flow.push),
-            }
-        )
+        entry = {
+            "namespace": one.namespace,
+            "id": one.id,
+            "pointer": one.pointer,
+            "digest": one.digest,
+            "revision": revisions[one.key],
+            "push": list(flow.push),
+        }
+        if flow.refs:
+            entry["refs"] = list(flow.refs)
+        entries[one.path]["items"].append(entry)
     for file in contents.files:
         if file.desired.path not in skipped:
             entries[file.desired.path]["file"] = file.data

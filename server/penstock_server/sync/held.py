@@ -12,6 +12,7 @@ from penstock_server.clock import Clock
 from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
+from penstock_server.sync.doubts import HasSecret, any_secret
 from penstock_server.sync.polling import MERGED
 from penstock_server.sync.push_judging import Settle, as_written
 from penstock_server.sync.push_starts import PushStarts
@@ -44,6 +45,7 @@ class Around:
     push_starts: PushStarts
     triggers: TriggerRows | None = None
     settle: Settle = as_written
+    has_secret: HasSecret = any_secret
 
 
 @dataclass(slots=True, kw_only=True)

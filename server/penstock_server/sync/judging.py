@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock_server.store import flows
 from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import compared, live_of
 from penstock_server.sync.desired import Contents, contents_of
+from penstock_server.sync.doubts import Caller, doubts
 from penstock_server.sync.folding import unfolding
 from penstock_server.sync.held import Around, HeldSource
-from penstock_server.sync.plan import SyncPlan
+from penstock_server.sync.plan import Action, SyncPlan
 from penstock_server.sync.records import Records
 from penstock_server.sync.verdicts import Verdict, verdict_on
 
@@ -24,6 +25,26 @@ class Judgement:
     contents: Contents
     decided: SyncPlan
     verdict: Verdict | None
+
+
+def with_doubts(around: Around, contents: Contents, decided: SyncPlan) -> Contents:
+    """The contents with warnings about flows and secrets that they name and nobody has."""
+    callers = [
+        Caller(key=flow.desired.key, path=flow.desired.path, refs=flow.refs)
+        for flow in contents.flows
+        if flow.refs
+    ]
+    if not callers and not decided.of(Action.PRUNED):
+        return contents
+    with around.database.read() as connection:
+        found = doubts(
+            connection,
+            callers,
+            around.has_secret,
+            coming=[item.key for item in decided.items if not item.is_file],
+            gone=[item.key for item in decided.of(Action.PRUNED)],
+        )
+    return replace(contents, faults=(*contents.faults, *found))
 
 
 def judged(
@@ -50,6 +71,8 @@ def judged(
         reconfigured=(bool(before) and before != present) or bool(message.get("reconfigured")),
         confirmed=look.confirmed,
     )
+    yield
+    contents = with_doubts(around, contents, decided)
     yield
     rewritten = bool(message["rewritten"]) and look.commit is None
     verdict = verdict_on(source.settings, look, contents, decided, rewritten=rewritten)

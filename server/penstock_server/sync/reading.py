@@ -18,11 +18,15 @@ from penstock_runner.flow.parse import Parsed, parse_documents
 from penstock_runner.flow.rewriting import Renames, rewritten
 from penstock_runner.flow.yaml import Document, load_documents
 from penstock_runner.tasks.validation import all_faults
-from penstock_server.sync.includes import Read, expand
+from penstock_server.sync.includes import Read as ReadFile
+from penstock_server.sync.includes import expand
+from penstock_server.sync.named import named_in, reference_data
 from penstock_server.sync.namespaces import Placed, allowed, namespace_for
 from penstock_server.sync.settings import Mapping as NamespaceMapping
 
 File = dict[str, Any]
+# A flow, what is wrong with it, and what it names outside of itself.
+Read = tuple[Flow | None, list[Fault], list[Fault]]
 
 
 class Reader:
@@ -41,7 +45,7 @@ class Reader:
         namespaces: Sequence[str] = ("*",),
         namespace: str | None = None,
         renames: Renames | None = None,
-        include: Read = lambda _path: None,
+        include: ReadFile = lambda _path: None,
         labels: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._catalogue = catalogue
@@ -66,11 +70,13 @@ class Reader:
         faults: list[Fault] = []
         documents = parse_documents(expanded.text, shown)
         for number, parsed in enumerate(documents, 1):
-            found, wrong = self._document(parsed, path)
+            found, wrong, named = self._document(parsed, path)
             faults += [expanded.at_origin(fault, self._shown) for fault in wrong]
             if found is not None:
                 pointer = f"#{number}" if len(documents) > 1 else ""
-                items.append(item_of(found, pointer=pointer, labels=self._labels))
+                placed = [expanded.at_origin(one, self._shown) for one in named]
+                item = item_of(found, pointer=pointer, labels=self._labels)
+                items.append({**item, "refs": [reference_data(one) for one in placed]})
         included = [self._shown(one) for one in expanded.included]
         return file_of(shown, blob, items=items, faults=faults, includes=included)
 
@@ -82,32 +88,35 @@ class Reader:
             return Placed(namespace=self._namespace)
         return namespace_for(self._mapping, path, declared)
 
-    def _document(self, parsed: Parsed, path: str) -> tuple[Flow | None, list[Fault]]:
+    def _document(self, parsed: Parsed, path: str) -> Read:
         document = parsed.document
         if any(fault.severity is Severity.ERROR for fault in document.faults):
-            return None, list(document.faults)
+            return None, list(document.faults), []
         other = not_a_flow(document)
         if other is not None:
-            return None, [other]
+            return None, [other], []
         declared = _declared(document)
         placed = self._place(path, declared)
         if placed.problem is not None:
-            return None, [document.fault("NAMESPACE_MISMATCH", placed.problem, "/namespace")]
+            wrong = document.fault("NAMESPACE_MISMATCH", placed.problem, "/namespace")
+            return None, [wrong], []
         if placed.ignored is not None:
-            return None, [_note("FILE_IGNORED", placed.ignored, document.path)]
+            return None, [_note("FILE_IGNORED", placed.ignored, document.path)], []
         told: tuple[Fault, ...] = ()
         inserted = 0
         if self._renames is not None or placed.namespace not in (None, declared):
             parsed, inserted, told = self._renamed(document, placed.namespace or declared or "")
         faults = [*told, *all_faults(parsed, self._catalogue)]
+        flow = parsed.effective
+        named = named_in(parsed, flow.namespace) if flow is not None else []
         if parsed.document is not document:
             faults = [_lifted(fault, document, inserted) for fault in faults]
-        flow = parsed.effective
+            named = [_lifted(one, document, inserted) for one in named]
         if flow is not None and not allowed(flow.namespace, self._namespaces):
             message = f"{flow.namespace!r} is outside {', '.join(self._namespaces)}"
             faults.append(document.fault("NAMESPACE_NOT_ALLOWED", message, "/namespace"))
         broken = any(fault.severity is Severity.ERROR for fault in faults)
-        return None if broken else flow, faults
+        return None if broken else flow, faults, named
 
     def _renamed(self, document: Document, namespace: str) -> tuple[Parsed, int, tuple[Fault, ...]]:
         """The document read again with another namespace, and the number of lines put in."""

@@ -105,7 +105,8 @@ class Reconciler:
         settings, sha = source.settings, message["commit"]["sha"]
         if look.aim == "plan":
             found = yield from judged(self._around, self._records, source, look, message)
-            self._show(self._run(source, look, message, now), found)
+            run = self._run(source, look, message, now)
+            self._show(replace(run, warnings=found.contents.warnings), found)
             return
         digest = self._records.digest(settings)
         again = source.state.failed_commit == sha and source.read_digest == digest
@@ -125,6 +126,7 @@ class Reconciler:
         """Apply the commit or end; flows that change meanwhile make it begin anew."""
         found = yield from judged(self._around, self._records, source, look, message)
         run = self._run(source, look, message, self._around.clock.now())
+        run = replace(run, warnings=found.contents.warnings)
         if found.verdict is not None:
             self._end(source, run, found.decided, found.verdict)
             return

@@ -29,6 +29,7 @@ class Run:
     message: Mapping[str, Any]
     before: str | None
     started: datetime
+    warnings: Sequence[Fault] = ()
 
     @property
     def sha(self) -> str:
@@ -39,8 +40,7 @@ class Run:
         self, phase: str, now: datetime, decided: SyncPlan, errors: Sequence[Fault], message: str
     ) -> SyncRun:
         """The row of the run as it ends."""
-        kept = [fault_data(fault) for fault in errors[:ERRORS_KEPT]]
-        told = {"total": len(errors), "message": message, "items": kept}
+        told = {"total": len(errors), "message": message, "items": _kept(errors)}
         return SyncRun(
             id=self.id,
             source_id=self.source_id,
@@ -57,6 +57,7 @@ class Run:
             dry_run=self.look.aim == "plan",
             plan_digest=decided.digest,
             history_rewritten=bool(self.message["rewritten"]),
+            warnings=_kept(self.warnings) or None,
         )
 
     def result(
@@ -71,8 +72,13 @@ class Run:
             "message": message,
             "counts": dict(decided.counts),
             "digest": decided.digest,
-            "errors": [fault_data(fault) for fault in errors[:ERRORS_KEPT]],
+            "errors": _kept(errors),
+            "warnings": _kept(self.warnings),
         }
+
+
+def _kept(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    return [fault_data(fault) for fault in faults[:ERRORS_KEPT]]
 
 
 def source_row(

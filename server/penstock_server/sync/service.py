@@ -19,6 +19,7 @@ from penstock_server.sync.asked import Look, Pin, Wait
 from penstock_server.sync.checks import Checks
 from penstock_server.sync.checks import Told as Checked
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
+from penstock_server.sync.doubts import HasSecret, any_secret
 from penstock_server.sync.folding import unfolded
 from penstock_server.sync.hearing import Delivery, Hearing
 from penstock_server.sync.hearing import Told as Heard
@@ -78,6 +79,7 @@ class SyncService:
         on_flows_changed: Callable[[list[tuple[str, str]]], None],
         triggers: TriggerRows | None = None,
         settle: Settle = as_written,
+        has_secret: HasSecret = any_secret,
         secrets: Secrets = lambda _name: None,
         version: str = "",
     ) -> None:
@@ -92,6 +94,7 @@ class SyncService:
             push_starts=self._push_starts,
             triggers=triggers,
             settle=settle,
+            has_secret=has_secret,
         )
         self._deploys = Deploys(around)
         records = self._records = Records(around, version)

@@ -145,6 +145,7 @@ class SourceSettings(Settings):
     allow_empty: bool = False
     protected: tuple[str, ...] = ("system",)
     on_invalid: Literal["FAIL", "SKIP_FILE"] = "FAIL"
+    strict: bool = False
     adopt: bool = True
     edits: Literal["deny", "allow"] = "deny"
     self_heal: bool = True
@@ -215,6 +216,8 @@ class SourceSettings(Settings):
         # Left out while they are not set: the digest of a source that never used them stays.
         if self.files != FileLayout() or self.symlinks != "skip":
             parts += [self.files, self.symlinks]
+        if self.strict:
+            parts.append("strict")
         return hashlib.sha256(orjson.dumps(parts, default=_plain)).hexdigest()
 
 

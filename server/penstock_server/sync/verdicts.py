@@ -37,7 +37,7 @@ def verdict_on(
 ) -> Verdict | None:
     """Why the plan may not be applied; None when it may."""
     errors = contents.errors if settings.on_invalid == "FAIL" else ()
-    errors = errors or decided.faults
+    errors = errors or decided.faults or (contents.warnings if settings.strict else ())
     if errors:
         kind = "OwnershipConflict" if errors[0].code == "OWNED_BY_OTHER" else "InvalidFiles"
         told = f"{len(errors)} errors; the first: {errors[0]}"

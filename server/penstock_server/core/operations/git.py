@@ -93,6 +93,7 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
         url=a["url"],
         actor=a.get("actor"),
         prune=bool(a.get("prune")),
+        strict=bool(a.get("strict")),
         dry_run=bool(a.get("dry_run")),
         confirm=a.get("confirm"),
     )
