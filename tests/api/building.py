@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.security import generate_password_hash
 
 from penstock_runner.engine.state import Execution, RunKey, State, TaskRun, TriggerOrigin
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.ids import ExecutionIds
 from penstock_runner.executor.store import Batch, ExecutionWrite, KvWrite, LogRow
 from penstock_runner.expressions.environment import Expressions as Language
@@ -29,6 +31,7 @@ from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.api import routes
 from penstock_server.api.context import BasicAuth, GitHook, WebContext
 from penstock_server.api.stored_files import StoredFiles
+from penstock_server.api.veil import Veil
 from penstock_server.core.client import CoreGone, CoreRefused, Following
 from penstock_server.core.shapes import execution_to_json
 from penstock_server.store import flows, namespace_files, queries, schema
@@ -37,6 +40,7 @@ from penstock_server.store.executions import SqlStore
 from penstock_server.store.schema import metadata
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+CIPHER = Cipher(b64encode(bytes(32)).decode())
 
 
 @dataclass
@@ -397,6 +401,7 @@ def build(
     *,
     followers: int = 3,
     git_hooks: Mapping[str, GitHook] | None = None,
+    secrets: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> Web:
     """A web process over a fresh store."""
@@ -406,7 +411,10 @@ def build(
     clock = HandClock()
     core = PromptCore(database=database, store=SqlStore(database), clock=clock)
     storage = LocalStorage(tmp_path / "storage")
+    veil = Veil(database, secrets or {}, CIPHER.decrypt)
     context = WebContext(
+        veil=veil.over,
+        veil_json=veil.over_json,
         client=core,
         database=database,
         storage=NamespaceStorage(storage, StoredFiles(database, core)),  # type: ignore[arg-type]

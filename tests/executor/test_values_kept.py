@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from tests.executor.harness import World
+from tests.executor.test_executor import report_of
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
@@ -14,6 +15,16 @@ from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
 from penstock_runner.executor.resumes import first_paused, resume_outputs
 
+HANDED = """
+id: handed
+namespace: team
+tasks:
+  - id: ask
+    type: io.kestra.plugin.scripts.shell.Commands
+    env: {TOKEN: "{{ secret('TOKEN') }}"}
+    commands: [echo]
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: "it is {{ outputs.ask.vars.x }}"}
+"""
 SECRET = """
 id: hidden
 namespace: team
@@ -199,3 +210,14 @@ def test_a_resume_without_what_the_pause_asks_for_is_refused() -> None:
     execution_id = world.start("asks")
     assert "missing required input" in str(resumed(world, execution_id, {}).error)
     assert world.execution(execution_id).state is State.PAUSED
+
+
+def test_a_secret_of_one_task_is_masked_in_the_log_of_every_other() -> None:
+    world = World(HANDED, secrets={"TOKEN": "hunter-22"})
+    world.runner()
+    execution = world.start("handed")
+    [job] = [message for message in world.sent if message["type"] == "job"]
+    assert list(job["masks"]) == ["hunter-22"]
+    world.executor.report(report_of(job, outputs={"vars": {"x": "hunter-22"}}))
+    world.settle()
+    assert "it is ******" in world.messages(execution)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock_runner.expressions.errors import ExpressionFailed, UnknownSecret
-from penstock_runner.jobs.secrets import Scope, Secrets, secret_of
+from penstock_runner.jobs.secrets import Scope, Secrets, named_in, secret_of
 
 
 def test_a_file_wins_over_a_variable_and_loses_one_line_break(tmp_path: Path) -> None:
@@ -55,3 +55,25 @@ def test_a_scope_keeps_secrets_to_its_namespaces() -> None:
 
 def test_values_are_not_shown_by_the_map_itself() -> None:
     assert "hunter2" not in repr(Secrets({"A": "hunter2"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("nothing", set()),
+        ("{{ secret('a_b') }} and {{secret( \"C\" )|lower}}", {"A_B", "C"}),
+        ("{{ secret(key='A', namespace='x') }}", {"A"}),
+        (r'{"message": "{{ secret(\"A\") }}"}', {"A"}),
+        ("{{ secret('A') }} {{ secret(inputs.name) }}", None),
+        ("{{ secret('A' ~ inputs.name) }}", None),
+    ],
+)
+def test_the_secrets_that_a_text_names(text: str, names: set[str] | None) -> None:
+    assert named_in(text) == names
+
+
+def test_a_file_that_comes_later_is_found(tmp_path: Path) -> None:
+    secrets = Secrets({}, folder=tmp_path)
+    assert list(secrets) == []
+    (tmp_path / "token").write_text("x")
+    assert secrets["TOKEN"] == "x"

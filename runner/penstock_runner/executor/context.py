@@ -6,7 +6,7 @@ steps and not ten thousand. `tasks` is looked up only when an expression reads i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from penstock_runner.executor.ids import derived_id
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.variables import labels_map
 from penstock_runner.flow.inputs import default_values
-from penstock_runner.flow.model import Flow, Task
+from penstock_runner.flow.model import Input, Task
 
 # How tasks mark an output that they have had encrypted.
 ENCRYPTED = "io.kestra.datatype:aes_encrypted"
@@ -103,7 +103,7 @@ class Context:
         self._loaded = loaded
         self._fold = fold
         self._constant = constant
-        self._inputs, self.secrets = _revealed(loaded.flow, fold.head.inputs or {}, decrypt)
+        self._inputs, self.secrets = revealed(loaded.flow.inputs, fold.head.inputs or {}, decrypt)
         self._decrypt = decrypt
         self._outputs = OutputsTree(self._reveal)
         self._inside: dict[RunKey, OutputsTree] = {}
@@ -252,13 +252,13 @@ def _is_secret(declared: object) -> bool:
     return isinstance(declared, Mapping) and declared.get("type") == "SECRET"
 
 
-def _revealed(
-    flow: Flow, inputs: Mapping[str, Any], decrypt: Callable[[str], str] | None
+def revealed(
+    declared: Sequence[Input], inputs: Mapping[str, Any], decrypt: Callable[[str], str] | None
 ) -> tuple[dict[str, Any], list[str]]:
     """The inputs as expressions see them, and the secrets among them."""
-    shown = {**default_values(flow.inputs), **inputs}
+    shown = {**default_values(declared), **inputs}
     secrets: list[str] = []
-    for one in flow.inputs:
+    for one in declared:
         if one.type != "SECRET":
             continue
         *path, last = one.id.split(".")

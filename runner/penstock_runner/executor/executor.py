@@ -90,7 +90,7 @@ class Executor:
         self._queue: deque[Message] = deque()
         encrypt = None if cipher is None else cipher.encrypt
         decrypt = None if cipher is None else cipher.decrypt
-        self._held = Held(store, flows, self.dispatch, constants or {}, decrypt)
+        self._held = Held(store, flows, self.dispatch, constants or {}, decrypt, around.secrets)
         self._one_by_one = 0
         self._paused_until: datetime | None = None
         self._next_timer: datetime | None = store.next_timer()

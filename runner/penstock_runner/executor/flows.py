@@ -16,6 +16,7 @@ from penstock_runner.executor.store import StoredFlow
 from penstock_runner.flow.defaults import Default, Given
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
+from penstock_runner.jobs.secrets import Names, named_in
 
 REMEMBERED = 2000
 NOT_FOUND = "Requested Flow is not found."
@@ -24,7 +25,7 @@ PUSH = "io.penstock.trigger.Push"
 
 @dataclass(slots=True, kw_only=True)
 class LoadedFlow:
-    """A revision ready to run.
+    """A revision ready to run, with the names of the secrets that it asks for.
 
     `inline` remembers which tasks may run in the executor's step; `defaults` are what tasks start
     from.
@@ -34,6 +35,7 @@ class LoadedFlow:
     flow: Flow
     plan: Plan
     defaults: tuple[Given, ...] = ()
+    secrets: Names = frozenset()
     inline: dict[str, bool] = field(default_factory=dict)
 
     @property
@@ -108,8 +110,11 @@ def load(stored: StoredFlow, global_defaults: Sequence[Default] = ()) -> LoadedF
         first = next(iter(parsed.faults), None)
         raise Refused(f"Requested Flow is not valid. Error: {first}", status=409)
     flow = flow.model_copy(update={"namespace": stored.namespace, "revision": stored.revision})
+    secrets = named_in(stored.source, *(str(default) for default in global_defaults))
     defaults: tuple[Given, ...] = (*flow.plugin_defaults, *global_defaults)
-    return LoadedFlow(stored=stored, flow=flow, plan=Plan.of(flow), defaults=defaults)
+    return LoadedFlow(
+        stored=stored, flow=flow, plan=Plan.of(flow), defaults=defaults, secrets=secrets
+    )
 
 
 def git_facts(

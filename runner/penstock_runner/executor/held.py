@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from penstock_runner.engine.state import Execution
@@ -27,6 +28,7 @@ from penstock_runner.executor.store import (
     Store,
     Write,
 )
+from penstock_runner.jobs.secrets import values_named
 
 HELD_EXECUTIONS = 20_000
 
@@ -77,6 +79,7 @@ class Held:
         dispatch: Dispatch,
         constants: Mapping[str, Any],
         decrypt: Callable[[str], str] | None = None,
+        secrets: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.lives: dict[str, Live] = {}
         self.again: dict[str, Live] = {}
@@ -88,12 +91,20 @@ class Held:
         self._dispatch = dispatch
         self._constants = dict(constants)
         self._decrypt = decrypt
+        self._secrets = secrets
 
     def new(self, loaded: LoadedFlow, execution: Execution) -> Live:
         """Hold an execution that the batch creates."""
-        live = Live(loaded, execution, self._constants, new=True, decrypt=self._decrypt)
+        live = self._made(loaded, execution, new=True)
         self.lives[live.id] = live
         self.working.touched[live.id] = live
+        return live
+
+    def _made(self, loaded: LoadedFlow, execution: Execution, *, new: bool) -> Live:
+        """In memory; the secrets that its flow names are masked, whichever task asks for them."""
+        live = Live(loaded, execution, self._constants, new=new, decrypt=self._decrypt)
+        if loaded.secrets is None or loaded.secrets:
+            live.mask(values_named(self._secrets, loaded.secrets))
         return live
 
     def get(self, execution_id: str) -> Live | None:
@@ -114,7 +125,7 @@ class Held:
                         f"{execution.flow_id}, which this execution runs, cannot be read: {reason}"
                     )
                 return None
-            live = Live(loaded, execution, self._constants, new=False, decrypt=self._decrypt)
+            live = self._made(loaded, execution, new=False)
             live.lines = self._store.last_line(execution_id)
             self.lives[execution_id] = live
         self.working.touched[execution_id] = live

@@ -6,6 +6,7 @@ in memory; nothing of it is written anywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,6 +33,21 @@ class _Read:
     value: str
 
 
+def _files_in(folder: Path) -> dict[str, Path]:
+    """Files by upper-case name, the hidden ones left out."""
+    found = sorted(folder.iterdir())
+    return {
+        one.name.upper(): one for one in found if not one.name.startswith(".") and one.is_file()
+    }
+
+
+Names = frozenset[str] | None
+"""Upper-case names of secrets; None: any, since some name is worked out when it is needed."""
+
+_ASKS = re.compile(r"\bsecret\s*\(")
+_NAMES = re.compile(r"""\bsecret\s*\(\s*(?:key\s*=\s*)?\\?(["'])(\w[\w.-]*)\\?\1(?=\s*[,)])""")
+
+
 class Secrets(Mapping[str, str]):
     """Values by upper-case name; `files` are paths by name, `folder` holds files by name."""
 
@@ -47,6 +63,7 @@ class Secrets(Mapping[str, str]):
         self._files = dict(files or {})
         self._folder = folder
         self._read: dict[Path, _Read] = {}
+        self._listing: tuple[tuple[int, int], dict[str, Path]] | None = None
         self.scopes = tuple(scopes)
 
     def __getitem__(self, name: str) -> str:
@@ -92,12 +109,13 @@ class Secrets(Mapping[str, str]):
         if self._folder is None:
             return {}
         try:
-            found = sorted(self._folder.iterdir())
+            facts = self._folder.stat()
+            mark = (facts.st_mtime_ns, facts.st_ino)
+            if self._listing is None or self._listing[0] != mark:
+                self._listing = (mark, _files_in(self._folder))
         except OSError:
             return {}
-        return {
-            one.name.upper(): one for one in found if not one.name.startswith(".") and one.is_file()
-        }
+        return self._listing[1]
 
     def _content(self, path: Path) -> str | None:
         try:
@@ -114,6 +132,23 @@ class Secrets(Mapping[str, str]):
         value = text.removesuffix("\n").removesuffix("\r")
         self._read[path] = _Read(mark, value)
         return value
+
+
+def named_in(*texts: str) -> Names:
+    """The secrets that the expressions in these texts name."""
+    found: set[str] = set()
+    for text in texts:
+        names = [name for _, name in _NAMES.findall(text)]
+        if len(names) < len(_ASKS.findall(text)):
+            return None
+        found.update(name.upper() for name in names)
+    return frozenset(found)
+
+
+def values_named(secrets: Mapping[str, str], names: Names) -> list[str]:
+    """The values of these secrets, those that there are."""
+    found = (secrets.get(name) for name in (secrets if names is None else names))
+    return [value for value in found if value]
 
 
 def secret_of(secrets: Mapping[str, str], name: str, namespace: str) -> str:

@@ -61,14 +61,14 @@ class ActionRoutes:
         """Run again what failed."""
         execution = found(self._context, execution_id)
         revision = _revision(self._library, execution.namespace, execution.flow_id)
-        return _execution(self._call("execution.restart", id=execution_id, revision=revision))
+        return self._execution(self._call("execution.restart", id=execution_id, revision=revision))
 
     @action("POST", "replay")
     def replay(self, execution_id: str) -> Response:
         """Run again as a new execution, from a task run or from the beginning."""
         execution = found(self._context, execution_id)
         revision = _revision(self._library, execution.namespace, execution.flow_id)
-        return _execution(
+        return self._execution(
             self._call(
                 "execution.replay",
                 id=execution_id,
@@ -85,7 +85,7 @@ class ActionRoutes:
         if not isinstance(body, dict) or not isinstance(body.get("taskRunId"), str):
             raise Problem(422, "taskRunId and state are needed", reason="Invalid json mapping")
         state = parameters.state(str(body.get("state")), "state")
-        return _execution(
+        return self._execution(
             self._call(
                 "execution.mark", id=execution_id, taskrun_id=body["taskRunId"], state=state.value
             )
@@ -96,26 +96,31 @@ class ActionRoutes:
         """Give an ended execution another final state."""
         found(self._context, execution_id)
         status = parameters.state(parameters.required(request.args, "status"), "status")
-        return _execution(self._call("execution.status", id=execution_id, status=status.value))
+        return self._execution(self._call("execution.status", id=execution_id, status=status.value))
 
     @action("POST", "labels")
     def labels(self, execution_id: str) -> Response:
         """Put labels on an ended execution; those of the same key are replaced."""
         execution = found(self._context, execution_id)
         given = label_list(json_of(request), dict(execution.labels))
-        return _execution(self._call("execution.labels", id=execution_id, labels=given))
+        return self._execution(self._call("execution.labels", id=execution_id, labels=given))
 
     @action("POST", "force-run")
     def force(self, execution_id: str) -> Response:
         """Run now, whatever holds it back."""
         found(self._context, execution_id)
-        return _execution(self._call("execution.force", id=execution_id))
+        return self._execution(self._call("execution.force", id=execution_id))
 
     @action("POST", "unqueue")
     def unqueue(self, execution_id: str) -> Response:
         """Run a queued execution although its flow's limit is reached."""
         found(self._context, execution_id)
-        return _execution(self._call("execution.unqueue", id=execution_id))
+        return self._execution(self._call("execution.unqueue", id=execution_id))
+
+    def _execution(self, answer: Json) -> Response:
+        execution: Json | None = answer.get("execution")
+        shown = answer if execution is None else self._context.veil_json(execution)
+        return json_answer(shown)
 
     def _done(self, execution_id: str, status: HTTPStatus) -> Response:
         """Newer clients, known by their address, are told what became of it; others the status."""
@@ -170,7 +175,3 @@ def _revision(library: Library, namespace: str, flow_id: str) -> int | None:
     if revision is not None and library.find(namespace, flow_id, revision) is None:
         raise not_found(f"flow '{namespace}.{flow_id}' has no revision {revision}")
     return revision
-
-
-def _execution(answer: Json) -> Response:
-    return json_answer(answer.get("execution", answer))

@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock_runner.engine.state import Execution
 from penstock_runner.flow.catalogue import Catalogue, TypeKind
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.core.client import Following
+from penstock_server.core.shapes import Json
 from penstock_server.store.engine import Database
 from penstock_server.store.flow_changes import FlowChanges
 
@@ -102,7 +104,7 @@ class GitHook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """What the routes are given."""
+    """What the routes are given. Nothing of an execution is shown but through `veil`."""
 
     client: Core
     database: Database
@@ -111,6 +113,8 @@ class WebContext:
     settings: Settings
     clock: Clock
     expressions: Expressions
+    veil: Callable[[Execution], Execution] = field(default=lambda execution: execution)
+    veil_json: Callable[[Json], Json] = field(default=lambda shown: shown)
     encrypt: Callable[[str], str] | None = None
     runner_alive: Callable[[], bool] = field(default=lambda: True)
     git_hooks: Mapping[str, GitHook] = field(default_factory=dict)

@@ -162,14 +162,14 @@ def found(context: WebContext, execution_id: str) -> Any:
         execution = queries.execution(connection, execution_id)
     if execution is None:
         raise not_found()
-    return execution
+    return context.veil(execution)
 
 
 def started(context: WebContext, execution: Json) -> Response:
     """The answer to a start: the execution, and where people see it."""
     url = (context.settings.url or f"{request.scheme}://{request.host}").rstrip("/")
     place = f"{execution['namespace']}/{execution['flowId']}/{execution['id']}"
-    return json_answer({**execution, "url": f"{url}/executions/{place}"})
+    return json_answer({**context.veil_json(execution), "url": f"{url}/executions/{place}"})
 
 
 def for_execution(flow: Json) -> Json:
@@ -207,4 +207,4 @@ def _page(context: WebContext, wanted: queries.ExecutionFilter, paging: queries.
     now: datetime = context.clock.now()
     with context.database.read() as connection:
         executions, total = queries.executions_page(connection, wanted, paging)
-    return paged([execution_to_json(execution, now) for execution in executions], total)
+    return paged([execution_to_json(context.veil(one), now) for one in executions], total)

@@ -102,7 +102,7 @@ def _execution_events(
 ) -> Iterator[str]:
     ended = execution.state.terminal
     if not ended:
-        yield event("progress", execution_to_json(execution, context.clock.now()))
+        yield event("progress", _shown(context, execution))
     while not ended:
         news = following.next(HEARTBEAT_SECONDS)
         if news is None:
@@ -114,8 +114,12 @@ def _execution_events(
             return
         if newer is not execution:
             execution, ended = newer, newer.state.terminal
-            yield event("progress", execution_to_json(execution, context.clock.now()))
-    yield event("end", execution_to_json(execution, context.clock.now()))
+            yield event("progress", _shown(context, execution))
+    yield event("end", _shown(context, execution))
+
+
+def _shown(context: WebContext, execution: Execution) -> Json:
+    return execution_to_json(context.veil(execution), context.clock.now())
 
 
 def _appeared(context: WebContext, execution_id: str, following: Following) -> Execution:

@@ -132,7 +132,7 @@ class MiscRoutes:
         """The latest execution of each flow of a list."""
         found = self._latest(_body().get("flows"))
         now = self._context.clock.now()
-        return json_answer([execution_to_json(execution, now) for execution in found])
+        return json_answer([execution_to_json(self._context.veil(one), now) for one in found])
 
     @post("/executions/latest")
     def latest_in_short(self) -> Response:

@@ -74,7 +74,7 @@ class WebhookRoutes:
         if execution is None:
             return empty()
         if wait and trigger.properties.get("returnOutputs") is True:
-            return _outputs(trigger, execution)
+            return _outputs(trigger, self._context.veil_json(execution))
         return started(self._context, execution)
 
     def _flow(self, namespace: str, flow_id: str) -> Flow:

@@ -22,6 +22,7 @@ from penstock_runner.tasks.registry import Registry
 from penstock_server.api import routes
 from penstock_server.api.context import BasicAuth, GitHook, WebContext
 from penstock_server.api.stored_files import StoredFiles
+from penstock_server.api.veil import Veil
 from penstock_server.clock import Clock
 from penstock_server.config import Settings, Told
 from penstock_server.config.storages import open_storage
@@ -74,7 +75,16 @@ def make_wsgi(
     settings = told.settings
     app = Flask("penstock_server.web", static_folder=None)
     database = open_store(settings.database, durability=settings.durability)
+    cipher = Cipher(settings.encryption_key) if settings.encryption_key else None
+    veil = Veil(
+        database,
+        told.secrets,
+        None if cipher is None else cipher.decrypt,
+        str(settings.plugin_defaults),
+    )
     context = WebContext(
+        veil=veil.over,
+        veil_json=veil.over_json,
         client=client,
         database=database,
         storage=NamespaceStorage(
@@ -84,7 +94,7 @@ def make_wsgi(
         settings=web_settings(settings),
         clock=clock,
         expressions=WebExpressions(told, clock),
-        encrypt=Cipher(settings.encryption_key).encrypt if settings.encryption_key else None,
+        encrypt=None if cipher is None else cipher.encrypt,
         git_hooks=_git_hooks(told),
         runner_alive=lambda: _runner_alive(database, clock),
         followers=serving.THREADS - 16,

@@ -84,7 +84,7 @@ class Executions:
         known = self._library.find(*name, execution.flow_revision, deleted=True)
         git = None if known is None else known.record.stored.git
         return Shown(
-            execution=execution,
+            execution=self._context.veil(execution),
             known=known,
             head=view.head(execution, git, usual, now),
             why=why,
