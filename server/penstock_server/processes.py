@@ -50,19 +50,25 @@ class Child:
 class Processes:
     """The children of one parent, in the order in which they start.
 
-    They stop in the reverse order.
+    They stop in the reverse order. Without `on_hangup`, SIGHUP stops them as SIGTERM does; else it
+    is called, and core is told with the same signal when it says yes.
     """
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    def __init__(
+        self, children: Sequence[Child], on_hangup: Callable[[], bool] | None = None
+    ) -> None:
         self._children = list(children)
+        self._on_hangup = on_hangup
+        self._hangup = False
         self._stopping = threading.Event()
         self._parent = os.getpid()
 
     def run(self, on_started: Callable[[], None]) -> int:
         """Start all, call `on_started`, watch until stopped; gives the exit code."""
         prctl(PR_SET_DUMPABLE, 0)  # a task of the same user must not read secrets out of memory
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._stop if self._on_hangup is None else self._hung_up)
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
         gc.collect()
         gc.freeze()
@@ -90,6 +96,9 @@ class Processes:
     def _stop(self, _signal: int, _frame: object) -> None:
         self._stopping.set()
 
+    def _hung_up(self, _signal: int, _frame: object) -> None:
+        self._hangup = True
+
     def _start(self, child: Child) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -101,8 +110,11 @@ class Processes:
     def _become(self, child: Child) -> None:
         code = 1
         try:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
+            # Whoever asks all our processes means the parent; a program that is run later dies of
+            # it as any other.
+            signal.signal(signal.SIGHUP, lambda _signal, _frame: None)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             prctl(PR_SET_PDEATHSIG, child.orphaned)
             prctl(PR_SET_NAME, f"penstock-{child.name}"[:15].encode())
@@ -121,6 +133,10 @@ class Processes:
 
     def _watch(self) -> None:
         now = time.monotonic()
+        if self._hangup and self._on_hangup is not None:
+            self._hangup = False
+            if self._on_hangup():
+                self._signal(self._children[0], signal.SIGHUP)
         for child in self._children:
             if child.pid and self._has_ended(child):
                 self._fell(child, now)

@@ -51,7 +51,7 @@ def test_a_deploy_is_written_with_its_run_its_commit_and_its_owner(world: World)
     assert revision.commit is not None
     assert (revision.commit.sha, revision.commit.path) == ("a" * 40, "a.yml")
     assert source is not None
-    assert (source.applied_commit, source.origin, source.status) == ("a" * 40, "api", "Synced")
+    assert (source.applied_commit, source.origin, source.status) == ("a" * 40, "deploy", "Synced")
     assert {head.managed_by for head in world.heads().values()} == {"ci"}
 
 

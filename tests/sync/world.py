@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.messages import Done, Outcome, Start
 from penstock_runner.executor.store import Write
 from penstock_runner.expressions.environment import Expressions
@@ -117,7 +118,7 @@ class World:
         self.names: set[str] | None = None
         self.service = self.start(**source)
 
-    def start(self, **source: Any) -> SyncService:
+    def start(self, *, cipher: Cipher | None = None, **source: Any) -> SyncService:
         """A service as after a start of the process."""
         self.asked.clear()
         self.settings = SourceSettings.model_validate({"id": "main", **source})
@@ -134,6 +135,7 @@ class World:
             ).settle,
             secrets=self.secrets.get,
             has_secret=lambda name, _: self.names is None or name in self.names,
+            cipher=cipher,
         )
         return self.service
 

@@ -9,12 +9,12 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from penstock_runner.flow.durations import parse_iso
-from penstock_server.api import differences, parameters, routing
+from penstock_server.api import differences, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import WebContext
 from penstock_server.api.problems import Problem, illegal_argument, not_found
-from penstock_server.api.routing import delete, get, post
+from penstock_server.api.routing import get, post
 from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import Json
 from penstock_server.store import queries, syncs
@@ -79,19 +79,6 @@ class GitControl:
         )
         return json_answer(answer)
 
-    @delete("/sources/<source_id>")
-    def remove(self, source_id: str) -> Response:
-        """Let go of a source that is no longer configured, with its flows when `?prune=true`."""
-        self._row(source_id)
-        answer = self._context.client.call(
-            "git.remove",
-            timeout=SYNC_SECONDS,
-            source=source_id,
-            prune=parameters.flag(request.args, "prune", default=False),
-            actor=actor(self._context),
-        )
-        return json_answer(answer)
-
     @get("/runs/<run_id>/diff")
     def difference(self, run_id: str) -> Response:
         """What a run has changed, as a unified difference."""
@@ -136,7 +123,7 @@ class GitControl:
     def _body(self, source_id: str) -> Json:
         """The options of the request; an unknown source and one that is not fetched are refused."""
         row = self._row(source_id)
-        if row["origin"] == "api":
+        if row["origin"] == "deploy":
             raise Problem(
                 409,
                 f"source '{source_id}' is deployed to, not fetched: `penstock deploy` changes it",

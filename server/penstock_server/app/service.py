@@ -33,7 +33,7 @@ from penstock_runner.tasks.registry import Registry
 from penstock_server.app.faults import CannotStart
 from penstock_server.app.runners import runners_of
 from penstock_server.clock import Clock, SystemClock
-from penstock_server.config import Settings, Told
+from penstock_server.config import BadSettings, Settings, Told
 from penstock_server.config.storages import open_storage
 from penstock_server.core import process as core_process
 from penstock_server.core.address import socket_path
@@ -72,8 +72,9 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
     _warm(registry)
     if not FAST:
         log.warning("PyYAML has no libyaml here: flow files are read seven times slower")
+    latest = Latest(told)
     children = [
-        Child(name="core", main=lambda: core_process.run(told, clock, registry, changes)),
+        Child(name="core", main=lambda: core_process.run(latest.told, clock, registry, changes)),
         Child(name="git", main=lambda: _run_git(told, registry), stop_seconds=3),
         *(
             Child(name=name, main=partial(_run_runner, runner, clock))
@@ -89,8 +90,30 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
             for n in range(settings.web)
         ),
     ]
-    processes = Processes(children)
+    # In a terminal a hangup says that the terminal is gone.
+    hangup = None if sys.stdin is not None and sys.stdin.isatty() else latest.read_again
+    processes = Processes(children, hangup)
     return processes.run(lambda: _await_ready(told, port, processes, on_ready))
+
+
+class Latest:
+    """What the next core process is told: the sources of the configuration may change meanwhile."""
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+
+    def read_again(self) -> bool:
+        """Read the sources again; whether they can be used."""
+        try:
+            fresh = self.told.again() if self.told.again is not None else self.told
+            git_settings(fresh.settings.git.model_dump())
+        except BadSettings as bad:
+            for fault in bad.faults:
+                log.warning("the Git sources stay as they were: %s", fault)
+            return False
+        settings = self.told.settings.model_copy(update={"git": fresh.settings.git})
+        self.told = replace(self.told, settings=settings)
+        return True
 
 
 WARM_FLOW = """
@@ -131,15 +154,21 @@ def _with_examples(told: Told) -> Told:
         return told
     home = told.settings.home
     source, secret = prepare_examples(home, folder, SystemClock().now())
-    git = told.settings.git
-    git = git.model_copy(
-        update={
+
+    def with_them(read: Told) -> Told:
+        git = read.settings.git
+        more = {
             "sources": (*git.sources, source),
             "file_roots": (*git.file_roots, str(home.absolute())),
         }
-    )
-    settings = told.settings.model_copy(update={"git": git})
-    return replace(told, settings=settings, secrets=told.secrets.with_value(SECRET_NAME, secret))
+        settings = read.settings.model_copy(update={"git": git.model_copy(update=more)})
+        return replace(read, settings=settings)
+
+    def again() -> Told:
+        return with_them(told.again() if told.again is not None else told)
+
+    secrets = told.secrets.with_value(SECRET_NAME, secret)
+    return replace(with_them(told), secrets=secrets, again=again)
 
 
 def _refuse_second(home: Path) -> None:

@@ -20,9 +20,10 @@ from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.registry import Registry
 from penstock_server.api import routes
-from penstock_server.api.context import BasicAuth, GitHook, WebContext
+from penstock_server.api.context import BasicAuth, WebContext
 from penstock_server.api.stored_files import StoredFiles
 from penstock_server.api.veil import Veil
+from penstock_server.app.git_hooks import StoredHooks
 from penstock_server.clock import Clock
 from penstock_server.config import Settings, Told
 from penstock_server.config.storages import open_storage
@@ -31,7 +32,6 @@ from penstock_server.core.client import CoreClient
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.store.queries import runners_seen_since
-from penstock_server.sync.configuration import git_settings
 from penstock_server.web import serving, views
 
 RUNNER_SILENCE = timedelta(seconds=60)
@@ -95,7 +95,7 @@ def make_wsgi(
         clock=clock,
         expressions=WebExpressions(told, clock),
         encrypt=None if cipher is None else cipher.encrypt,
-        git_hooks=_git_hooks(told),
+        git_hooks=StoredHooks(database, told.secrets),
         runner_alive=lambda: _runner_alive(database, clock),
         followers=serving.THREADS - 16,
         flow_changes=changes,
@@ -110,26 +110,6 @@ def _runner_alive(database: Database, clock: Clock) -> bool:
     """Whether a runner was there in the last minute; core notes them every few seconds."""
     with database.read() as connection:
         return bool(runners_seen_since(connection, clock.now() - RUNNER_SILENCE))
-
-
-def _git_hooks(told: Told) -> dict[str, GitHook]:
-    """How the deliveries of each source's forge are verified; a missing secret verifies nothing."""
-    hooks: dict[str, GitHook] = {}
-    for source in git_settings(told.settings.git.model_dump()).sources:
-        if source.webhook is None:
-            continue
-        found = [told.secrets.get(name.upper()) for name in source.webhook.names]
-        known = tuple(secret for secret in found if secret)
-        if len(known) < len(found):
-            log.warning("git source %s: a webhook secret is not in the environment", source.id)
-        if known:
-            hooks[source.id] = GitHook(
-                secrets=known,
-                forge=source.webhook.forge,
-                allow_sha1=source.webhook.allow_sha1,
-                url=source.shown_url,
-            )
-    return hooks
 
 
 class WebExpressions:

@@ -15,13 +15,17 @@ class GitVerbs(Verbs):
 
     verbs: Mapping[str, tuple[str, str]] = {
         "status": ("git_status:status", "How sources stand, and what is wrong."),
+        "list": ("git_sources:listed", "Which sources there are."),
+        "add": ("git_sources:add", "Declare a source, or give it other settings."),
         "plan": ("git_change:plan", "What a sync would change; nothing is applied."),
+        "diff": ("git_sources:diff", "How what runs differs from the repository."),
         "sync": ("git_change:sync", "Look now, and apply what is found."),
         "history": ("git_status:history", "What was done with a source."),
         "rollback": ("git_change:rollback", "Go back to a commit, and stay there."),
         "resume": ("git_change:resume", "Follow the repository again after a rollback."),
         "doctor": ("git_doctor:doctor", "What stands between the service and its repositories."),
-        "remove": ("git_change:remove", "Let go of a source that is no longer configured."),
+        "webhook": ("git_webhook:webhook", "Try the webhook of a source."),
+        "remove": ("git_sources:remove", "Let go of a source."),
     }
 
 

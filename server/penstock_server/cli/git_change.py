@@ -1,4 +1,4 @@
-"""`penstock git plan`, `sync`, `rollback`, `resume` and `remove`: what people do to sources."""
+"""`penstock git plan`, `sync`, `rollback` and `resume`: what people do to sources."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def plan(
     Exit codes: 0 fine, 1 invalid flows, 3 the service or the repository cannot be reached, 4 not
     authorised, 5 a guard would refuse it, 10 with --exit-code: there are changes.
     """
-    found = _asked(connected(**where), source_id, "plan", {"commit": commit}, timeout)
+    found = asked(connected(**where), source_id, "plan", {"commit": commit}, timeout)
     if form == "json":
         click.echo(json.dumps(found, indent=2))
     elif "items" in found:
@@ -109,7 +109,7 @@ def sync(
     authorised, 5 refused by a guard, 6 applied without the files that have faults.
     """
     body = {"confirm": confirm, "acceptRewrite": accept_rewrite, "wait": wait}
-    found = _asked(connected(**where), source_id, "sync", body, timeout)
+    found = asked(connected(**where), source_id, "sync", body, timeout)
     if not wait:
         click.echo(f"{source_id} is looked at", err=True)
         return
@@ -152,7 +152,7 @@ def rollback(
     if (place is None) == (to is None):
         raise click.UsageError("Say once where to go back to: --to COMMIT, --to ~N or --to RUN.")
     body = {"to": to or place, "reason": reason, "until": until, "confirm": confirm}
-    _end(_asked(connected(**where), source_id, "rollback", body, timeout), source_id, form)
+    _end(asked(connected(**where), source_id, "rollback", body, timeout), source_id, form)
 
 
 @click.command(epilog=examples("penstock git resume main"))
@@ -165,32 +165,13 @@ def resume(source_id: str, timeout: float, form: str, **where: Any) -> None:
 
     Exit codes: as of `penstock git sync`; 5 also when the source is not pinned.
     """
-    _end(_asked(connected(**where), source_id, "resume", {}, timeout), source_id, form)
+    _end(asked(connected(**where), source_id, "resume", {}, timeout), source_id, form)
 
 
-@click.command(epilog=examples("penstock git remove old", "penstock git remove old --prune"))
-@click.argument("source_id", metavar="SOURCE")
-@click.option("--prune", is_flag=True, help="Delete its flows, too.")
-@format_option
-@connection_options
-def remove(source_id: str, form: str, *, prune: bool, **where: Any) -> None:
-    """Let go of a source that the configuration no longer names; its flows stay, or are deleted.
-
-    Exit codes: 0 fine, 1 no such source, 3 the service cannot be reached, 4 not authorised, 5 the
-    source is still configured.
-    """
-    path = f"{API}/{quote(source_id, safe='')}"
-    params = {"prune": "true"} if prune else {}
-    found = connected(**where).asked("DELETE", path, params=params).json()
-    if form == "json":
-        click.echo(json.dumps(found, indent=2))
-    else:
-        click.echo(f"{source_id} is removed: {found['deleted']} deleted, {found['kept']} kept")
-
-
-def _asked(
+def asked(
     connection: Connection, source_id: str, verb: str, body: Json, timeout: float
 ) -> dict[str, Any]:
+    """What a source answers to a verb; a service may take its time."""
     answer = connection.asked(
         "POST",
         f"{API}/{quote(source_id, safe='')}/{verb}",

@@ -97,7 +97,7 @@ def _show(found: list[Json], form: str) -> None:
         click.echo(json.dumps(found, indent=2))
         return
     if not found:
-        click.echo("no Git sources; name some below `git.sources` in the configuration", err=True)
+        click.echo("no Git sources: `penstock git add` declares one", err=True)
         return
     now = words.now()
     rows = [_row(source, now) for source in found]

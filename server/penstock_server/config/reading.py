@@ -8,7 +8,7 @@ command. The process environment is read here and nowhere else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,17 @@ READ_ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What was read: the settings, the secrets, and what a person should hear at start."""
+    """What was read: the settings, the secrets, and what a person should hear at start.
+
+    `again` reads the same places once more.
+    """
 
     settings: Settings
     secrets: Secrets = field(repr=False, default_factory=lambda: Secrets({}))
     envs: Mapping[str, str] = field(repr=False, default_factory=dict)
     environment: Mapping[str, str] = field(repr=False, default_factory=dict)
     notes: tuple[str, ...] = ()
+    again: Callable[[], Told] | None = field(repr=False, default=None)
 
 
 def read_settings(
@@ -92,6 +96,7 @@ def read_settings(
         envs=envs,
         environment={k: v for k, v in given.items() if not k.startswith((PREFIX, FILE_PREFIX))},
         notes=tuple(notes),
+        again=lambda: read_settings(options, environment=given, folder=folder),
     )
 
 

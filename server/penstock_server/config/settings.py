@@ -45,7 +45,8 @@ class GitSection(Section):
     defaults: Mapping[str, Any] = {}
     sources: tuple[Mapping[str, Any], ...] = ()
     file_roots: tuple[str, ...] = ()
-    allow_private: bool = True
+    allow_private: bool | None = None
+    hosts: tuple[str, ...] = ()
     looks_at_once: int = Field(default=4, ge=1, le=64)
     looks_per_host: int = Field(default=2, ge=1, le=64)
 

@@ -77,8 +77,16 @@ class Peer:
 class CoreLoop:
     """Serves the sockets and the moments of one core process."""
 
-    def __init__(self, room: Room, listening: socket.socket, followers: Followers) -> None:
+    def __init__(
+        self,
+        room: Room,
+        listening: socket.socket,
+        followers: Followers,
+        read_again: Callable[[], None] = lambda: None,
+    ) -> None:
         self._room = room
+        self._read_again = read_again
+        self._asked_again = False
         self._listening = listening
         self._followers = followers
         self._peers: dict[int, Peer] = {}
@@ -102,6 +110,10 @@ class CoreLoop:
         The parent stops them before core; who stops all processes at once makes them leave, too.
         """
         self._patience = time.monotonic() + (RUNNERS_LEAVE if os.getppid() == self._parent else 0)
+
+    def ask_again(self) -> None:
+        """Have the sources of the configuration read again, with the next turn."""
+        self._asked_again = True
 
     def send_to_git(self, message: dict[str, Any]) -> None:
         """Send to the git process, now or when it is back."""
@@ -148,6 +160,9 @@ class CoreLoop:
                 woken.recv(4096)
             elif events & selectors.EVENT_READ:
                 self._read(key.data)
+        if self._asked_again:
+            self._asked_again = False
+            self._read_again()
         self._tick()
         self._room.executor.drain()
         self._flush()

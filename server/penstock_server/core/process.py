@@ -27,7 +27,7 @@ from penstock_runner.flow.model import Flow
 from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.registry import Registry
 from penstock_server.clock import Clock
-from penstock_server.config import Told
+from penstock_server.config import BadSettings, Told
 from penstock_server.config.storages import open_storage
 from penstock_server.core.address import socket_path
 from penstock_server.core.followers import Followers
@@ -72,18 +72,38 @@ def run(told: Told, clock: Clock, registry: Registry, changes: FlowChanges) -> N
         send_to_git=send_to_git,
         flows_changed=changes.note,
     )
-    loop = CoreLoop(room, listen(socket_path(settings.home)), followers)
+    loop = CoreLoop(
+        room, listen(socket_path(settings.home)), followers, lambda: read_sources_again(told, room)
+    )
     running = loop
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         running.stop()
 
+    def hangup(_signal: int, _frame: FrameType | None) -> None:
+        running.ask_again()
+
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, hangup)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         loop.run()
     finally:
         database.close()
+
+
+def read_sources_again(told: Told, room: Room) -> None:
+    """Take up what the configuration says of Git sources by now; faults leave all as it was."""
+    if told.again is None:
+        return
+    try:
+        fresh = told.again()
+        git = git_settings(fresh.settings.git.model_dump(), told.environment)
+    except BadSettings as bad:
+        for fault in bad.faults:
+            log.warning("the Git sources stay as they were: %s", fault)
+        return
+    room.sync.roster.configure(git)
 
 
 def _lead(database: Database) -> None:
@@ -127,6 +147,7 @@ def make_room(
     )
     flows = Flows(store.flow, global_defaults(settings.plugin_defaults), flows_changed)
     around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
+    cipher = Cipher(settings.encryption_key) if settings.encryption_key else None
     hooks: list[Triggers] = []
     reporting: list[Reporting] = []
 
@@ -153,7 +174,7 @@ def make_room(
         constants=constants,
         on_end=on_end,
         on_change=on_change,
-        cipher=Cipher(settings.encryption_key) if settings.encryption_key else None,
+        cipher=cipher,
     )
 
     def services(namespace: str, now: datetime) -> TriggerServices:
@@ -185,6 +206,7 @@ def make_room(
         has_secret=partial(_may_read, told.secrets),
         on_flows_changed=flows.forget,
         version=version("penstock"),
+        cipher=cipher,
     )
     reporting.append(sync.reporting)
     return Room(

@@ -396,6 +396,28 @@ git_sources = Table(
     Column("behind", Integer, nullable=False, default=0, server_default="0"),
 )
 
+declared_sources = Table(
+    "declared_sources",
+    metadata,
+    Column("id", ascii_ordered(63), primary_key=True),
+    Column("settings", Json, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", ascii_ordered(200)),
+)
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", ascii_ordered(26), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", ascii_ordered(200)),
+    Column("action", ascii_ordered(40), nullable=False),
+    Column("subject", ascii_ordered(300), nullable=False),
+    Column("details", Json),
+    Index("ix_audit_events_at", "at"),
+    Index("ix_audit_events_subject", "subject", "at"),
+)
+
 git_commits = Table(
     "git_commits",
     metadata,

@@ -14,7 +14,7 @@ from penstock_server.sync.asked import Look
 from penstock_server.sync.checking import FAILED, OK, SKIPPED, WARNING, step
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.requests import MissingSecret, Secrets, look_request, report_token
-from penstock_server.sync.settings import GitSettings
+from penstock_server.sync.rules import Rules
 
 _PATIENCE = timedelta(seconds=30)
 
@@ -27,12 +27,12 @@ class Checks:
     def __init__(
         self,
         around: Around,
-        git: GitSettings,
+        rules: Rules,
         send: Callable[[dict[str, Any]], None],
         secrets: Secrets,
     ) -> None:
         self._around = around
-        self._git = git
+        self._rules = rules
         self._send = send
         self._secrets = secrets
         self._waiting: dict[str, tuple[HeldSource, list[Told], datetime]] = {}
@@ -51,7 +51,7 @@ class Checks:
                 source.state,
                 {},
                 secrets=self._secrets,
-                git=self._git,
+                git=self._rules.git,
                 observed=None,
                 reread=False,
                 look=Look(),

@@ -36,7 +36,8 @@ def git_settings(
             return GitSettings(
                 sources=tuple(sources),
                 file_roots=tuple(section.get("file_roots") or ()),
-                allow_private=section.get("allow_private", True),
+                allow_private=section.get("allow_private"),
+                hosts=frozenset(str(host).lower() for host in section.get("hosts") or ()),
                 proxies=_proxies(environment or {}),
             )
         except ValidationError as error:

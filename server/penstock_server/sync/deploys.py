@@ -166,7 +166,7 @@ class Deploys:
             job.write(tx)
             syncs.put_run(tx.connection, row)
             started[:] = put_starts(tx, settings.id, run.sha, starts, now)
-            sources.put_source(tx.connection, replace(source, origin="api", enabled=False))
+            sources.put_source(tx.connection, replace(source, origin="deploy", enabled=False))
 
         def done(outcome: Outcome) -> None:
             self._under_way.discard(settings.id)

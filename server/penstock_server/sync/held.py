@@ -54,7 +54,8 @@ class HeldSource:
 
     `working` is a new commit that is being read, checked or applied. `read_digest` is how it was
     read when last looked at; `named` are commits that webhooks have named, `rejections` when
-    deliveries with bad signatures came; `drifted` are flows that were edited here.
+    deliveries with bad signatures came; `drifted` are flows that were edited here. `becoming`
+    and `leaving` say what is done with it when its run has ended.
     """
 
     settings: SourceSettings
@@ -70,6 +71,8 @@ class HeldSource:
     working: Commit | None = None
     drifted: frozenset[tuple[str, str]] = frozenset()
     named: list[str] = field(default_factory=list)
+    becoming: SourceSettings | None = None
+    leaving: Callable[[], None] | None = None
     rejections: list[datetime] = field(default_factory=list)
 
     @property

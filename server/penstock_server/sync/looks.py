@@ -18,7 +18,7 @@ from penstock_server.sync.polling import MERGED
 from penstock_server.sync.records import Records
 from penstock_server.sync.reports import of_commit
 from penstock_server.sync.requests import MissingSecret, Secrets, look_request
-from penstock_server.sync.settings import GitSettings
+from penstock_server.sync.rules import Rules
 from penstock_server.sync.state import seen, unreachable
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ class Looks:
     def __init__(
         self,
         records: Records,
-        settings: GitSettings,
+        rules: Rules,
         send: Callable[[dict[str, Any]], None],
         secrets: Secrets,
     ) -> None:
         self._records = records
-        self._settings = settings
+        self._rules = rules
         self._send = send
         self._secrets = secrets
 
@@ -89,7 +89,7 @@ class Looks:
                 state,
                 source.manifest,
                 secrets=self._secrets,
-                git=self._settings,
+                git=self._rules.git,
                 observed=observed,
                 reread=state.config_digest != digest,
                 look=look,

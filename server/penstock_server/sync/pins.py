@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from penstock_runner.executor.store import Write
 from penstock_server.sync.asked import Look, Pin, Wait
+from penstock_server.sync.auditing import note
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.looks import Looks
 from penstock_server.sync.naming import commit_named
@@ -69,7 +71,7 @@ class Pins:
         if source.state.pinned_commit is None:
             raise NotPinned(source.settings.id)
         log.info("git.resumed source=%s by=%s", source.settings.id, actor)
-        self._let_go(source)
+        self._let_go(source, note(self._around, "source.resumed", source.settings.id, actor))
         waits = [wait] if wait is not None else []
         look = Look(trigger="manual", actor=actor, retry=True, waits=waits)
         self._looks.want(source, look, self._around.clock.now())
@@ -82,6 +84,6 @@ class Pins:
             self._let_go(source)
             self._looks.want(source, Look(retry=True), now)
 
-    def _let_go(self, source: HeldSource) -> None:
+    def _let_go(self, source: HeldSource, *writes: Write) -> None:
         source.state = unpinned(source.state)
-        self._records.save(source, [], lambda: None)
+        self._records.save(source, [*writes], lambda: None)

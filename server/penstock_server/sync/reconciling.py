@@ -15,6 +15,7 @@ from penstock_server.store import sources, syncs
 from penstock_server.store.flow_batches import Outdated
 from penstock_server.sync.applying import Application
 from penstock_server.sync.asked import Look
+from penstock_server.sync.auditing import decided_by_people
 from penstock_server.sync.desired import Contents
 from penstock_server.sync.folding import large
 from penstock_server.sync.held import Around, HeldSource, Work
@@ -245,6 +246,7 @@ class Reconciler:
         starts = self._pushed(source, run, contents, decided)
         row = run.row("succeeded", now, decided, contents.errors, "")
         reports = self._reports(source, run, row)
+        audited = decided_by_people(around, run, decided.digest)
 
         def write(tx: Any) -> None:
             job.write(tx)
@@ -252,6 +254,8 @@ class Reconciler:
             syncs.add_outgoing(tx.connection, reports)
             put_starts(tx, source.settings.id, run.sha, starts, now)
             sources.put_source(tx.connection, source_row(source.settings, after, now))
+            for audit in audited:
+                audit(tx)
 
         def done(outcome: Outcome) -> None:
             source.applying = False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock_runner.executor.messages import Outcome
+from penstock_runner.executor.store import Write
 from penstock_server.store import flows, sources
 from penstock_server.sync.held import Around
 
@@ -15,7 +16,15 @@ log = logging.getLogger(__name__)
 Told = Callable[[dict[str, Any] | Exception], None]
 
 
-def remove(around: Around, source_id: str, *, prune: bool, actor: str | None, told: Told) -> None:
+def remove(
+    around: Around,
+    source_id: str,
+    *,
+    prune: bool,
+    actor: str | None,
+    told: Told,
+    writes: Sequence[Write] = (),
+) -> None:
     """Forget a source in one transaction; `told` hears what became of its flows."""
     gone: list[tuple[str, str]] = []
     kept: list[tuple[str, str]] = []
@@ -39,4 +48,4 @@ def remove(around: Around, source_id: str, *, prune: bool, actor: str | None, to
         log.info("git.removed source=%s by=%s pruned=%d", source_id, actor, len(gone))
         told({"source": source_id, "removed": True, "deleted": len(gone), "kept": len(kept)})
 
-    around.starter.transact(writes=[write], done=done)
+    around.starter.transact(writes=[write, *writes], done=done)

@@ -8,7 +8,7 @@ shows why.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,8 @@ from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.records import Records
 from penstock_server.sync.reports import DEPLOYMENT, KINDS, is_same_subject, of_execution
 from penstock_server.sync.requests import MissingSecret, Secrets, network_of, report_token
-from penstock_server.sync.settings import GitSettings, SourceSettings
+from penstock_server.sync.rules import Rules
+from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import fine_again, troubled
 
 log = logging.getLogger(__name__)
@@ -53,18 +54,22 @@ class Reporting:
         self,
         around: Around,
         records: Records,
-        git: GitSettings,
+        rules: Rules,
         send: Callable[[dict[str, Any]], None],
         secrets: Secrets,
     ) -> None:
         self._around = around
         self._records = records
-        self._git = git
+        self._rules = rules
         self._send = send
         self._secrets = secrets
-        self._settings = {one.id: one for one in git.sources if one.report is not None}
+        self._settings: dict[str, SourceSettings] = {}
         self._under_way: dict[str, tuple[syncs.Outgoing, datetime]] = {}
         self._next: datetime | None = None
+
+    def follow(self, settings: Iterable[SourceSettings]) -> None:
+        """These are the sources from now on."""
+        self._settings = {one.id: one for one in settings if one.report is not None}
 
     def changed(self, execution: Execution, told_before: int) -> Sequence[Write]:
         """What is written with the beginning and the end of an execution."""
@@ -133,7 +138,7 @@ class Reporting:
             "type": "call",
             "call": row.id,
             "source": {
-                **network_of(settings, self._git, wanted.url),
+                **network_of(settings, self._rules.git, wanted.url),
                 "id": f"{PREFIX}{settings.id}",
                 "url": wanted.url,
                 "timeout": _CALL_SECONDS,

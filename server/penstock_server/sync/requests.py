@@ -95,7 +95,7 @@ def network_of(settings: SourceSettings, git: GitSettings, url: str) -> dict[str
     """How an address is reached: through which proxy, and whose certificates are trusted."""
     return {
         "allow_http": settings.allow_http,
-        "allow_private": git.allow_private,
+        "allow_private": git.private_allowed(settings, url),
         "proxy": settings.proxy or proxy_for(url, git.proxies),
         "ca_file": str(settings.tls.ca_file) if settings.tls.ca_file else None,
         "client_cert": str(settings.tls.client_cert) if settings.tls.client_cert else None,

@@ -17,6 +17,7 @@ from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.state import SUSPENDED, Condition, SourceState, status_of
 
 ERRORS_KEPT = 200
+NOT_CONFIGURED = "NOT_CONFIGURED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def source_row(
             mode="json", by_alias=True, exclude={"auth", "url"}, exclude_unset=True
         ),
         config_digest=state.config_digest,
-        origin="config",
+        origin=settings.origin,
         enabled=settings.enabled,
         pinned_commit=state.pinned_commit,
         pinned_by=state.pinned_by,
@@ -124,7 +125,7 @@ def orphaned(row: GitSource, now: datetime) -> GitSource:
         "the configuration names it no longer; its flows stay as they are."
         f" `penstock git remove {row.id}` lets go of them, with --prune it deletes them"
     )
-    condition = Condition(type="Removed", since=now, code="NOT_CONFIGURED", message=message)
+    condition = Condition(type="Removed", since=now, code=NOT_CONFIGURED, message=message)
     return replace(
         row,
         enabled=False,
@@ -133,6 +134,11 @@ def orphaned(row: GitSource, now: datetime) -> GitSource:
         conditions=[condition_data(condition)],
         updated_at=now,
     )
+
+
+def is_orphan(row: GitSource) -> bool:
+    """Whether the row says already that its source is no longer configured."""
+    return any(one.get("code") == NOT_CONFIGURED for one in row.conditions or ())
 
 
 def state_of(row: GitSource) -> SourceState:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from penstock_runner.executor.ciphers import Cipher
 from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
-from penstock_server.sync import removal
 from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look, Pin, Wait
 from penstock_server.sync.checks import Checks
@@ -34,7 +34,9 @@ from penstock_server.sync.records import Records
 from penstock_server.sync.reporting import PREFIX as REPORT
 from penstock_server.sync.reporting import Reporting
 from penstock_server.sync.requests import Secrets
+from penstock_server.sync.roster import Roster
 from penstock_server.sync.rows import condition_data
+from penstock_server.sync.rules import Rules
 from penstock_server.sync.settings import GitSettings
 from penstock_server.sync.state import status_of
 from penstock_server.sync.task_syncs import TaskSyncs
@@ -51,18 +53,6 @@ class UnknownSource(Exception):
     def __init__(self, source_id: str) -> None:
         super().__init__(f"there is no Git source {source_id!r}")
         self.source_id = source_id
-
-
-class StillConfigured(Exception):
-    """A source that is configured would come back at once; for HTTP that is a 409."""
-
-    status = 409
-
-    def __init__(self, source_id: str) -> None:
-        super().__init__(
-            f"source {source_id!r} is in the configuration: take it out there, restart the service,"
-            " then remove it"
-        )
 
 
 class SyncService:
@@ -82,6 +72,7 @@ class SyncService:
         has_secret: HasSecret = any_secret,
         secrets: Secrets = lambda _name: None,
         version: str = "",
+        cipher: Cipher | None = None,
     ) -> None:
         self._clock = clock
         self._database = database
@@ -98,15 +89,16 @@ class SyncService:
         )
         self._deploys = Deploys(around)
         records = self._records = Records(around, version)
-        self._looks = Looks(records, settings, send, secrets)
+        rules = Rules(settings)
+        self._looks = Looks(records, rules, send, secrets)
         self._reconciler = Reconciler(around, records, self._looks)
         self._pins = Pins(around, records, self._looks)
         self._hearing = Hearing(around, records, self._looks)
-        self._checks = Checks(around, settings, send, secrets)
-        self.reporting = Reporting(around, records, settings, send, secrets)
-        self.tasks = TaskSyncs(around, settings, send)
-        self._sources = records.load(settings)
-        self._orphans = records.orphans(settings)
+        self._checks = Checks(around, rules, send, secrets)
+        self.reporting = Reporting(around, records, rules, send, secrets)
+        self.tasks = TaskSyncs(around, rules, send)
+        self.roster = Roster(around, records, rules, self.reporting.follow, cipher)
+        self._sources = self.roster.sources
 
     # What core's loop calls
 
@@ -116,6 +108,7 @@ class SyncService:
         self.reporting.tick(now)
         self._checks.tick(now)
         self.tasks.tick(now)
+        self.roster.tick(now)
         for source in self._sources.values():
             if source.work is not None:
                 self._reconciler.proceed(source)
@@ -222,18 +215,12 @@ class SyncService:
         """Follow the repository again."""
         self._pins.resume(self._source(source_id), actor, wait)
 
-    def remove(self, source_id: str, *, prune: bool, actor: str | None, told: removal.Told) -> None:
-        """Forget a source that the configuration no longer names; raises `StillConfigured`."""
-        if source_id in self._sources:
-            raise StillConfigured(source_id)
-        removal.remove(self._around, source_id, prune=prune, actor=actor, told=told)
-
     def edits(self, source_id: str) -> str:
         """What a source says of edits by API and page."""
         source = self._sources.get(source_id)
         if source is None:
             # Nothing is kept in step with what is no longer configured.
-            return "allow" if source_id in self._orphans else "deny"
+            return "allow" if source_id in self.roster.orphans else "deny"
         return source.settings.edits
 
     def edited(self, source_id: str) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
@@ -123,6 +124,8 @@ class Limits(Settings):
 class SourceSettings(Settings):
     """One Git source: where it is, what of it is read, and what is done with it."""
 
+    origin: ClassVar[Literal["config", "api"]] = "config"
+
     id: SourceId
     url: str
     ref: str | None = None
@@ -229,12 +232,23 @@ def _plain(value: object) -> object:
 
 
 class GitSettings(Settings):
-    """All sources, and what holds for each of them."""
+    """All configured sources, and what holds for each source.
+
+    `allow_private` is for all; when nobody said it, sources that the API declares may not reach
+    into private networks, but for `hosts`.
+    """
 
     sources: tuple[SourceSettings, ...] = ()
     file_roots: tuple[Path, ...] = ()
-    allow_private: bool = True
+    allow_private: bool | None = None
+    hosts: frozenset[str] = frozenset()
     proxies: dict[str, str] = Field(default_factory=dict, repr=False)
+
+    def private_allowed(self, source: SourceSettings, url: str) -> bool:
+        """Whether an address in a private network may be asked for this source."""
+        if source.origin == "config" or self.allow_private is not None:
+            return self.allow_private is not False
+        return (urlsplit(url).hostname or "").lower() in self.hosts
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

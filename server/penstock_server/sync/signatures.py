@@ -55,13 +55,18 @@ def standard(headers: Headers, secrets: Sequence[str], body: bytes, now: datetim
 
 
 def _standard_signature(secret: str, signed: bytes) -> str:
-    key = secret.encode()
-    if secret.startswith("whsec_"):
-        try:
-            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
-            key = secret.encode()
-    return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    digest = hmac.new(signing_key(secret), signed, hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+def signing_key(secret: str) -> bytes:
+    """The key of Standard Webhooks: base64 behind `whsec_`, else the secret as it is."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        return secret.encode()
 
 
 def fresh(moment: str, now: datetime) -> bool:

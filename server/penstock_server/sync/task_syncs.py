@@ -24,7 +24,8 @@ from penstock_server.sync.held import Around
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.requests import proxy_for
 from penstock_server.sync.rows import Run
-from penstock_server.sync.settings import GitSettings, Limits, SourceSettings
+from penstock_server.sync.rules import Rules
+from penstock_server.sync.settings import Limits, SourceSettings
 from penstock_server.sync.task_plans import Scope, TaskRefused, item_data, judged, plan_for_task
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class TaskSyncs:
     """Called by core's loop, from one thread."""
 
     around: Around
-    git: GitSettings
+    rules: Rules
     send: Callable[[dict[str, Any]], None]
     _tickets: dict[str, _Ticket] = field(default_factory=dict)
     _asked: dict[str, deque[str]] = field(default_factory=dict)  # by repository, as asked
@@ -125,9 +126,9 @@ class TaskSyncs:
             "limits": limits,
             "timeout": _SECONDS,
             "allow_http": True,
-            "allow_private": self.git.allow_private,
-            "file_roots": [str(root) for root in self.git.file_roots],
-            "proxy": proxy_for(url, self.git.proxies),
+            "allow_private": self.rules.git.allow_private is not False,
+            "file_roots": [str(root) for root in self.rules.git.file_roots],
+            "proxy": proxy_for(url, self.rules.git.proxies),
             **{key: value for key, value in described.items() if value is not None},
         }
 

@@ -83,7 +83,7 @@ class GitForms:
             found = sources.source(connection, source_id)
         if found is None:
             raise Missing(f"No Git source {source_id[:60]}")
-        if found.origin == "api":
+        if found.origin == "deploy":
             raise Problem(409, f"{source_id} is deployed to: there is no repository to look at")
         return found
 

@@ -87,7 +87,7 @@ class GitPages:
             total=total,
             message=message,
             confirm=run.plan_digest if refused else None,
-            back=source.origin == "config" and source.enabled and run.to_commit in kept,
+            back=source.origin != "deploy" and source.enabled and run.to_commit in kept,
         )
 
 

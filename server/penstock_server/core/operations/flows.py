@@ -11,6 +11,7 @@ from penstock_runner.flow.flow_rules import renamed
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 from penstock_server.core.room import Answer, Operation, Room
+from penstock_server.store import audits
 from penstock_server.store import flows as stored_flows
 from penstock_server.store.engine import Tx
 
@@ -156,6 +157,14 @@ def disable(room: Room, a: Arguments, answer: Answer) -> None:
         if not stored_flows.set_override(tx.connection, namespace, flow_id, override, now=now):
             raise Refused("Not Found", status=404)
         room.scheduler.flow_switched(namespace, flow_id)
+        event = audits.AuditEvent(
+            id=room.executor.new_id(),
+            at=now,
+            action="flow.disabled" if override.disabled else "flow.enabled",
+            subject=f"{namespace}.{flow_id}",
+            actor=override.by,
+        )
+        audits.add(tx.connection, event)
 
     room.write(answer, [write], changed_flows=[(namespace, flow_id)])
 

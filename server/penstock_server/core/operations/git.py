@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock_runner.flow.report import record
 from penstock_server.core.room import Answer, Operation, Room, instant
 from penstock_server.sync.asked import Pin
+from penstock_server.sync.declared import BadDeclaration
 from penstock_server.sync.deploys import Deploy, DeployRefused
 from penstock_server.sync.hearing import Delivery
 
 Arguments = Mapping[str, Any]
+
+
+def _telling(answer: Answer) -> Callable[[dict[str, Any] | Exception], None]:
+    """What passes on a result, or why there is none."""
+
+    def told(result: dict[str, Any] | Exception) -> None:
+        if isinstance(result, Exception):
+            answer.fail(result)
+        else:
+            answer.ok(result)
+
+    return told
 
 
 def hint(room: Room, a: Arguments, answer: Answer) -> None:
@@ -24,14 +37,7 @@ def hint(room: Room, a: Arguments, answer: Answer) -> None:
         after=a.get("after"),
         ping=bool(a.get("ping")),
     )
-
-    def told(result: dict[str, Any] | Exception) -> None:
-        if isinstance(result, Exception):
-            answer.fail(result)
-        else:
-            answer.ok(result)
-
-    room.sync.heard(delivery, told)
+    room.sync.heard(delivery, _telling(answer))
 
 
 def rejected(room: Room, a: Arguments, answer: Answer) -> None:
@@ -68,16 +74,19 @@ def resume(room: Room, a: Arguments, answer: Answer) -> None:
     room.sync.resume(a["source"], actor=a.get("actor"), wait=answer.ok)
 
 
+def declare(room: Room, a: Arguments, answer: Answer) -> None:
+    """Add or change a source of the API."""
+    roster = room.sync.roster
+    try:
+        roster.declare(a["source"], a["settings"], a.get("actor"), _telling(answer))
+    except BadDeclaration as bad:
+        answer.refuse(str(bad), bad.status, {"errors": bad.faults, "reason": "Invalid entity"})
+
+
 def remove(room: Room, a: Arguments, answer: Answer) -> None:
-    """Let go of a source that is no longer configured, with its flows when `prune`."""
-
-    def told(result: dict[str, Any] | Exception) -> None:
-        if isinstance(result, Exception):
-            answer.fail(result)
-        else:
-            answer.ok(result)
-
-    room.sync.remove(a["source"], prune=bool(a.get("prune")), actor=a.get("actor"), told=told)
+    """Let go of a source of the API or of one configured no longer, with its flows when `prune`."""
+    prune, told = bool(a.get("prune")), _telling(answer)
+    room.sync.roster.remove(a["source"], prune=prune, actor=a.get("actor"), told=told)
 
 
 def check(room: Room, a: Arguments, answer: Answer) -> None:
@@ -97,15 +106,8 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
         dry_run=bool(a.get("dry_run")),
         confirm=a.get("confirm"),
     )
-
-    def told(result: dict[str, Any] | Exception) -> None:
-        if isinstance(result, Exception):
-            answer.fail(result)
-        else:
-            answer.ok(result)
-
     try:
-        room.sync.apply_files(deploy, told)
+        room.sync.apply_files(deploy, _telling(answer))
     except DeployRefused as refused:
         errors = [record(fault) for fault in refused.faults]
         answer.refuse(str(refused), refused.status, {"errors": errors} if errors else None)
@@ -114,6 +116,7 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     "git.apply": apply,
     "git.check": check,
+    "git.declare": declare,
     "git.hint": hint,
     "git.rejected": rejected,
     "git.remove": remove,
