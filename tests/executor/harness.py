@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock_runner.engine.state import Execution
 from penstock_runner.executor.ciphers import Cipher
+from penstock_runner.executor.customs import NO_CUSTOMS, Customs
 from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
@@ -40,6 +41,7 @@ class World:
         secrets: dict[str, str] | None = None,
         storage: Path | None = None,
         cipher: Cipher | None = None,
+        customs: Customs = NO_CUSTOMS,
     ) -> None:
         self.now = NOON
         self.sent: list[dict[str, Any]] = []
@@ -50,6 +52,7 @@ class World:
         self._secrets = secrets or {}
         self.storage = LocalStorage(storage or Path("unused-storage"))
         self.cipher = cipher
+        self._customs = customs
         self.executor = self.make()
 
     def make(self) -> Executor:
@@ -60,7 +63,7 @@ class World:
         )
         return Executor(
             store=self.store,
-            flows=Flows(self.store.flow),
+            flows=Flows(self.store.flow, self._customs),
             registry=REGISTRY,
             around=around,
             now=lambda: self.now,
@@ -73,8 +76,13 @@ class World:
         self.executor.recover()
         self.settle()
 
-    def runner(self, slots: int = 4, name: str = "r1", labels: Iterable[str] = ()) -> None:
-        seat = RunnerSeat(name=name, slots=slots, labels=frozenset(labels), send=self.sent.append)
+    def runner(
+        self, slots: int = 4, name: str = "r1", labels: Iterable[str] = (), **more: Any
+    ) -> None:
+        def send(message: dict[str, Any]) -> None:
+            self.sent.append({**message, "to": name})
+
+        seat = RunnerSeat(name=name, slots=slots, labels=frozenset(labels), send=send, **more)
         self.executor.runner_joined(seat)
         self.settle()
 

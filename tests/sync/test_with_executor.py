@@ -42,7 +42,7 @@ class Core(World):
         around = Surroundings(
             expressions=Expressions(), secrets={}, storage=LocalStorage(folder / "storage")
         )
-        self.flows = Flows(store.flow, ())
+        self.flows = Flows(store.flow)
         self.executor = Executor(
             store=store,
             flows=self.flows,

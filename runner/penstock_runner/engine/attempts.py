@@ -94,7 +94,8 @@ def lost(draft: Draft, event: e.JobLost) -> None:
     reason, losses = (STOPPED, run.lost) if event.planned else (LOST, run.lost + 1)
     message = f"The runner of attempt {run.attempt} was {'stopped' if event.planned else 'lost'}"
     given_up = run.state is State.KILLING or draft.orphaned(run)
-    if given_up or losses > 1 or draft.node(run).task.on_runner_lost == "FAIL":
+    said = draft.node(run).task.on_runner_lost or draft.plan.flow.on_runner_lost
+    if given_up or losses > 1 or said == "FAIL":
         draft.say(run, Level.ERROR, message)
         conclude(draft, replace(run, lost=losses), State.FAILED, reason=reason)
         return

@@ -5,14 +5,20 @@ Free slots are known here, so a job is assigned in the write that makes it.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from penstock_runner.executor.store import JobRow
-from penstock_runner.flow import routing
+from penstock_runner.executor.waiting import WaitingJobs
+from penstock_runner.flow import offers
+from penstock_runner.flow.offers import FIRST_CHOICE, Demand, Offer
 from penstock_runner.jobs.protocol import JobId
+
+# What a demand comes to is remembered for so many of them.
+REMEMBERED = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,18 +27,22 @@ class RunnerSeat:
 
     name: str
     slots: int
-    labels: frozenset[str]
     send: Callable[[dict[str, Any]], None]
+    labels: frozenset[str] = frozenset()
+    namespaces: tuple[str, ...] = ()
+    protected: bool = False
     busy: set[JobId] = field(default_factory=set)
     leaving: bool = False
 
-    def takes(self, required: Sequence[str]) -> bool:
-        """Whether it stays, has a free slot, and may take what asks for these labels."""
-        return not self.leaving and len(self.busy) < self.slots and self.matches(required)
+    @property
+    def offer(self) -> Offer:
+        """What it takes."""
+        return Offer(labels=self.labels, namespaces=self.namespaces, protected=self.protected)
 
-    def matches(self, required: Sequence[str]) -> bool:
-        """Whether it may take what asks for these labels, once it has a free slot."""
-        return not routing.lacking(required, self.labels)
+    @property
+    def free(self) -> bool:
+        """Whether it has a free slot."""
+        return len(self.busy) < self.slots
 
 
 class Dispatch:
@@ -40,9 +50,8 @@ class Dispatch:
 
     def __init__(self) -> None:
         self._seats: dict[str, RunnerSeat] = {}
-        self._waiting: dict[JobId, JobRow] = {}
-        self._lines: dict[tuple[str, ...], dict[JobId, int]] = {}
-        self._numbers = itertools.count()
+        self._tiers: dict[Demand, list[list[RunnerSeat]]] = {}
+        self._waiting = WaitingJobs()
         self._where: dict[JobId, str] = {}
         self._stopping: set[JobId] = set()
 
@@ -59,9 +68,11 @@ class Dispatch:
     def join(self, seat: RunnerSeat) -> None:
         """A runner has said hello."""
         self._seats[seat.name] = seat
+        self._tiers.clear()
 
     def leave(self, name: str) -> list[JobId]:
         """A runner is gone; gives the jobs that it had."""
+        self._tiers.clear()
         seat = self._seats.pop(name, None)
         lost = sorted(seat.busy) if seat else []
         for job in lost:
@@ -71,6 +82,7 @@ class Dispatch:
 
     def retire(self, name: str) -> None:
         """A runner gets no more jobs; it will be gone soon."""
+        self._tiers.clear()
         if name in self._seats:
             self._seats[name].leaving = True
 
@@ -78,10 +90,36 @@ class Dispatch:
         """Whether a runner has said that it will be gone soon."""
         return name in self._seats and self._seats[name].leaving
 
-    def choose(self, required: tuple[str, ...]) -> RunnerSeat | None:
-        """The least busy runner that may take such a job now."""
-        fitting = [seat for seat in self._seats.values() if seat.takes(required)]
-        return min(fitting, key=lambda seat: len(seat.busy) / seat.slots, default=None)
+    def choose(self, demand: Demand, waited: timedelta = FIRST_CHOICE) -> RunnerSeat | None:
+        """A runner with a free slot for a job that has waited so long, the least busy that suits.
+
+        Those that suit it best have the first choice; after a while any will do.
+        """
+        for tier in self._tiers_of(demand):
+            free = [seat for seat in tier if seat.free]
+            if free:
+                return min(free, key=lambda seat: len(seat.busy) / seat.slots)
+            if waited < FIRST_CHOICE:
+                return None
+        return None
+
+    def _tiers_of(self, demand: Demand) -> list[list[RunnerSeat]]:
+        """The runners that may take such a job, those that suit it best first."""
+        found = self._tiers.get(demand)
+        if found is None:
+            if len(self._tiers) >= REMEMBERED:
+                self._tiers.clear()
+
+            def rank(seat: RunnerSeat) -> tuple[int, int]:
+                return offers.suits(demand.required, seat.labels)
+
+            fit = [s for s in self._staying() if not offers.refusals(demand, s.offer)]
+            found = [list(tier) for _, tier in groupby(sorted(fit, key=rank), key=rank)]
+            self._tiers[demand] = found
+        return found
+
+    def _staying(self) -> list[RunnerSeat]:
+        return [seat for seat in self._seats.values() if not seat.leaving]
 
     def take(self, seat: RunnerSeat, job: JobId) -> None:
         """The seat has this job from now on."""
@@ -90,47 +128,45 @@ class Dispatch:
 
     def wait(self, row: JobRow) -> None:
         """The job waits until a slot is free."""
-        job = _id(row)
-        self._forget(job)
-        self._waiting[job] = row
-        self._lines.setdefault(row.required, {})[job] = next(self._numbers)
+        self._waiting.add(row)
 
-    def next_assignable(self) -> tuple[JobRow, RunnerSeat] | None:
-        """The oldest waiting job that a free slot fits, taken out of the queue.
+    def assignable(self, now: datetime) -> Iterator[tuple[JobRow, RunnerSeat]]:
+        """Waiting jobs with the free slots that they fit, out of the queue, in one pass.
 
-        Jobs that ask for the same labels wait in one line, so that many which wait for a runner
-        that is not there hold up nobody else.
+        The seat of each has to be taken before the next is asked for.
         """
-        best: tuple[int, JobId, RunnerSeat] | None = None
-        for required, line in self._lines.items():
-            job, number = next(iter(line.items()))
-            if best is not None and best[0] < number:
-                continue
-            seat = self.choose(required)
+        if not any(seat.free for seat in self._seats.values()):
+            return
+        for head in self._waiting.in_turn(now):
+            seat = self.choose(head.row.demand, now - head.row.created)
             if seat is not None:
-                best = (number, job, seat)
-        if best is None:
-            return None
-        row = self._waiting[best[1]]
-        self._forget(best[1])
-        return row, best[2]
+                self._waiting.remove(head.job)
+                yield head.row, seat
 
-    def why_unmatched(self, required: tuple[str, ...]) -> str | None:
-        """Why no connected runner may take such a job; None when one may."""
-        seats = {seat.name: seat.labels for seat in self._seats.values() if not seat.leaving}
-        return routing.why_unmatched(required, seats)
+    def next_offer(self) -> datetime | None:
+        """When a job that waits for the runners that suit it best may go to another one."""
+        if len(self._seats) < 2:
+            return None
+        moments = [
+            head.row.created + FIRST_CHOICE
+            for head in self._waiting.heads()
+            if self.choose(head.row.demand) is not None
+        ]
+        return min(moments, default=None)
+
+    def why_unmatched(self, demand: Demand) -> str | None:
+        """Why no connected runner may take such a job; None when one may.
+
+        Who asks for nothing waits for the first runner that comes, which needs no reason.
+        """
+        staying = self._staying()
+        if self._tiers_of(demand) or not (staying or demand.required):
+            return None
+        return offers.why_unmatched(demand, {seat.name: seat.offer for seat in staying})
 
     def waiting_row(self, job: JobId) -> JobRow | None:
         """The job, while it waits for a runner."""
-        return self._waiting.get(job)
-
-    def _forget(self, job: JobId) -> None:
-        row = self._waiting.pop(job, None)
-        if row is not None:
-            line = self._lines[row.required]
-            del line[job]
-            if not line:
-                del self._lines[row.required]
+        return self._waiting.row(job)
 
     def free(self, job: JobId) -> None:
         """The job has ended, wherever it was."""
@@ -139,7 +175,7 @@ class Dispatch:
         if name is not None and name in self._seats:
             self._seats[name].busy.discard(job)
         elif name is None:
-            self._forget(job)
+            self._waiting.remove(job)
 
     def asked_to_stop(self, job: JobId) -> bool:
         """Note that a job is asked to stop; whether it was asked before."""
@@ -154,12 +190,4 @@ class Dispatch:
 
     def knows(self, job: JobId) -> bool:
         """Whether the job has been handed out or waits for that."""
-        return job in self._where or self.is_waiting(job)
-
-    def is_waiting(self, job: JobId) -> bool:
-        """Whether the job waits for a slot."""
-        return job in self._waiting
-
-
-def _id(row: JobRow) -> JobId:
-    return (row.execution_id, row.key, row.attempt)
+        return job in self._where or job in self._waiting

@@ -138,8 +138,10 @@ class Executor:
 
     def next_wake(self) -> datetime | None:
         """When `drain` must be called again though nothing has arrived."""
-        moments = [m for m in (self._next_timer, self._paused_until) if m is not None]
-        return min(moments, default=None)
+        if self._paused_until is not None:
+            return self._paused_until
+        moments = (self._next_timer, self.dispatch.next_offer())
+        return min((m for m in moments if m is not None), default=None)
 
     def new_id(self) -> str:
         """A fresh execution id."""
@@ -241,16 +243,19 @@ class Executor:
             self._queue.extend(Lost(job=(row.execution_id, row.key, row.attempt)) for row in left)
         for execution_id in ids:
             known: set[tuple[str, int]] = set(asleep.get(execution_id, ()))
+            waiting: list[JobRow] = []
             for row in rows.get(execution_id, ()):
                 if row.purpose:
                     self._held.working.jobs_ended.append((row.execution_id, row.key, row.attempt))
                     continue
                 known.add((row.key, row.attempt))
                 if row.runner is None:
-                    self.dispatch.wait(row)
+                    waiting.append(row)
                 else:
                     self._queue.append(Lost(job=(row.execution_id, row.key, row.attempt)))
-            self._queue.append(Recover(execution_id=execution_id, has_rows=frozenset(known)))
+            self._queue.append(
+                Recover(execution_id=execution_id, has_rows=frozenset(known), waiting=waiting)
+            )
         return len(ids)
 
     # The loop
@@ -266,7 +271,7 @@ class Executor:
         taken = [self._queue.popleft() for _ in range(min(count, len(self._queue)))]
         self._one_by_one = max(self._one_by_one - len(taken), 0)
         again = list(self._held.again.values())
-        if not taken and not again and not self._held.working.jobs_ended:
+        if not taken and not again and not self._held.working.jobs_ended and not self._offers():
             return 0
         self._held.again.clear()
         todo = deque(taken)
@@ -282,6 +287,11 @@ class Executor:
             return len(taken)
         self._commit()
         return len(taken) + len(again)
+
+    def _offers(self) -> bool:
+        """Whether a job has waited long enough for the runners that suit it best."""
+        due = self.dispatch.next_offer()
+        return due is not None and due <= self._now()
 
     def _collect_timers(self) -> None:
         now = self._now()

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from penstock_runner.engine.plan import Plan
 from penstock_runner.engine.state import TriggerOrigin
+from penstock_runner.executor.customs import NO_CUSTOMS, NO_DEFAULT, Customs, NamespaceDefault
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import StoredFlow
-from penstock_runner.flow.defaults import Default, Given
-from penstock_runner.flow.model import Flow
+from penstock_runner.flow.defaults import Given
+from penstock_runner.flow.model import Flow, Task
 from penstock_runner.flow.parse import parse_flow
+from penstock_runner.flow.routing import written_route
 from penstock_runner.jobs.secrets import Names, named_in
 
 REMEMBERED = 2000
@@ -28,7 +31,7 @@ class LoadedFlow:
     """A revision ready to run, with the names of the secrets that it asks for.
 
     `inline` remembers which tasks may run in the executor's step; `defaults` are what tasks start
-    from.
+    from; `written` has the tasks without these, where that makes a difference.
     """
 
     stored: StoredFlow
@@ -36,7 +39,18 @@ class LoadedFlow:
     plan: Plan
     defaults: tuple[Given, ...] = ()
     secrets: Names = frozenset()
+    default: NamespaceDefault = NO_DEFAULT
+    protected: bool = False
+    written: Mapping[str, Task] = field(default_factory=dict)
     inline: dict[str, bool] = field(default_factory=dict)
+    _routes: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+
+    def route(self, task: Task) -> dict[str, Any] | None:
+        """What is written of where a task runs: by itself, its flow, its type or its namespace."""
+        if task.id not in self._routes:
+            levels = (self.written.get(task.id, task), self.flow, task, self.default)
+            self._routes[task.id] = written_route(levels)
+        return self._routes[task.id]
 
     @property
     def name(self) -> tuple[str, str]:
@@ -50,12 +64,12 @@ class Flows:
     def __init__(
         self,
         find: Callable[[str, str, int | None], StoredFlow | None],
-        global_defaults: Sequence[Default] = (),
+        customs: Customs = NO_CUSTOMS,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._changed = changed
         self._find = find
-        self._global_defaults = tuple(global_defaults)
+        self._customs = customs
         self._loaded: OrderedDict[tuple[str, str, int], LoadedFlow] = OrderedDict()
         self._heads: dict[tuple[str, str], StoredFlow] = {}
 
@@ -92,28 +106,41 @@ class Flows:
         key = (stored.namespace, stored.id, stored.revision)
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = load(stored, self._global_defaults)
+            loaded = load(stored, self._customs)
             self._loaded[key] = loaded
             while len(self._loaded) > REMEMBERED:
                 self._loaded.popitem(last=False)
         elif loaded.stored != stored:
             # The text is the same, but somebody has switched the flow off or on.
-            loaded = self._loaded[key] = replace(loaded, stored=stored)
+            protected = self._customs.protected(stored.git)
+            loaded = self._loaded[key] = replace(loaded, stored=stored, protected=protected)
         return loaded
 
 
-def load(stored: StoredFlow, global_defaults: Sequence[Default] = ()) -> LoadedFlow:
+def load(stored: StoredFlow, customs: Customs = NO_CUSTOMS) -> LoadedFlow:
     """Parse and compile a stored revision; raises `Refused` when it is no valid flow."""
-    parsed = parse_flow(stored.source, global_defaults=global_defaults)
+    parsed = parse_flow(stored.source, global_defaults=customs.defaults)
     flow = parsed.effective
     if flow is None:
         first = next(iter(parsed.faults), None)
         raise Refused(f"Requested Flow is not valid. Error: {first}", status=409)
-    flow = flow.model_copy(update={"namespace": stored.namespace, "revision": stored.revision})
-    secrets = named_in(stored.source, *(str(default) for default in global_defaults))
-    defaults: tuple[Given, ...] = (*flow.plugin_defaults, *global_defaults)
+    secrets = named_in(stored.source, *(str(default) for default in customs.defaults))
+    default = customs.namespace(stored.namespace)
+    update: dict[str, object] = {"namespace": stored.namespace, "revision": stored.revision}
+    if flow.on_runner_lost is None:
+        update["on_runner_lost"] = default.on_runner_lost
+    differs = parsed.flow is not None and parsed.flow is not flow
+    written = parsed.flow.walk() if parsed.flow is not None and differs else ()
+    flow = flow.model_copy(update=update)
     return LoadedFlow(
-        stored=stored, flow=flow, plan=Plan.of(flow), defaults=defaults, secrets=secrets
+        stored=stored,
+        flow=flow,
+        plan=Plan.of(flow),
+        defaults=(*flow.plugin_defaults, *customs.defaults),
+        secrets=secrets,
+        default=default,
+        protected=customs.protected(stored.git),
+        written={task.id: task for task in written},
     )
 
 

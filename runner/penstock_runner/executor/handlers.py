@@ -25,7 +25,7 @@ from penstock_runner.executor.inbox import (
     Tell,
     Transact,
 )
-from penstock_runner.executor.jobs import job_row
+from penstock_runner.executor.jobs import job_row, of_flow
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
@@ -36,6 +36,7 @@ from penstock_runner.executor.step import Stepper
 from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
 from penstock_runner.executor.timers import Timers
 from penstock_runner.executor.values import Values
+from penstock_runner.executor.waiting import id_of
 from penstock_runner.jobs.protocol import JobId
 
 
@@ -297,7 +298,10 @@ class Handlers:
     def _recover(self, message: Recover) -> None:
         live = self._held.get(message.execution_id)
         if live is None or live.fold.head.through:
+            self._held.working.jobs_ended.extend(map(id_of, message.waiting))
             return
+        for row in message.waiting:
+            self._dispatch.wait(of_flow(live, row))
 
         def act() -> None:
             if live.state is State.CREATED and not live.fold.runs:
@@ -356,7 +360,7 @@ class Handlers:
         while self._broken.end_all():
             self.slots.forget()
             self.deliver_mail()
-        self.neighbours.assign_waiting()
+        self.neighbours.assign_waiting(self._now())
 
     def _read_mail(self, live: Live, row: MailRow) -> None:
         at = live.time(self._now())

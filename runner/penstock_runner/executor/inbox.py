@@ -10,7 +10,7 @@ from typing import Any
 from penstock_runner.engine import events as e
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Done, Start
-from penstock_runner.executor.store import KvWrite, MailRow, TimerRow, Write
+from penstock_runner.executor.store import JobRow, KvWrite, MailRow, TimerRow, Write
 from penstock_runner.jobs.protocol import JobId, Report
 
 
@@ -75,6 +75,7 @@ class Recover:
 
     execution_id: str
     has_rows: frozenset[tuple[str, int]] = frozenset()
+    waiting: Sequence[JobRow] = ()
 
 
 @dataclass(slots=True, kw_only=True)

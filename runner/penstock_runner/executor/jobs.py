@@ -6,6 +6,7 @@ The task is plain data, beside the variables that its templates may read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,13 +28,24 @@ _READS_ANYTHING = frozenset(
 
 def job_row(live: Live, command: c.RunJob, at: datetime, required: tuple[str, ...] = ()) -> JobRow:
     """The row of a job that no runner has."""
-    return JobRow(
+    row = JobRow(
         execution_id=live.id,
         key=command.key,
         attempt=command.attempt,
         task_id=command.task_id,
         created=at,
         required=required,
+    )
+    return of_flow(live, row)
+
+
+def of_flow(live: Live, row: JobRow) -> JobRow:
+    """The row with what its flow says of where it may go, and when."""
+    return replace(
+        row,
+        namespace=live.base.namespace,
+        protected=live.loaded.protected,
+        priority=live.loaded.flow.priority,
     )
 
 

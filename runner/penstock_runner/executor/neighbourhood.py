@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,11 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused, Start
 from penstock_runner.executor.starts import PARENT_RUN, Starts, refusal
 from penstock_runner.executor.store import JobRow, MailRow, TimerRow, Write
+from penstock_runner.executor.waiting import id_of
+from penstock_runner.flow.offers import Demand
 from penstock_runner.jobs.protocol import JobId
+
+NOT_WAITED = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +80,11 @@ class Neighbourhood:
         )
 
     def new_job(self, live: Live, row: JobRow) -> None:
-        """A job is made, assigned at once when a runner has a free slot."""
-        seat = self.dispatch.choose(row.required)
+        """A job is made, assigned at once when a runner has a free slot and nobody waits for one.
+
+        Whoever waits has the first claim on what this batch has freed.
+        """
+        seat = None if self.dispatch.waiting else self.dispatch.choose(row.demand, NOT_WAITED)
         if seat is None:
             live.part.jobs.append(row)
             self.dispatch.wait(row)
@@ -86,9 +93,9 @@ class Neighbourhood:
         live.part.jobs.append(row)
         self.hand_out(live, row, seat, live.part.after)
 
-    def why_unmatched(self, required: tuple[str, ...]) -> str | None:
+    def why_unmatched(self, demand: Demand) -> str | None:
         """Why no runner may take such a job; None when one may."""
-        return self.dispatch.why_unmatched(required)
+        return self.dispatch.why_unmatched(demand)
 
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool:  # noqa: ARG002
         """Stop a job; False when no runner has it, so that it ends here and now."""
@@ -124,16 +131,19 @@ class Neighbourhood:
         job = evaluation_job(live, row, asked) if asked is not None else task_job(live, row)
         after.append(lambda: seat.send(job.to_wire()))
 
-    def assign_waiting(self) -> None:
-        while (found := self.dispatch.next_assignable()) is not None:
-            row, seat = found
-            live = self.held.get(row.execution_id)
-            if live is None or (not row.purpose and RunKey(row.key) not in live.fold.runs):
-                self.held.working.jobs_ended.append((row.execution_id, row.key, row.attempt))
+    def assign_waiting(self, now: datetime) -> None:
+        """Hand out the jobs that wait, as far as there are free slots."""
+        for waited, seat in self.dispatch.assignable(now):
+            live = self.held.get(waited.execution_id)
+            if live is None or (not waited.purpose and RunKey(waited.key) not in live.fold.runs):
+                self.held.working.jobs_ended.append(id_of(waited))
                 continue
-            row = replace(row, runner=seat.name)
-            self.held.working.jobs_assigned.append(row)
+            row = replace(waited, runner=seat.name)
             self.held.working.touched[live.id] = live
+            if waited in live.part.jobs:  # it is new: its row is written with its runner
+                live.part.jobs[live.part.jobs.index(waited)] = row
+            else:
+                self.held.working.jobs_assigned.append(row)
             self.hand_out(live, row, seat, self.held.working.after)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
@@ -14,8 +15,9 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.store import JobRow, TimerRow
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.durations import to_iso
-from penstock_runner.flow.model import Level, Task
-from penstock_runner.flow.routing import LONGEST_WAIT, BadRoute, Route, read_route, written_route
+from penstock_runner.flow.model import Level
+from penstock_runner.flow.offers import Demand
+from penstock_runner.flow.routing import LONGEST_WAIT, BadRoute, Route, read_route
 
 NO_RUNNER = "no-runner"
 QUEUE_PURPOSE = "queue"
@@ -28,23 +30,23 @@ class Queue(Protocol):
         """A job is made."""
         ...
 
-    def why_unmatched(self, required: tuple[str, ...]) -> str | None:
+    def why_unmatched(self, demand: Demand) -> str | None:
         """Why no runner may take such a job; None when one may."""
         ...
 
 
-def route_of(live: Live, task: Task, render: InlineRender) -> Route:
-    """Where a task asks to run; what is nearer to the task wins."""
-    written = written_route((task, live.loaded.flow))
-    return Route() if written is None else read_route(render.typed(written))  # type: ignore[arg-type]
+def route_of(written: Mapping[str, Any], render: InlineRender) -> Route:
+    """Where a task asks to run, from what is written of it."""
+    return read_route(render.typed(dict(written)))  # type: ignore[arg-type]
 
 
 def place(live: Live, command: c.RunJob, route: Route, queue: Queue, at: datetime) -> None:
     """Make the job, or end its attempt when nobody offers what it asks for."""
     key, attempt = command.key, command.attempt
-    reason = queue.why_unmatched(route.required) if route.required else None
+    row = job_row(live, command, at, route.required)
+    reason = queue.why_unmatched(row.demand)
     if reason is None or route.fallback == "WAIT":
-        queue.new_job(live, job_row(live, command, at, route.required))
+        queue.new_job(live, row)
         limit = live.task(key).queue_timeout
         if reason is not None:
             live.log(at, Level.WARN, reason, key=key, attempt=attempt)

@@ -21,6 +21,7 @@ from penstock_runner.engine.state import RunKey, State
 from penstock_runner.executor import templates
 from penstock_runner.executor.children import batch_variables, listed_batches, outputs_place
 from penstock_runner.executor.inline import InlineRender, InlineServices, Surroundings
+from penstock_runner.executor.jobs import of_flow
 from penstock_runner.executor.live import Live, masked
 from penstock_runner.executor.loops import completed
 from penstock_runner.executor.store import JobRow
@@ -135,7 +136,7 @@ class Questions:
             purpose=command.purpose,
         )
         live.evaluating[(row.execution_id, row.key, row.attempt)] = command
-        self.neighbours.new_job(live, row)
+        self.neighbours.new_job(live, of_flow(live, row))
 
     def answer(
         self,

@@ -36,7 +36,8 @@ from penstock_runner.expressions.environment import is_pure
 from penstock_runner.expressions.errors import ExpressionFailed, NotInline
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level, Task
-from penstock_runner.flow.routing import Route, written_route
+from penstock_runner.flow.offers import Demand
+from penstock_runner.flow.routing import Route
 from penstock_runner.tasks.api import Result, TaskFailed, TaskProperties
 from penstock_runner.tasks.binding import bind
 from penstock_runner.tasks.registry import Registry, UnknownType
@@ -58,7 +59,7 @@ class Neighbours(Protocol):
     def kill_children(self, live: Live, command: c.KillSubflow, at: datetime) -> None: ...
     def retry_execution(self, live: Live, at: datetime) -> None: ...
     def new_job(self, live: Live, row: JobRow) -> None: ...
-    def why_unmatched(self, required: tuple[str, ...]) -> str | None: ...
+    def why_unmatched(self, demand: Demand) -> str | None: ...
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool: ...
     def ended(self, live: Live, outputs: Mapping[str, Any] | None, error: str | None) -> None: ...
 
@@ -156,12 +157,12 @@ class Stepper:
 
     def route_of(self, live: Live, key: RunKey, at: datetime) -> Route:
         """Where the job of a task run may go; raises one of `PlacingFailed`."""
-        task = live.task(key)
-        if written_route((task, live.loaded.flow)) is None:
+        written = live.loaded.route(live.task(key))
+        if written is None:
             return NOWHERE_SPECIAL
         services = InlineServices(self.around, self.values, live.base.namespace, at)
         render = InlineRender(self.around.expressions, live.variables(key), services)
-        return placing.route_of(live, task, render)
+        return placing.route_of(written, render)
 
     def _may_run_here(self, live: Live, key: RunKey, task: Task) -> bool:
         place = node_id(key)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from penstock_runner.engine.events import Event
 from penstock_runner.engine.state import Execution, RunKey
+from penstock_runner.flow.offers import Demand
 from penstock_runner.tasks.api import KvEntry
 
 
@@ -32,7 +33,10 @@ class StoredFlow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job that has not ended. `runner` is None while it waits for one."""
+    """A job that has not ended. `runner` is None while it waits for one.
+
+    `namespace`, `protected` and `priority` are those of its flow, and are not stored.
+    """
 
     execution_id: str
     key: RunKey
@@ -42,6 +46,14 @@ class JobRow:
     runner: str | None = None
     required: tuple[str, ...] = ()
     purpose: str = ""
+    namespace: str = ""
+    protected: bool = False
+    priority: int = 0
+
+    @property
+    def demand(self) -> Demand:
+        """What it asks of a runner."""
+        return Demand(required=self.required, namespace=self.namespace, protected=self.protected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

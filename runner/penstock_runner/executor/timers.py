@@ -76,7 +76,7 @@ class Timers:
         row = self._dispatch.waiting_row(job)
         if row is None:
             return
-        why = self._dispatch.why_unmatched(row.required)
+        why = self._dispatch.why_unmatched(row.demand)
         if why is None and live.task(key).queue_timeout is None:
             return  # a runner has come that may take it, and is busy
         self._dispatch.free(job)

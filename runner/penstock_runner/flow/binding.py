@@ -41,7 +41,7 @@ _FLOW_PROPERTIES = frozenset(
         "concurrency", "outputs", "retry", "sla", "checks", "env", "disabled", "deleted",
         "tenantId",
         "updated", "runsOn", "runs-on", "workerGroup", "workerSelector", "assets", "quota",
-        "onRunnerLost",
+        "onRunnerLost", "priority",
     )
 )  # fmt: skip
 _TASK_FIELDS = {
@@ -129,7 +129,8 @@ class Binder:
         names = {"description": "description", "revision": "revision", "disabled": "disabled"}
         names |= {"deleted": "deleted", "variables": "variables", "env": "env", "runsOn": "runs_on"}
         names |= {"runs-on": "runs_on", "workerGroup": "worker_group"}
-        names |= {"workerSelector": "worker_selector"}
+        names |= {"workerSelector": "worker_selector", "onRunnerLost": "on_runner_lost"}
+        names |= {"priority": "priority"}
         for name, field in names.items():
             if data.get(name) is not None:
                 values[field] = data[name]

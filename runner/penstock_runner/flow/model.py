@@ -40,6 +40,9 @@ class Level(StrEnum):
     ERROR = "ERROR"
 
 
+OnRunnerLost = Literal["RETRY", "FAIL"]
+
+
 class RetryBehavior(StrEnum):
     """What a retry makes anew: the task run, or the whole execution."""
 
@@ -87,7 +90,7 @@ class Task(Model):
     worker_group: Mapping[str, object] | None = None
     worker_selector: Mapping[str, object] | None = None
     task_cache: Mapping[str, object] | None = None
-    on_runner_lost: Literal["RETRY", "FAIL"] = "RETRY"
+    on_runner_lost: OnRunnerLost | None = None
     queue_timeout: timedelta | None = None
     kill_grace: timedelta | None = None
     kill_signal: Literal["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"] | None = None
@@ -226,6 +229,8 @@ class Flow(Model):
     runs_on: object | None = None
     worker_group: Mapping[str, object] | None = None
     worker_selector: Mapping[str, object] | None = None
+    on_runner_lost: OnRunnerLost | None = None
+    priority: int = 0
     disabled: bool = False
     deleted: bool = False
     source: str = ""

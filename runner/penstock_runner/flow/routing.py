@@ -1,13 +1,13 @@
-"""Where a task may run: the labels that it asks for, and the labels that runners offer.
+"""Where a task asks to run: three spellings of one thing, a set of required labels. Pure.
 
-`runsOn`, `workerGroup` and `workerSelector` are three spellings of one thing, a set of required
-labels. A requirement is a label, or several with `|` between them of which one is enough. Pure.
+A requirement is a label, or several with `|` between them of which one is enough. Who may take
+what is asked so is in `offers`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, Protocol
@@ -96,52 +96,3 @@ def _fallback(written: Mapping[Any, Any], default: Fallback) -> Fallback:
         if said == known:
             return known
     raise BadRoute(f"fallback is one of {', '.join(FALLBACKS)}, not {said}")
-
-
-def lacking(required: Sequence[str], offered: Collection[str]) -> list[str]:
-    """What a runner does not offer of what is asked; empty when it may take the job.
-
-    A runner with an exclusive label (`!gpu`) takes nothing that does not ask for it.
-    """
-    missing = [one for one in required if not any(_met(part, offered) for part in one.split(OR))]
-    closed = [label for label in offered if label.startswith(EXCLUSIVE)]
-    if closed:
-        asked = [part for one in required for part in one.split(OR)]
-        missing += (one for one in closed if not any(_asks(label, one[1:]) for label in asked))
-    return missing
-
-
-def _asks(label: str, exclusive: str) -> bool:
-    """Whether a label asks for an exclusive one, by its whole or by its name alone."""
-    return (
-        label == exclusive or exclusive in label.split("=")[:1] or label in exclusive.split("=")[:1]
-    )
-
-
-def _met(label: str, offered: Collection[str]) -> bool:
-    name, equals, _ = label.partition("=")
-    for one in offered:
-        have = one.removeprefix(EXCLUSIVE)
-        if have == label or (equals and have == f"{name}=*"):
-            return True
-        if not equals and have.partition("=")[0] == name:
-            return True
-    return False
-
-
-def why_unmatched(required: Sequence[str], runners: Mapping[str, Collection[str]]) -> str | None:
-    """Why no runner may take such a job, None when one may. `runners` are offers by name."""
-    missing = {name: lacking(required, offered) for name, offered in runners.items()}
-    if not all(missing.values()):
-        return None
-    asked = ", ".join(one.replace(OR, " or ") for one in required) or "no label"
-    told = f"waiting for [{asked}]: 0 of {len(runners)} runners match"
-    if not missing:
-        return told
-    name = min(missing, key=lambda one: (len(missing[one]), one))
-    only = [label[1:] for label in missing[name] if label.startswith(EXCLUSIVE)]
-    lacks = [one.replace(OR, " or ") for one in missing[name] if not one.startswith(EXCLUSIVE)]
-    parts = [f"lacks {', '.join(lacks)}"] if lacks else []
-    if only:
-        parts.append(f"takes only what asks for {', '.join(only)}")
-    return f"{told}; closest: {name} {' and '.join(parts)}"

@@ -50,6 +50,7 @@ _LABELS: Schema = {
         },
     ]
 }
+_ON_RUNNER_LOST: Schema = {"enum": ["RETRY", "FAIL"]}
 _TASK_PROPERTIES: Schema = {
     "description": _TEXT,
     "timeout": _DURATION,
@@ -65,7 +66,7 @@ _TASK_PROPERTIES: Schema = {
     "workerGroup": _MAP,
     "workerSelector": _MAP,
     "taskCache": _MAP,
-    "onRunnerLost": {"enum": ["RETRY", "FAIL"]},
+    "onRunnerLost": _ON_RUNNER_LOST,
     "queueTimeout": _DURATION,
     "killGrace": _DURATION,
 }
@@ -134,6 +135,8 @@ def _flow_properties() -> Schema:
         "runs-on": {},
         "workerGroup": _MAP,
         "workerSelector": _MAP,
+        "onRunnerLost": _ON_RUNNER_LOST,
+        "priority": {"type": "integer"},
         "revision": {"type": "integer"},
         "deleted": _FLAG,
         # Deprecated spellings are read, so an editor must not call them wrong.

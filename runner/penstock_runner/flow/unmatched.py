@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from penstock_runner.flow.document import Document
 from penstock_runner.flow.faults import Fault, Severity
-from penstock_runner.flow.routing import BadRoute, read_route, why_unmatched
+from penstock_runner.flow.offers import Demand, Offer, why_unmatched
+from penstock_runner.flow.routing import BadRoute, read_route
 
 SPELLINGS = {
     "runsOn": "runs_on",
@@ -17,14 +18,21 @@ SPELLINGS = {
 }
 
 
-def unmatched(document: Document, runners: Mapping[str, Collection[str]]) -> list[Fault]:
-    """A warning for every place; what only an expression knows is not judged."""
+def unmatched(document: Document, runners: Mapping[str, Offer]) -> list[Fault]:
+    """A warning for every place; what only an expression knows is not judged.
+
+    Nor is the ref that a flow will come from: it may be a protected one.
+    """
     found: list[Fault] = []
+    data = document.data
+    namespace = str(data.get("namespace") or "") if isinstance(data, Mapping) else ""
     for pointer, name, asked in _routes(document.data, ""):
         if "{{" in repr(asked):
             continue
         try:
-            reason = why_unmatched(read_route({name: asked}).required, runners)
+            required = read_route({name: asked}).required
+            demand = Demand(required=required, namespace=namespace, protected=True)
+            reason = why_unmatched(demand, runners)
         except BadRoute:
             continue  # the check of the flow says so
         if reason is not None:

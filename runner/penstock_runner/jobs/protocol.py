@@ -9,10 +9,11 @@ The other messages are small plain maps, each with its `type`:
 core -> runner: `cancel` {execution_id, key, attempt, force}; `answer` {call, value | error,
 error_type}; `drain` {}, after which the runner ends when its jobs have.
 
-runner -> core: `hello` {runner, labels, slots, pid}; `leaving` {}, when it is stopped on purpose;
-`returned` {execution_id, key, attempt}, for a job that it then does not begin; `started`
-{execution_id, key, attempt, at}; `logs` {execution_id, key, attempt, lines: [[n, at, level,
-message, stream], ...]}; `call` {call, execution_id, namespace, flow_id, operation, arguments}.
+runner -> core: `hello` {runner, labels, namespaces, protected, slots, pid}; `leaving` {}, when it
+is stopped on purpose; `returned` {execution_id, key, attempt}, for a job that it then does not
+begin; `started` {execution_id, key, attempt, at}; `logs` {execution_id, key, attempt, lines: [[n,
+at, level, message, stream], ...]}; `call` {call, execution_id, namespace, flow_id, operation,
+arguments}.
 """
 
 from __future__ import annotations

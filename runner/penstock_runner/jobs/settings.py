@@ -88,6 +88,8 @@ class RunnerSettings:
     cache: Path | None = None
     slots: int = field(default_factory=lambda: default_slots(os.cpu_count()))
     labels: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    protected: bool = False
     folders: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     envs: Mapping[str, object] = field(default_factory=dict)

@@ -101,6 +101,8 @@ class Supervisor:
                 "type": "hello",
                 "runner": self._settings.name,
                 "labels": list(self._settings.labels),
+                "namespaces": list(self._settings.namespaces),
+                "protected": self._settings.protected,
                 "slots": self._settings.slots,
                 "pid": os.getpid(),
             }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, Response, request
 
 from penstock_runner.flow.faults import Fault, Severity
+from penstock_runner.flow.offers import Offer
 from penstock_runner.flow.parse import Parsed, parse_documents
 from penstock_runner.flow.types import replaced_by
 from penstock_runner.flow.unmatched import unmatched
@@ -40,7 +41,7 @@ class ValidationRoutes:
         names = [name for one in parsed if (name := _name(one)) is not None]
         with self._context.database.read() as connection:
             heads = queries.flow_heads(connection, names)
-            offers = {one.name: one.labels for one in runners.list_runners(connection)}
+            offers = {one.name: one.offer for one in runners.list_runners(connection)}
             callers = [caller_of(one, name) for one in parsed if (name := _name(one)) is not None]
             missed = doubts(connection, callers, any_secret, coming=names)
         judged = [self._judged(n, one, heads, offers, missed) for n, one in enumerate(parsed)]
@@ -64,7 +65,7 @@ class ValidationRoutes:
         index: int,
         parsed: Parsed,
         heads: Mapping[tuple[str, str], int],
-        offers: Mapping[str, Collection[str]],
+        offers: Mapping[str, Offer],
         missed: Sequence[Fault],
     ) -> Json:
         name = _name(parsed)

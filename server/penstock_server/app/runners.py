@@ -70,6 +70,8 @@ def runner_settings(
         cache=cache,
         slots=section.slots or default_slots(os.cpu_count()),
         labels=section.labels,
+        namespaces=section.namespaces,
+        protected=section.protected,
         secrets=told.secrets,
         envs=told.envs,
         globals=settings.globals,

@@ -50,12 +50,19 @@ from penstock_server.cli.screen import counted, examples
     type=click.Path(dir_okay=False, path_type=Path),
     help="YAML map of runners to lists of their labels; warns of tasks that none may take.",
 )
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Warn of tasks that no runner of this service may take, which is asked as "
+    "PENSTOCK_USER with PENSTOCK_PASSWORD, or with PENSTOCK_TOKEN.",
+)
 def command(
     paths: Sequence[Path],
     form: str,
     report_path: Path | None,
     sarif_path: Path | None,
     runners_path: Path | None,
+    server: str | None,
     *,
     strict: bool,
 ) -> None:
@@ -68,7 +75,7 @@ def command(
 
     faults: list[Fault] = []
     files: list[str] = []
-    offers = None if runners_path is None else _offers(runners_path)
+    offers = _offers(runners_path, server)
     for path, named in flow_files(paths or (Path(),)):
         found = _check(path, offers, named=named)
         if found is not None:
@@ -139,22 +146,17 @@ def _step(
     github.put_summary(environment, github.fault_summary(records, str(counts)))
 
 
-def _offers(path: Path) -> dict[str, list[str]]:
-    """The labels of runners by their names."""
-    import yaml
+def _offers(path: Path | None, server: str | None) -> dict[str, Any] | None:
+    """What runners take, by their names; None when nobody asked for them."""
+    if path is None and server is None:
+        return None
+    from penstock_server.cli import runner_offers
 
-    try:
-        found = yaml.safe_load(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise Stop(f"{path} cannot be read: {error.strerror}", USAGE) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Stop(f"{path} is not YAML: {error}", USAGE) from None
-    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
-        raise Stop(f"{path}: expected a map of runners to lists of labels", USAGE)
-    return {str(name): [str(label).lower() for label in labels] for name, labels in found.items()}
+    found = {} if path is None else runner_offers.of_file(path)
+    return found if server is None else {**runner_offers.of_server(server), **found}
 
 
-def _check(path: Path, offers: dict[str, list[str]] | None, *, named: bool) -> list[Any] | None:
+def _check(path: Path, offers: dict[str, Any] | None, *, named: bool) -> list[Any] | None:
     """The faults of a file; None for one that holds no flow and was not named."""
     from penstock_runner.flow.faults import Fault
     from penstock_runner.flow.parse import parse_documents

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from penstock_runner.tasks.object_storage import SCHEMES
 from penstock_server.config.docker import DockerSection
 from penstock_server.config.retention import RetentionSection
+from penstock_server.config.runners import RunnerSection
 from penstock_server.config.secrets import SecretSection
 from penstock_server.config.section import Section
 
@@ -23,20 +24,6 @@ class BasicAuth(Section):
 
     username: str = Field(min_length=1)
     password: str = Field(min_length=1, repr=False)
-
-
-class RunnerSection(Section):
-    """How a runner of this machine works; `name` tells several apart."""
-
-    name: str = Field(default="local", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
-    slots: int | None = Field(default=None, ge=1, le=512)
-    labels: tuple[str, ...] = ()
-    workspaces: Path | None = None
-    default: Literal["auto", "process", "docker"] = "auto"
-    folders: tuple[str, ...] = ()
-    pass_env: tuple[str, ...] = ()
-    pass_proxy: bool = False
-    user: str | None = None
 
 
 class GitSection(Section):

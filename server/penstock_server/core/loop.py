@@ -270,6 +270,8 @@ class CoreLoop:
                 name=message["runner"],
                 slots=message["slots"],
                 labels=frozenset(message.get("labels", ())),
+                namespaces=tuple(message.get("namespaces", ())),
+                protected=bool(message.get("protected")),
                 send=peer.channel.send,
             )
             self._room.executor.runner_joined(seat)

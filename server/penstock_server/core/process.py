@@ -22,7 +22,6 @@ from penstock_runner.executor.store import Write
 from penstock_runner.executor.values import value_of
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
-from penstock_runner.flow.defaults import Default
 from penstock_runner.flow.model import Flow
 from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks.registry import Registry
@@ -30,6 +29,7 @@ from penstock_server.clock import Clock
 from penstock_server.config import BadSettings, Told
 from penstock_server.config.storages import open_storage
 from penstock_server.core.address import socket_path
+from penstock_server.core.customs import customs_of
 from penstock_server.core.followers import Followers
 from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.retention import Retention
@@ -145,7 +145,8 @@ def make_room(
     expressions = Expressions(
         recursive=settings.recursive_rendering, default_zone=settings.timezone
     )
-    flows = Flows(store.flow, global_defaults(settings.plugin_defaults), flows_changed)
+    git = git_settings(settings.git.model_dump(), told.environment)
+    flows = Flows(store.flow, customs_of(settings, git), flows_changed)
     around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
     cipher = Cipher(settings.encryption_key) if settings.encryption_key else None
     hooks: list[Triggers] = []
@@ -201,7 +202,7 @@ def make_room(
         send=send_to_git,
         triggers=triggers.scheduler,
         settle=PushRender(expressions, services, registry.load, constants, clock).settle,
-        settings=git_settings(settings.git.model_dump(), told.environment),
+        settings=git,
         secrets=lambda name: told.secrets.get(name.upper()),
         has_secret=partial(_may_read, told.secrets),
         on_flows_changed=flows.forget,
@@ -247,16 +248,3 @@ def _known(flows: Flows, namespace: str, flow_id: str) -> Flow | None:
     if loaded.stored.disabled and not flow.disabled:
         return flow.model_copy(update={"disabled": True})
     return flow
-
-
-def global_defaults(listed: Sequence[Mapping[str, object]]) -> list[Default]:
-    """The defaults of the configuration as the language takes them."""
-    return [
-        Default(
-            type=str(one["type"]),
-            values=dict(one.get("values") or {}),  # type: ignore[call-overload]
-            forced=bool(one.get("forced")),
-        )
-        for one in listed
-        if one.get("type")
-    ]

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from penstock_runner.engine.state import Execution
 from penstock_runner.executor.dispatch import Dispatch
+from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.messages import Starter
 from penstock_runner.executor.store import Write
 from penstock_runner.expressions.environment import Expressions
@@ -19,6 +20,7 @@ from penstock_server.scheduler.polling import Polling
 from penstock_server.scheduler.reading import Reading
 from penstock_server.scheduler.rendering import Load, Services, without_services
 from penstock_server.scheduler.schedules import ALL
+from penstock_server.scheduler.seats import TriggerSeats
 from penstock_server.scheduler.triggers import Database, Scheduler
 
 
@@ -26,6 +28,7 @@ class DispatchingStarter(Starter, Protocol):
     """An executor, as far as triggers need it."""
 
     dispatch: Dispatch
+    flows: Flows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +76,17 @@ def assembled(
         services=services,
         constants=constants,
     )
+    seats = TriggerSeats(
+        dispatch=executor.dispatch,
+        flows=executor.flows,
+        clock=clock,
+        expressions=expressions,
+        services=services,
+        constants=constants or {},
+    )
     polling = Polling(
         dispatch=executor.dispatch,
+        seats=seats,
         starter=executor,
         clock=clock,
         reading=Reading(flows, expressions.default_zone, recover),

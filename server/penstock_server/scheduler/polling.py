@@ -28,7 +28,6 @@ from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.variables import trigger_map
 from penstock_runner.flow.model import Flow, Trigger
-from penstock_runner.flow.routing import BadRoute, read_route, written_route
 from penstock_runner.flow.types import CORE
 from penstock_runner.jobs.protocol import Job, JobId, Report
 from penstock_runner.tasks.api import TaskFailed
@@ -38,6 +37,7 @@ from penstock_server.clock import Clock
 from penstock_server.scheduler.reading import Reading
 from penstock_server.scheduler.rendering import Load, Services, TriggerRender
 from penstock_server.scheduler.rows import Name, name_of, says
+from penstock_server.scheduler.seats import TriggerSeats
 from penstock_server.store import triggers
 from penstock_server.store.triggers import TriggerState
 
@@ -66,6 +66,7 @@ class Polling:
         self,
         *,
         dispatch: Dispatch,
+        seats: TriggerSeats,
         starter: Starter,
         clock: Clock,
         reading: Reading,
@@ -77,6 +78,7 @@ class Polling:
     ) -> None:
         self.polls = polls
         self._dispatch = dispatch
+        self._seats = seats
         self._starter = starter
         self._clock = clock
         self._reading = reading
@@ -86,7 +88,6 @@ class Polling:
         self._constants = constants
         self._asked: dict[str, _Asked] = {}
         self._to_tell: dict[Name, TriggerState] = {}
-        self._waiting: set[Name] = set()
 
     # Asking
 
@@ -101,7 +102,7 @@ class Polling:
             if self._out(name):
                 continue
             found = self._reading.trigger(state)
-            seat = self._seat(*found) if found is not None else None
+            seat = self._seats.find(*found) if found is not None else None
             if found is None:
                 # The trigger is gone or off; it is told when it is looked at again.
                 del self._to_tell[name]
@@ -112,7 +113,7 @@ class Polling:
     def ask(self, state: TriggerState, flow: Flow, trigger: Trigger, now: datetime) -> None:
         """Have a trigger evaluated by a runner with a free slot, if there is one."""
         name = name_of(state)
-        seat = self._seat(flow, trigger)
+        seat = self._seats.find(flow, trigger)
         later = now + (self._interval(trigger) if seat is not None else _WITHOUT_RUNNER)
         self._starter.transact(writes=[partial(_postpone, state, later)])
         if self._out(name) or seat is None:
@@ -132,32 +133,6 @@ class Polling:
                 self._dispatch.free(one.job)
                 if seat is not None:
                     send_cancel(seat, one.job)
-
-    def _seat(self, flow: Flow, trigger: Trigger) -> RunnerSeat | None:
-        """A runner that offers what the trigger asks for and has a free slot."""
-        written = written_route((trigger, flow))
-        if written is None:
-            return self._dispatch.choose(())
-        name = (flow.namespace, flow.id, trigger.id)
-        try:
-            services = self._services(flow.namespace, self._clock.now())
-            render = TriggerRender(self._expressions, services, flow, self._constants)
-            required = read_route(render.value(written)).required
-        except (BadRoute, ExpressionFailed) as wrong:
-            self._wait_for(name, str(wrong))
-            return None
-        missing = self._dispatch.why_unmatched(required)
-        if missing is not None:
-            self._wait_for(name, missing)
-            return None
-        self._waiting.discard(name)
-        return self._dispatch.choose(required)
-
-    def _wait_for(self, name: Name, reason: str) -> None:
-        """Say once why a trigger is not evaluated."""
-        if name not in self._waiting:
-            self._waiting.add(name)
-            log.warning("%s.%s: trigger '%s' is not evaluated: %s", *name, reason)
 
     def _interval(self, trigger: Trigger) -> timedelta:
         return interval_of(self._load(trigger.kind), trigger.properties.get("interval"))
@@ -273,7 +248,7 @@ class Polling:
 
     def _drop(self, asked: _Asked, found: Mapping[str, Any]) -> None:
         """Have files removed that were stored for an execution that never came."""
-        seat = self._seat(asked.flow, asked.trigger)
+        seat = self._seats.find(asked.flow, asked.trigger)
         if seat is not None and SCHEME in orjson.dumps(found, default=str).decode():
             word = {"is": DROPPED, FOUND: found}
             question = asked.job[0]

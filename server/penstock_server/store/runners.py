@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
+from penstock_runner.flow.offers import Offer
 from penstock_server.store import upserts
 from penstock_server.store.schema import runners
 
@@ -21,6 +22,11 @@ class RunnerRow:
     started_at: datetime
     seen_at: datetime
     busy: int = 0
+
+    @property
+    def offer(self) -> Offer:
+        """What it takes."""
+        return Offer(labels=frozenset(self.labels))
 
 
 def put(connection: Connection, runner: RunnerRow) -> None:

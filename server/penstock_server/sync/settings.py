@@ -147,6 +147,7 @@ class SourceSettings(Settings):
     prune_limit: PruneLimit = PruneLimit()
     allow_empty: bool = False
     protected: tuple[str, ...] = ("system",)
+    protected_refs: tuple[str, ...] = ()
     on_invalid: Literal["FAIL", "SKIP_FILE"] = "FAIL"
     strict: bool = False
     adopt: bool = True
