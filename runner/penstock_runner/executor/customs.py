@@ -19,6 +19,9 @@ class NamespaceDefault:
     on_runner_lost: OnRunnerLost | None = None
 
 
+NO_DEFAULT = NamespaceDefault()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customs:
     """Defaults of types, defaults by namespace, and whether a commit is of a protected ref."""
@@ -28,5 +31,4 @@ class Customs:
     protected: Callable[[Mapping[str, object] | None], bool] = lambda _git: False
 
 
-NO_DEFAULT = NamespaceDefault()
 NO_CUSTOMS = Customs()
