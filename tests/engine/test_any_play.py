@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, settings, target
@@ -18,15 +19,18 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.fold import Fold, fold
+from penstock_runner.engine.marks import MARKS
 from penstock_runner.engine.plan import AFTER, FINALLY, LISTENERS, Plan
 from penstock_runner.engine.restarts import restartable
-from penstock_runner.engine.state import Execution, State, TaskRun
+from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
 from penstock_runner.flow.model import Flow
 
 USUAL = 60
 PLAYS = int(os.environ.get("PENSTOCK_PLAYS", USUAL))
 ENDS = [State.SUCCESS] * 3 + [State.FAILED] * 2 + [State.WARNING, State.KILLED]
 EXITS = [State.SUCCESS, State.WARNING, State.FAILED, State.CANCELLED, State.KILLED]
+# How often a play is restarted, marked or copied.
+AGAIN = 3
 TRUTHS = ["true", "true", "false", ""]
 
 
@@ -47,24 +51,38 @@ class AnyPlay(RuleBasedStateMachine):
     @initialize(flow=flows())
     def begin(self, flow: Flow) -> None:
         self.plan = Plan.of(flow)
-        self.first = execution()
-        self.fold = Fold(self.plan, self.first)
-        self.stored = self.first
+        self.at = NOON
+        self.copies = 0
+        self.play_on(execution())
+        self.tell(e.Started(at=self.at))
+
+    def play_on(self, first: Execution) -> None:
+        """Play on with this execution, of which nothing has been asked yet."""
+        self.first = first
+        self.fold = Fold(self.plan, first)
+        self.stored = first
         self.events: list[e.Event] = []
         self.commands: list[c.Command] = []
         self.waiting: list[c.Command] = []
         self.children: list[c.StartSubflow] = []
         self.kills = 0
-        self.restarts = 0
-        self.at = NOON
-        self.tell(e.Started(at=self.at))
+        # How often it was taken up again: after its end, and at all.
+        self.lives = 1
+        self.marks = 0
+        self.status: State | None = None
 
     def tell(self, event: e.Event) -> None:
         self.events.append(event)
         before_kill = self.kills
         if isinstance(event, e.KillRequested):
             self.kills += 1
+        over, number = self.over, self.fold.head.attempt_number
         commands = self.fold.feed(event)
+        if self.fold.head.attempt_number > number:
+            # Somebody has taken it up again: what was is over and done with.
+            self.lives += over
+            self.kills = before_kill = 0
+            self.status = None
         # The same news told to the stored execution, from nothing else, decides the same.
         stored = fold(self.plan, self.stored, [event])
         assert stored.commands == commands, (event, stored.commands, commands)
@@ -79,8 +97,7 @@ class AnyPlay(RuleBasedStateMachine):
         self.checked(commands, before_kill)
 
     def checked(self, commands: tuple[c.Command, ...], kills: int) -> None:
-        over = self.ends() - sum(isinstance(x, c.End) for x in commands) > self.restarts
-        over = over and not isinstance(self.events[-1], e.RestartRequested)
+        over = self.ends() - sum(isinstance(x, c.End) for x in commands) >= self.lives
         for command in commands:
             opens = isinstance(command, c.RunJob | c.Evaluate | c.StartTimer | c.StartSubflow)
             assert not (over and opens), commands
@@ -103,21 +120,59 @@ class AnyPlay(RuleBasedStateMachine):
     def ends(self) -> int:
         return sum(isinstance(command, c.End) for command in self.commands)
 
-    @precondition(lambda self: self.ends() > self.restarts)
+    @property
+    def over(self) -> bool:
+        """Whether its end was told in this life."""
+        return self.ends() >= self.lives
+
+    @precondition(lambda self: self.over)
     @rule(chance=st.integers(0, 2))
     def restart(self, chance: int) -> None:
-        if chance == 0 and self.restarts < 3:
+        if chance == 0 and self.lives <= AGAIN:
             failed = any(
                 restartable(run) and not self.follows_the_end(run)
                 for run in self.fold.runs.values()
             )
-            kills, self.kills = self.kills, 0
             self.tell(e.RestartRequested(at=self.at))
-            if self.fold.head.attempt_number > self.restarts + 1:
-                self.restarts += 1
-            else:
-                self.kills = kills
-                assert not failed or self.fold.state is not State.FAILED
+            assert not (self.over and failed and self.fold.state is State.FAILED)
+
+    @precondition(lambda self: self.fold.runs and self.marks < AGAIN)
+    @rule(data=st.data(), chance=st.integers(0, 7))
+    def mark(self, data: st.DataObject, chance: int) -> None:
+        if chance == 0:
+            self.marks += 1
+            key = data.draw(st.sampled_from(sorted(self.fold.runs)))
+            state = data.draw(st.sampled_from(sorted(MARKS)))
+            number = self.fold.head.attempt_number
+            self.tell(e.TaskRunMarked(at=self.at, key=key, state=state))
+            if self.fold.head.attempt_number > number:
+                run = self.fold.run(key)
+                assert run.state is state or not state.terminal
+                assert not run.facts.get("cut"), run
+
+    @precondition(lambda self: self.fold.runs and self.copies < AGAIN)
+    @rule(data=st.data(), chance=st.integers(0, 9))
+    def replay(self, data: st.DataObject, chance: int) -> None:
+        """A copy goes on in the place of the original, which is left as it is."""
+        if chance == 0:
+            self.copies += 1
+            key = data.draw(st.sampled_from(sorted(self.fold.runs)))
+            old = self.fold.execution()
+            self.play_on(replace(old, id=f"x{self.copies + 1}", parent_id=old.id, version=0))
+            self.tell(e.ReplayRequested(at=self.at, key=RunKey(key)))
+            assert self.fold.head.attempt_number > old.attempt_number
+            run = self.fold.runs.get(RunKey(key))
+            assert run is None or not run.facts.get("cut"), run
+
+    @precondition(lambda self: self.fold.state.terminal)
+    @rule(state=st.sampled_from(EXITS), chance=st.integers(0, 3))
+    def change_status(self, state: State, chance: int) -> None:
+        if chance == 0:
+            before = dict(self.fold.runs)
+            self.tell(e.StatusChanged(at=self.at, state=state))
+            assert dict(self.fold.runs) == before
+            assert self.fold.state is state
+            self.status = state if self.over else None
 
     def later(self) -> None:
         self.at += timedelta(seconds=1)
@@ -228,7 +283,7 @@ class AnyPlay(RuleBasedStateMachine):
                 | e.SubflowEnded
                 | e.Started,
             )
-        ]
+        ] or [e.Started(at=self.at)]
         before, said = self.fold.execution(), len(self.commands)
         again = data.draw(st.sampled_from(news))
         self.tell(again)
@@ -269,9 +324,9 @@ class AnyPlay(RuleBasedStateMachine):
         if not hasattr(self, "plan"):
             return
         ended = [x for x in self.commands if isinstance(x, c.End)]
-        assert len(ended) <= 1 + self.restarts
-        if len(ended) > self.restarts:
-            assert self.fold.state is ended[-1].state
+        assert len(ended) <= self.lives
+        if self.over:
+            assert self.fold.state is (self.status or ended[-1].state)
             return
         assert (
             self.waiting
@@ -282,7 +337,7 @@ class AnyPlay(RuleBasedStateMachine):
 
     @invariant()
     def an_ended_task_run_stays_ended(self) -> None:
-        if not hasattr(self, "plan") or self.restarts:
+        if not hasattr(self, "plan") or self.marks or self.fold.head.attempt_number > 1:
             return
         for run in self.fold.runs.values():
             parent = self.plan.node(self.plan.node(run.task_id).parent)
@@ -314,7 +369,7 @@ class AnyPlay(RuleBasedStateMachine):
                 self.tell(e.Resumed(at=self.at, key=paused[0].key))
             else:
                 break
-        assert self.ends() == 1 + self.restarts, self.fold.execution()
+        assert self.ends() == self.lives, self.fold.execution()
         alive = [run for run in self.fold.runs.values() if not run.state.terminal]
         assert not alive, alive
 

@@ -6,6 +6,7 @@ from tests.engine.story import NOON, World, constant, flow, group, job
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
+from penstock_runner.engine.fold import fold
 from penstock_runner.engine.state import RunKey, State
 
 A = RunKey("a")
@@ -97,3 +98,14 @@ def test_a_finally_that_a_pause_held_up_goes_on_in_a_kill() -> None:
     world.tell(e.KillRequested(at=NOON)).run()
     assert world.states()["second"] == "SUCCESS"
     assert world.state is State.KILLED
+
+
+def test_a_killed_loop_runs_its_finally_whatever_it_had_asked() -> None:
+    """Also when it is read from the store while its `finally` runs."""
+    often = {"condition": "{{ x }}"}
+    finally_ = {"finally": (job("f"),)}
+    loop = group("l", "LoopUntil", job("a"), properties=often, branches=finally_)
+    world = World(flow(loop), silent={"f"}).start()
+    world.tell(e.JobEnded(at=NOON, key=RunKey("a#1"), attempt=1, state=State.SUCCESS)).tell(KILL)
+    end = e.JobEnded(at=NOON, key=RunKey("f#1"), attempt=1, state=State.SUCCESS)
+    assert fold(world.plan, world.fold.execution(), [end]).execution.state is State.KILLED

@@ -213,3 +213,14 @@ def test_a_replay_of_what_still_runs_starts_its_jobs_anew() -> None:
     copy = Fold(world.plan, replace(world.fold.execution(), id="x2"))
     copy.apply(e.ReplayRequested(at=NOON, key=RunKey("b")))
     assert {command.key for command in copy.settle()} == {"b", "c"}
+
+
+def test_a_restart_lets_a_switch_choose_again() -> None:
+    made = flow(
+        group("s", "Switch", properties={"value": "{{ x }}"}, branches={"cases.a": (job("in_a"),)})
+    )
+    answers = {"s:value": [{"value": "none"}, {"value": "a"}]}
+    world = World(made, answers=answers).start().run()
+    assert world.state is F
+    world.tell(RESTART).run()
+    assert world.states() == {"s": "SUCCESS", "in_a": "SUCCESS"}

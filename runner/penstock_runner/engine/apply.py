@@ -10,7 +10,9 @@ from penstock_runner.engine import (
     gates,
     kills,
     loops,
+    marks,
     pauses,
+    replays,
     restarts,
     slas,
     subflows,
@@ -65,9 +67,9 @@ def apply(draft: Draft, event: e.Event) -> None:  # noqa: C901, PLR0912 - one li
         case e.RestartRequested():
             restarts.restart(draft)
         case e.ReplayRequested():
-            restarts.replay(draft, event)
+            replays.replay(draft, event)
         case e.TaskRunMarked():
-            restarts.mark(draft, event)
+            marks.mark(draft, event)
 
 
 def _start(draft: Draft) -> None:

@@ -112,7 +112,8 @@ def _enter(draft: Draft, group: Group, stage: str) -> None:
     if group.key == ROOT:
         draft.note(stage=stage)
     else:
-        draft.note_run(draft.runs[group.key], stage=stage)
+        # What the stage before had asked is of no more use to anybody.
+        draft.note_run(draft.runs[group.key], stage=stage, looking=None, gate=None)
     draft.dirty.append(group)
 
 

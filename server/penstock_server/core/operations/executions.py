@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine import events as e
+from penstock_runner.engine.marks import unmarkable
 from penstock_runner.engine.state import REQUEST, Execution, RunKey, State, TriggerOrigin
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
@@ -165,11 +166,15 @@ def replay(room: Room, a: Arguments, answer: Answer) -> None:
 
 def mark(room: Room, a: Arguments, answer: Answer) -> None:
     """Give a task run another state and run what follows it again."""
+    state = State(a["state"])
 
     def make(live: Live, at: datetime) -> Sequence[e.Event]:
         for run in live.fold.runs.values():
             if taskrun_id(live.id, run.key) == a["taskrun_id"]:
-                return (e.TaskRunMarked(at=at, key=RunKey(run.key), state=State(a["state"])),)
+                reason = unmarkable(live.fold.plan, live.fold.head, run, state)
+                if reason is not None:
+                    raise Refused(reason)
+                return (e.TaskRunMarked(at=at, key=run.key, state=state),)
         raise Refused("No task found to restart execution from!")
 
     _tell(room, a, answer, make)

@@ -1,0 +1,95 @@
+"""Replay: a copy of an execution goes on from one of its task runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from penstock_runner.engine import events as e
+from penstock_runner.engine import tree
+from penstock_runner.engine.draft import Draft
+from penstock_runner.engine.orders import InSequence
+from penstock_runner.engine.plan import Node
+from penstock_runner.engine.reopening import (
+    STOPS,
+    again,
+    awaits_nothing,
+    clear_the_way,
+    directory_around,
+    open_around,
+    restarted,
+    stage_of_work,
+)
+from penstock_runner.engine.state import State, TaskRun
+
+
+def replay(draft: Draft, event: e.ReplayRequested) -> None:
+    """Go on from one task run of a copy, without all that came after it.
+
+    What still ran in the original begins anew in the copy, as nobody would report it here.
+    """
+    run = draft.runs.get(event.key)
+    if run is None:
+        return
+    # What a working directory runs, it runs as one job.
+    run = directory_around(draft, run) or run
+    _forget_after(draft, run)
+    for around in tree.ancestors(draft, run):
+        _forget_after(draft, around)
+    for lower in list(tree.below(draft, run, draft.node(run))):
+        draft.remove(lower.key)
+    stage = stage_of_work(open_around(draft, run))
+    if run.key in draft.runs:
+        clear_the_way(draft, run, STOPS)
+        # The task decides anew what it runs: a replay starts it from its beginning.
+        fresh = replace(draft.runs[run.key], facts={}, values=None, branch=None)
+        again(draft, fresh, anew=True)
+    for other in list(draft.runs.values()):
+        if other.key != run.key and not other.state.terminal:
+            _begin_anew(draft, other)
+    restarted(draft, stage)
+    # What was going on belongs to the original, which nobody has asked to stop.
+    draft.commands.clear()
+
+
+def _begin_anew(draft: Draft, run: TaskRun) -> None:
+    if "stage" in run.facts:
+        draft.move(run, State.RUNNING, facts=awaits_nothing(run))
+    else:
+        again(draft, run, anew=True)
+
+
+def _forget_after(draft: Draft, run: TaskRun) -> None:
+    """Remove the siblings that come after a task run in its group."""
+    node = draft.node(run)
+    parent = None if run.parent is None else draft.runs[run.parent]
+    owner = draft.plan.node(node.parent)
+    for sibling in list(tree.children(draft, parent, owner, node.branch)):
+        if _follows(owner, parent, run, sibling, draft.node(sibling)):
+            tree.remove(draft, sibling)
+
+
+def _follows(
+    owner: Node, parent: TaskRun | None, run: TaskRun, sibling: TaskRun, its: Node
+) -> bool:
+    values = None if parent is None or parent.values is None else len(parent.values)
+    ids = [node.task.id for node in owner.branches.get(its.branch, ())]
+    order = owner.flowable.order(owner.task, ids, values)
+    position = ids.index(run.task_id)
+    if isinstance(order, InSequence):
+        # Of later values, what comes before the task in the file is kept.
+        return (its.position, sibling.place) > (position, run.place)
+    if owner.task.depends_on:
+        return run.task_id in _needed_by(owner, its.task.id)
+    return its.position > position and sibling.place == run.place and values is not None
+
+
+def _needed_by(dag: Node, task_id: str) -> set[str]:
+    """All that a task of a dag depends on, directly or not."""
+    found: set[str] = set()
+    todo = [task_id]
+    while todo:
+        for other in dag.task.depends_on.get(todo.pop(), ()):
+            if other not in found:
+                found.add(other)
+                todo.append(other)
+    return found
