@@ -121,11 +121,15 @@ def _become(identity: Identity) -> None:
     os.setgroups([])
     os.setresgid(identity.group, identity.group, identity.group)
     os.setresuid(identity.user, identity.user, identity.user)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # A change of the user forgets this, so it comes last.
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with_parent()
     os.umask(0o077)
+
+
+def end_with_parent() -> None:
+    """Have the system kill this process when the one that made it has ended."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _done(work: Work) -> dict[str, Any]:
