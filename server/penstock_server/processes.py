@@ -201,15 +201,30 @@ def prctl(option: int, value: int | bytes) -> None:
     libc.prctl(option, value, 0, 0, 0)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `OSError` when the address cannot be had."""
+def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """Listening sockets of one address; raises `OSError` when it cannot be had.
+
+    The kernel deals connections out evenly among them. Processes that share one socket do not: who
+    is awake takes nearly all.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sockets: list[socket.socket] = []
     try:
-        listening.bind((host, port))
+        for _ in range(count):
+            one = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if len(sockets) > 1:
+                port = int(sockets[0].getsockname()[1])
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.bind((host, port))
+            if count > 1:
+                # Only after the first is bound: it must find out whether the address is taken.
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError:
-        listening.close()
+        for one in sockets:
+            one.close()
         raise
-    listening.listen(2048)
-    return listening
+    for one in sockets:
+        one.listen(2048)
+    return sockets

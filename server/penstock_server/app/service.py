@@ -61,7 +61,7 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
     git_settings(settings.git.model_dump())
     _prepare_store(settings)
     listening = _bind(settings)
-    port = int(listening.getsockname()[1])
+    port = int(listening[0].getsockname()[1])
     if settings.examples:
         from penstock_server.sync.examples import tell_address
 
@@ -83,11 +83,11 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
         *(
             Child(
                 name=f"web{n}",
-                main=lambda: _run_web(told, clock, registry, listening, changes),
+                main=partial(_run_web, told, clock, registry, one, changes),
                 stop_seconds=5,
                 orphaned=signal.SIGKILL,
             )
-            for n in range(settings.web)
+            for n, one in enumerate(listening)
         ),
     ]
     # In a terminal a hangup says that the terminal is gone.
@@ -184,9 +184,9 @@ def _prepare_store(settings: Settings) -> None:
         database.close()
 
 
-def _bind(settings: Settings) -> socket.socket:
+def _bind(settings: Settings) -> list[socket.socket]:
     try:
-        return listen(settings.host, settings.port)
+        return listen(settings.host, settings.port, settings.web)
     except OSError as error:
         way = (
             "another program may be using it: choose a port with --port"

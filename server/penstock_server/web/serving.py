@@ -1,7 +1,7 @@
 """Serves the WSGI application with gunicorn's threaded worker, in a process that is already ours.
 
 gunicorn's own parent process is not used: ours forks, watches and restarts. The worker is given an
-open listening socket, so several web processes can share one, and a restart refuses nobody.
+open listening socket, one for each web process, which outlives it: a restart refuses nobody.
 """
 
 from __future__ import annotations
