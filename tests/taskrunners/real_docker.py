@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.jobs.harness import commands
 
+from penstock_runner.jobs.protocol import Job
 from penstock_runner.taskrunners.docker_access import Daemon, DockerAccess, find_daemon, hosts_of
 
 IMAGE = "busybox"
+TASK_RUNNER = "io.kestra.plugin.scripts.runner.docker.Docker"
 
 
 def access(**more: Any) -> DockerAccess:
     return DockerAccess(hosts=hosts_of(os.environ, os.getuid()), **more)
+
+
+def in_container(*lines: str, key: str = "t", **properties: Any) -> Job:
+    """Commands in a container of the image; `runner` are more properties of the task runner."""
+    task_runner = {"type": TASK_RUNNER, "pullPolicy": "NEVER", **properties.pop("runner", {})}
+    return commands(*lines, key=key, taskRunner=task_runner, containerImage=IMAGE, **properties)
 
 
 class NoDaemon(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pytest
 from tests.jobs.harness import commands, runner
 from tests.taskrunners.daemon import Daemon
 
-from penstock_runner.taskrunners import docker
+from penstock_runner.taskrunners import docker_labels, docker_sweep
 from penstock_runner.taskrunners.docker_access import Daemon as Answering
 from penstock_runner.taskrunners.docker_access import DockerAccess
+from penstock_runner.taskrunners.docker_client import connect
 
 DOCKER = "io.kestra.plugin.scripts.runner.docker.Docker"
 
@@ -125,14 +127,27 @@ def test_a_killed_job_stops_its_container(tmp_path: Path, daemon: Daemon) -> Non
     assert container.removed
 
 
-def test_containers_of_an_earlier_runner_are_removed(tmp_path: Path, daemon: Daemon) -> None:
+def test_a_container_that_its_task_keeps_is_not_tidied_up(tmp_path: Path, daemon: Daemon) -> None:
     with runner(tmp_path, docker=DockerAccess(hosts=(daemon.host,))) as core:
-        core.do(in_docker("true", runner={"delete": False}))
+        report = core.do(in_docker("true", runner={"delete": False}))
+    assert report["outputs"]["taskRunner"] == {"containerId": "c0"}
+    known = Answering(host=daemon.host, version="1.45")
+    assert docker_sweep.sweep(tmp_path / "work", known) == 0
     [container] = daemon.containers.values()
     assert not container.removed
+
+
+def test_containers_of_an_earlier_runner_are_removed(tmp_path: Path, daemon: Daemon) -> None:
     known = Answering(host=daemon.host, version="1.45")
-    assert docker.sweep(tmp_path / "elsewhere", known) == 0
-    assert docker.sweep(tmp_path / "work", known) == 1
+    with contextlib.closing(connect(known)) as client:
+        labels = {docker_labels.FOLDER: str(tmp_path / "work/run-1"), docker_labels.RUNNER: "7-1"}
+        client.api.create_container("present", "true", labels=labels)
+    [container] = daemon.containers.values()
+    assert docker_sweep.sweep(tmp_path / "elsewhere", known) == 0
+    assert docker_sweep.sweep(tmp_path / "work", known, but_of="7-1") == 0
+    assert docker_sweep.sweep(tmp_path / "work", known, in_use={"run"}) == 0
+    assert not container.removed
+    assert docker_sweep.sweep(tmp_path / "work", known) == 1
     assert container.removed
 
 

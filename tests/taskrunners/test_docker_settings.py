@@ -116,8 +116,10 @@ def test_other_folders_and_named_volumes_are_mounted(tmp_path: Path) -> None:
 
 
 def test_credentials_are_those_that_the_daemon_reads() -> None:
-    given = {"registry": "r", "username": "u", "registryToken": "t"}
-    assert read({"credentials": given}).credentials == {"username": "u", "registrytoken": "t"}
+    given = {"registry": "r.example.org", "username": "u", "registryToken": "t"}
+    of_ours = read({"credentials": given}, image="r.example.org/app")
+    assert of_ours.credentials == {"username": "u", "registrytoken": "t"}
+    assert read({"credentials": given}).credentials == {}
 
 
 def test_the_login_of_a_docker_configuration_is_that_of_the_registry() -> None:

@@ -11,20 +11,21 @@ from typing import Any
 
 import pytest
 from tests.jobs.harness import Runner, commands, gone, job, now, runner
-from tests.taskrunners.real_docker import IMAGE, access, client, containers, daemon
+from tests.taskrunners.real_docker import (
+    IMAGE,
+    TASK_RUNNER,
+    access,
+    client,
+    containers,
+    daemon,
+    in_container,
+)
 
 from penstock_runner.jobs.protocol import Job
 from penstock_runner.jobs.settings import Limits, RunAs
-from penstock_runner.taskrunners import docker
+from penstock_runner.taskrunners import docker_labels
 
 pytestmark = pytest.mark.docker
-
-TASK_RUNNER = "io.kestra.plugin.scripts.runner.docker.Docker"
-
-
-def in_container(*lines: str, key: str = "t", **properties: Any) -> Job:
-    task_runner = {"type": TASK_RUNNER, "pullPolicy": "NEVER", **properties.pop("runner", {})}
-    return commands(*lines, key=key, taskRunner=task_runner, containerImage=IMAGE, **properties)
 
 
 def do(folder: Path, wanted: Job, *allow: str, **changes: Any) -> tuple[dict[str, Any], list[str]]:
@@ -264,11 +265,11 @@ def test_a_runner_that_ends_takes_its_containers_along(tmp_path: Path) -> None:
 def test_a_runner_sweeps_what_a_killed_one_left_and_nothing_else(tmp_path: Path) -> None:
     found = daemon()
     other = client(found).containers.create(
-        IMAGE, "true", labels={docker.FOLDER_LABEL: "/elsewhere/job-1"}
+        IMAGE, "true", labels={docker_labels.FOLDER: "/elsewhere/job-1"}
     )
     try:
         left = client(found).containers.create(
-            IMAGE, "true", labels={docker.FOLDER_LABEL: str(tmp_path / "work/job-1")}
+            IMAGE, "true", labels={docker_labels.FOLDER: str(tmp_path / "work/job-1")}
         )
         with runner(tmp_path, docker=access()) as core:
             core.do(commands("true"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock_runner.engine.state import State
 from penstock_runner.flow.model import Level
-from penstock_runner.jobs import running, utterances
+from penstock_runner.jobs import running, strays, utterances
 from penstock_runner.jobs.calls import RemoteFiles, RemoteKeyValues
 from penstock_runner.jobs.environment import Earlier, job_environment
 from penstock_runner.jobs.local_paths import NotAllowed, local_path
@@ -262,6 +262,7 @@ class JobContext(ScriptWorld):
                     stop=Stop.of(self._job.task, self._parts.settings.limits),
                     outside=self._outside,
                     sink=output,
+                    resumes=self._earlier is None,
                 )
         except SetupFailed as failed:
             raise TaskFailed(str(failed), reason="setup") from None
@@ -286,12 +287,15 @@ class JobContext(ScriptWorld):
             vars=output.vars,
             stderr_lines=output.counts["stderr"],
             stdout_lines=output.counts["stdout"],
+            container=ended.container,
         )
 
     def _command(self, spec: ProcessSpec, chosen: choice.Choice) -> Command:
         env = self._environment(spec)
-        if chosen.kind != "process" and env.get("PATH") == self.search_path:
-            del env["PATH"]  # an image has its own
+        if chosen.kind != "process":
+            del env[strays.MARK]  # what is in a container is its daemon's to end
+            if env.get("PATH") == self.search_path:
+                del env["PATH"]  # an image has its own
         return Command(
             argv=tuple(spec.argv),
             env=env,

@@ -157,6 +157,9 @@ class ThreadOutside:
         """Cancel the attempt after this time."""
         self._later(seconds, lambda: self.cancel("timeout"))
 
+    def resumable(self) -> None:
+        """Nobody takes up what this program starts: it ends with it."""
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """A thread cannot be interrupted; only a cancel from before is noticed."""

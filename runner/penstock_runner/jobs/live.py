@@ -27,8 +27,9 @@ class LiveProcess:
 class LiveJob:
     """One job at work. Instants are of the monotonic clock.
 
-    `deadline`: cancel it then; `kill_at`: kill its processes then; `give_up_at`: kill its worker
-    then; `tell_at`: tell core then that it has begun, which is in `news` until it is told.
+    `resumable`: its container is for a later attempt to take up; `deadline`: cancel it then;
+    `kill_at`: kill its processes then; `give_up_at`: kill its worker then; `tell_at`: tell core
+    then that it has begun, which is in `news` until it is told.
     """
 
     id: JobId
@@ -36,6 +37,7 @@ class LiveJob:
     folder: Path
     stop: Stop
     renders_only: bool = False
+    resumable: bool = False
     processes: dict[int, LiveProcess] = field(default_factory=dict)
     last_line: int = 0
     cancelled: Reason | None = None

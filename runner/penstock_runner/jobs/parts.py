@@ -57,6 +57,10 @@ class Outside(Protocol):
         """Cancel the attempt after this time."""
         ...
 
+    def resumable(self) -> None:
+        """What this attempt has started outlives its runner, and is for a later one to take up."""
+        ...
+
     def interruptible(self) -> AbstractContextManager[None]:
         """Code in which a cancel may raise `Cancelled` at any point."""
         ...

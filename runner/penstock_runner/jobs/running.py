@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from penstock_runner.flow.model import Level
 from penstock_runner.jobs import utterances
@@ -25,12 +26,16 @@ def run(
     outside: Outside,
     sink: JobOutput,
     stop: Stop,
+    resumes: bool,
 ) -> Ended:
-    """Run the command to its end; raises `SetupFailed` when it never began."""
+    """Run the command to its end; raises `SetupFailed` when it never began.
+
+    `resumes` says that a container may be taken up which an earlier attempt left running.
+    """
     if chosen.kind == "process":
         ended = process.run(command, outside.spawner, sink)
     else:
-        ended = _in_docker(command, chosen, image, settings, outside, sink, stop)
+        ended = _in_docker(command, chosen, image, settings, outside, sink, stop, resumes=resumes)
     if ended.error is not None:
         raise SetupFailed(ended.error)
     return ended
@@ -44,6 +49,8 @@ def _in_docker(
     outside: Outside,
     sink: JobOutput,
     stop: Stop,
+    *,
+    resumes: bool,
 ) -> Ended:
     from penstock_runner.taskrunners import docker
     from penstock_runner.taskrunners.docker_settings import settings_of
@@ -57,7 +64,14 @@ def _in_docker(
         grace=stop.grace,
         stop_signal=signal_name(stop.number),
     )
-    return docker.run(command, read, chosen.daemon, sink=sink, interrupts=outside.cancellation)
+    return docker.run(
+        command,
+        read if resumes else replace(read, resume=False),
+        chosen.daemon,
+        sink=sink,
+        interrupts=outside.cancellation,
+        resumable=outside.resumable,
+    )
 
 
 def read_output_file(

@@ -16,12 +16,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from penstock_runner.engine.state import State
-from penstock_runner.jobs import containers, processes, stopping, strays, verdicts
+from penstock_runner.jobs import processes, stopping, strays, verdicts
 from penstock_runner.jobs.children import Children, Gone
+from penstock_runner.jobs.containers import Containers, named
 from penstock_runner.jobs.crew import Crew, Seat
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.jobs.live import LiveJob, LiveProcess
@@ -45,11 +46,12 @@ class Supervisor:
 
     def __init__(self, channel: Channel, parts: Parts) -> None:
         self._core = channel
-        self._parts = parts
-        self._settings = parts.settings
         self._limits = parts.settings.limits
-        self._crew = Crew(parts)
+        self._settings = replace(parts.settings, docker=named(parts.settings.docker))
+        self._parts = replace(parts, settings=self._settings)
+        self._crew = Crew(self._parts)
         self._children = Children(self._crew, self._settings.run_as)
+        self._containers = Containers(self._settings, self._children.aside)
         self._queue: deque[Mapping[str, Any]] = deque()
         self._lost_a_worker = False
         self._jobs: dict[JobId, LiveJob] = {}
@@ -80,7 +82,7 @@ class Supervisor:
         self._sweep()
         if self._settings.run_as is not None:
             self._settings.workspaces.chmod(0o711)  # its user must reach its own folder
-        self._sweep_containers()
+        self._containers.begin()
         warm(self._parts)
         gc.collect()
         gc.freeze()
@@ -183,7 +185,8 @@ class Supervisor:
         self._leaving = True
         self._leave_at = now + self._limits.leave_grace
         for job in list(self._jobs.values()):
-            stopping.ask(job, "killed", limits=self._limits, now=now)
+            if not job.resumable:
+                stopping.ask(job, "killed", limits=self._limits, now=now)
 
     def _hand_out(self) -> None:
         self._heed_end()  # nothing begins after the signal, whenever in this turn it came
@@ -244,6 +247,9 @@ class Supervisor:
                 if job is not None:
                     job.timeout = float(message["seconds"])
                     job.deadline = time.monotonic() + job.timeout
+            case "resumable":
+                if job is not None:
+                    job.resumable = True
             case "call":
                 self._tell_started(job)
                 number = next(self._call_numbers)
@@ -305,6 +311,8 @@ class Supervisor:
             dues.append(self._drain_until)
         if self._leave_at is not None:
             dues.append(self._leave_at)
+        if self._containers.due is not None:
+            dues.append(self._containers.due)
         if len(self._crew) > 1:
             dues.append(time.monotonic() + self._limits.idle_worker)
         return max(0.0, min(dues) - time.monotonic()) if dues else None
@@ -315,6 +323,7 @@ class Supervisor:
             if job.tell_at is not None and now >= job.tell_at:
                 self._tell_started(job)
             stopping.keep_time(job, limits=self._limits, now=now)
+        self._containers.keep_time(now, [job.folder for job in self._jobs.values()])
         for seat in self._crew.surplus(now, self._limits.idle_worker):
             self._retire(seat)
         if self._leave_at is not None and now >= self._leave_at:
@@ -358,20 +367,14 @@ class Supervisor:
             self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
         self._lost_a_worker = True
-        self._children.aside(lambda: self._remove_traces(job.folder))
+        resumable = job.resumable and job.cancelled is None
+        remove_containers = self._containers.lost(job.folder, resumable=resumable)
 
-    def _remove_traces(self, folder: Path) -> None:
-        """What a worker that was lost could not tidy up."""
-        containers.remove_below(folder, self._settings.docker)
-        remove_tree(folder)
+        def tidy_up() -> None:
+            remove_containers()
+            remove_tree(job.folder)
 
-    def _sweep_containers(self) -> None:
-        """Remove the containers that an earlier runner left behind."""
-        settings = self._settings
-        if containers.preload(settings.docker):
-            self._children.aside(
-                lambda: containers.remove_below(settings.workspaces, settings.docker)
-            )
+        self._children.aside(tidy_up)
 
     def _sweep(self) -> None:
         """Remove the folders that earlier workers left behind."""
@@ -388,7 +391,7 @@ class Supervisor:
         stopping.kill_all(self._children.of_jobs)
         stopping.kill_children(STOP_SECONDS)
         if self._jobs or self._lost_a_worker:  # who tidied up after it was killed just now
-            containers.remove_below(self._settings.workspaces, self._settings.docker)
+            self._containers.end(job.folder for job in self._jobs.values() if job.cancelled)
         self._sweep()
         signal.set_wakeup_fd(-1)
         self._sockets.close()

@@ -183,6 +183,10 @@ class Worker:
         """The supervisor cancels the attempt after this time."""
         self._link.send({"type": "deadline", "seconds": seconds})
 
+    def resumable(self) -> None:
+        """The supervisor leaves what this attempt has started when it ends itself."""
+        self._link.send({"type": "resumable"})
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """A cancel raises `Cancelled` in the main thread while this is entered."""

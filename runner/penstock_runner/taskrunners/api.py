@@ -36,7 +36,8 @@ class Command:
 class Ended:
     """How a command ended: its exit code as a shell shows it, or why it never started.
 
-    `left_over` counts processes that it had left behind and that were killed.
+    `left_over` counts processes that it had left behind and that were killed. `container` is the
+    container it ran in, if any.
     """
 
     exit_code: int
@@ -44,6 +45,7 @@ class Ended:
     oom: bool = False
     left_over: int = 0
     error: str | None = None
+    container: str | None = None
 
     @property
     def shown(self) -> str:

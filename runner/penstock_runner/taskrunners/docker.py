@@ -2,37 +2,28 @@
 
 The job's folder has the same absolute path inside. With the strategy VOLUME it is copied in before
 and out after the run, which works with any daemon; with MOUNT it is a bind mount, for a daemon of
-this machine. Containers carry the folder as a label, so that those of a dead runner are found at
-the start.
+this machine. A container that may be resumed outlives its runner: the attempt that takes its place
+follows it to its end, rather than starting another one beside it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import docker
-import docker.tls
-
-from penstock_runner.taskrunners import docker_files, names
+from penstock_runner.taskrunners import docker_files, docker_labels, docker_sweep
 from penstock_runner.taskrunners.api import Command, Ended, Interrupts, SetupFailed, Sink
 from penstock_runner.taskrunners.docker_access import Daemon
-from penstock_runner.taskrunners.docker_images import UNREACHABLE, bring
+from penstock_runner.taskrunners.docker_client import UNREACHABLE, connect, words
+from penstock_runner.taskrunners.docker_images import bring
+from penstock_runner.taskrunners.docker_output import Follower
 from penstock_runner.taskrunners.docker_settings import DockerSettings
 
-FOLDER_LABEL = "penstock.folder"
-TASKRUN_LABEL = "penstock.taskrun"
-LABEL_PREFIX = "kestra.io/"
-API_SECONDS = 120
-DAY = 24 * 3600
 STOPPED = 128 + 15
-QUIET_SECONDS = 1.0
-CHUNKS_AHEAD = 64
 
 
 def run(
@@ -42,44 +33,18 @@ def run(
     *,
     sink: Sink,
     interrupts: Interrupts,
+    resumable: Callable[[], None] = lambda: None,
 ) -> Ended:
-    """Run the command in a new container to its end."""
-    with contextlib.closing(_client(daemon)) as client:
+    """Run the command in a container to its end, or start it and leave it running.
+
+    `resumable` is called once there is a container that another attempt could take up.
+    """
+    with contextlib.closing(connect(daemon)) as client:
         try:
-            return _Run(client, command, settings, sink, interrupts).to_its_end()
+            container = _Run(client, daemon, command, settings, sink, interrupts, resumable)
+            return container.to_its_end()
         finally:
             sink.close()
-
-
-def sweep(root: Path, daemon: Daemon) -> int:
-    """Remove the containers whose job folder is `root` or below it; how many there were."""
-    removed = 0
-    with contextlib.suppress(*UNREACHABLE), contextlib.closing(_client(daemon)) as client:
-        for found in client.api.containers(all=True, filters={"label": FOLDER_LABEL}):
-            folder = (found.get("Labels") or {}).get(FOLDER_LABEL, "/")
-            if Path(folder).is_relative_to(root):
-                with contextlib.suppress(*UNREACHABLE):
-                    client.api.remove_container(found["Id"], force=True, v=True)
-                    removed += 1
-    return removed
-
-
-def _client(daemon: Daemon) -> Any:
-    tls: Any = None
-    host = daemon.host
-    if daemon.certificates is not None and not host.startswith("unix:"):
-        folder = daemon.certificates
-        tls = docker.tls.TLSConfig(
-            client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
-            ca_cert=str(folder / "ca.pem"),
-            verify=True,
-        )
-    try:
-        return docker.DockerClient(
-            base_url=host, version=daemon.version, timeout=API_SECONDS, tls=tls
-        )
-    except UNREACHABLE as error:
-        raise SetupFailed(f"The Docker daemon at {host} cannot be used: {error}") from None
 
 
 class _Run:
@@ -88,105 +53,137 @@ class _Run:
     def __init__(
         self,
         client: Any,
+        daemon: Daemon,
         command: Command,
         settings: DockerSettings,
         sink: Sink,
         interrupts: Interrupts,
+        resumable: Callable[[], None],
     ) -> None:
         self._client = client
+        self._daemon = daemon
         self._command = command
         self._settings = settings
         self._sink = sink
+        self._resumable = resumable
         self._stopped = threading.Event()
         self._container: Any = None
         interrupts.on_cancel(self._stop)
         interrupts.on_force(self._kill)
 
     def to_its_end(self) -> Ended:
-        """Bring the image, then make, fill, start, follow, empty and remove the container."""
+        """Take up the container of an earlier attempt, or make, fill and start one; follow it."""
+        for note in self._settings.notes:
+            self._sink.note(note)
         try:
-            bring(self._client, self._settings, self._sink, self._stopped)
-            if self._stopped.is_set():
-                return Ended(exit_code=STOPPED)
-            self._container = self._client.containers.create(**self._creation())
+            inside = self._found()
+            if inside is None:
+                self._make()
         except UNREACHABLE as error:
             if self._stopped.is_set():
                 return Ended(exit_code=STOPPED)
-            raise SetupFailed(f"The container could not be made: {_words(error)}") from None
+            raise SetupFailed(f"The container could not be made: {words(error)}") from None
+        if self._container is None:
+            return Ended(exit_code=STOPPED)
+        leave = False
         try:
-            return self._run()
+            ended = self._started() if inside is None else self._taken_up(inside)
+            leave = not self._settings.wait and not self._stopped.is_set()
         except (*UNREACHABLE, OSError) as error:
-            raise SetupFailed(f"The container could not be run: {_words(error)}") from None
+            raise SetupFailed(f"The container could not be run: {words(error)}") from None
         finally:
-            if self._settings.delete:
-                with contextlib.suppress(*UNREACHABLE):
-                    self._container.remove(force=True, v=True)
+            if not leave:
+                self._tidy_up()
+        return ended
 
-    def _run(self) -> Ended:
+    def _found(self) -> Path | None:
+        """The folder inside a container that an earlier attempt left running."""
+        if not self._settings.resume:
+            return None
+        taskrun = self._command.labels.get("taskrun-id", "")
+        found = docker_sweep.left_behind(self._client, taskrun)
+        if found is None:
+            return None
+        self._container, inside = found
+        self._resumable()
+        self._sink.note(
+            f"The container {self._container.short_id} of an earlier attempt is taken up: its "
+            "output follows from the start"
+        )
+        if self._stopped.is_set():
+            self._stop()
+        return inside
+
+    def _make(self) -> None:
+        """Make a container, unless the attempt is stopped before."""
+        bring(self._client, self._settings, self._sink, self._stopped)
+        if self._stopped.is_set():
+            return
+        self._container = self._client.containers.create(**self._creation())
+        if self._settings.resume:
+            self._resumable()
+
+    def _started(self) -> Ended:
         container, folder = self._container, self._command.folder
         given = not self._settings.mount and docker_files.needs_files(container, folder)
         if given:
             docker_files.copy_in(container, folder)
-        output = container.attach(stdout=True, stderr=True, stream=True, demux=True)
+        waits = self._settings.wait
+        output = (
+            container.attach(stdout=True, stderr=True, stream=True, demux=True) if waits else None
+        )
         if self._stopped.is_set():
             return Ended(exit_code=STOPPED)
         container.start()
         if self._stopped.is_set():
             self._stop()  # the first one may have come before there was anything to stop
-        self._follow(output)
-        code = int(container.wait(timeout=DAY)["StatusCode"])
-        container.reload()
-        oom = bool(container.attrs.get("State", {}).get("OOMKilled"))
+        if not waits:
+            return Ended(exit_code=0, container=container.id)
+        code = self._follower().follow(output)
         if not self._settings.mount and (
             given or not docker_files.wrote_nothing(container, folder)
         ):
             docker_files.copy_out(container, folder)
-        return Ended(exit_code=code, oom=oom)
+        return self._ended(code)
 
-    def _follow(self, output: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-        """Hand on the output until its end; a thread reads it, so that silence is noticed."""
-        chunks: queue.Queue[tuple[bytes | None, bytes | None] | Exception | None]
-        chunks = queue.Queue(maxsize=CHUNKS_AHEAD)
+    def _taken_up(self, inside: Path) -> Ended:
+        code = self._follower().follow(None)
+        docker_files.copy_out(self._container, self._command.folder, inside)
+        return self._ended(code)
 
-        def read() -> None:
-            try:
-                for chunk in output:
-                    chunks.put(chunk)
-                chunks.put(None)
-            except (*UNREACHABLE, OSError) as error:
-                chunks.put(error)
+    def _follower(self) -> Follower:
+        return Follower(
+            self._container, self._sink, stopped=self._stopped, patience=self._daemon.patience
+        )
 
-        threading.Thread(target=read, daemon=True, name="docker-output").start()
-        while True:
-            try:
-                chunk = chunks.get(timeout=QUIET_SECONDS)
-            except queue.Empty:
-                self._sink.quiet()
-                continue
-            if chunk is None:
-                return
-            if isinstance(chunk, Exception):
-                raise chunk
-            for stream, part in zip(("stdout", "stderr"), chunk, strict=True):
-                if part:
-                    self._sink.feed(stream, part)
+    def _ended(self, code: int) -> Ended:
+        self._container.reload()
+        oom = bool(self._container.attrs.get("State", {}).get("OOMKilled"))
+        kept = None if self._settings.delete else self._container.id
+        return Ended(exit_code=code, oom=oom, container=kept)
+
+    def _tidy_up(self) -> None:
+        with contextlib.suppress(*UNREACHABLE):
+            if self._settings.delete:
+                self._container.remove(force=True, v=True)
+            elif self._settings.resume:
+                docker_sweep.mark_ended(self._container)
 
     def _creation(self) -> dict[str, Any]:
         command, settings = self._command, self._settings
         options = dict(settings.options)
         own = options.pop("volumes", [])
         mounted = [f"{command.folder}:{command.folder}:rw"] if settings.mount else []
+        if settings.resume:
+            options["name"] = f"penstock-{command.folder.name}"
         return {
             "image": settings.image,
             "command": list(command.argv),
             "environment": dict(command.env),
             "working_dir": str(command.cwd),
-            "labels": {
-                **names.labels(command.labels, prefix=LABEL_PREFIX),
-                TASKRUN_LABEL: command.labels.get("taskrun-id", ""),
-                FOLDER_LABEL: str(command.folder),
-            },
+            "labels": docker_labels.of_job(command, settings, self._daemon.runner),
             "detach": True,
+            "auto_remove": settings.delete and not settings.wait,
             "stop_signal": settings.stop_signal,
             **options,
             "volumes": [*own, *mounted],
@@ -212,7 +209,3 @@ class _Run:
                 act(container)
 
         threading.Thread(target=work, daemon=True, name="docker-stop").start()
-
-
-def _words(error: Exception) -> str:
-    return str(getattr(error, "explanation", None) or error)

@@ -28,7 +28,9 @@ class DockerAccess:
 
     `hosts` are tried in order; `allow` names properties of the task runner that reach beyond the
     container; `private` are folders that no container ever sees; `certificates` is the folder of
-    `ca.pem`, `cert.pem` and `key.pem` for a daemon behind TLS.
+    `ca.pem`, `cert.pem` and `key.pem` for a daemon behind TLS. `patience` is how many seconds a
+    daemon may be out of reach before a job gives its container up; `runner` is who starts
+    containers, so that no runner tidies up after itself while it works.
     """
 
     enabled: bool = True
@@ -36,6 +38,8 @@ class DockerAccess:
     allow: frozenset[str] = frozenset()
     private: tuple[Path, ...] = ()
     certificates: Path | None = None
+    patience: float = 60.0
+    runner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,8 @@ class Daemon:
     host: str
     version: str
     certificates: Path | None = None
+    patience: float = 60.0
+    runner: str = ""
 
 
 def hosts_of(environment: Mapping[str, str], user: int) -> tuple[str, ...]:
@@ -81,7 +87,13 @@ def find_daemon(access: DockerAccess, host: str | None = None) -> Daemon | None:
     for address in (host,) if host else access.hosts:
         version = _ping(address, access.certificates)
         if version is not None:
-            return Daemon(host=address, version=version, certificates=access.certificates)
+            return Daemon(
+                host=address,
+                version=version,
+                certificates=access.certificates,
+                patience=access.patience,
+                runner=access.runner,
+            )
     return None
 
 

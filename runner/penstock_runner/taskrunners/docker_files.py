@@ -62,18 +62,28 @@ def wrote_nothing(container: Any, folder: Path) -> bool:
     )
 
 
-def copy_out(container: Any, folder: Path) -> None:
-    """Bring the folder's files back."""
+def copy_out(container: Any, folder: Path, inside: Path | None = None) -> None:
+    """Bring the folder's files back; `inside` is where the container has them, if elsewhere."""
+    inside = inside or folder
     with contextlib.suppress(docker.errors.NotFound):
-        chunks, _ = container.get_archive(str(folder))
+        chunks, _ = container.get_archive(str(inside))
         with tarfile.open(fileobj=_Stream(chunks), mode="r|") as archive:
             for entry in archive:
+                if inside.name != folder.name:
+                    _move(entry, inside.name, folder.name)
                 with contextlib.suppress(tarfile.FilterError, OSError):
                     archive.extract(entry, folder.parent, filter="data")
         for place, folders, _ in os.walk(folder):
             for name in folders:
                 with contextlib.suppress(OSError):
                     (Path(place) / name).chmod(0o700)
+
+
+def _move(entry: tarfile.TarInfo, old: str, new: str) -> None:
+    """Give an entry, and the entry that a hard link names, another folder at the top."""
+    entry.name = new + entry.name.removeprefix(old)
+    if entry.islnk():
+        entry.linkname = new + entry.linkname.removeprefix(old)
 
 
 class _Stream(io.RawIOBase):

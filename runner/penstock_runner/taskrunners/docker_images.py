@@ -7,12 +7,10 @@ import threading
 from typing import Any
 
 import docker.errors
-import requests.exceptions
 
 from penstock_runner.taskrunners.api import SetupFailed, Sink
+from penstock_runner.taskrunners.docker_client import UNREACHABLE
 from penstock_runner.taskrunners.docker_settings import DockerSettings
-
-UNREACHABLE = (docker.errors.DockerException, requests.exceptions.RequestException)
 
 
 def bring(client: Any, settings: DockerSettings, sink: Sink, stopped: threading.Event) -> None:

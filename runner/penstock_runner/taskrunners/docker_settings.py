@@ -19,6 +19,7 @@ from penstock_runner.taskrunners.api import SetupFailed
 from penstock_runner.taskrunners.docker_access import DockerAccess
 
 DEFAULT_REGISTRY = "docker.io"
+DEFAULT_REGISTRY_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 SHARED_NETWORK = re.compile(r"host|container:.*|ns:.*", re.DOTALL)
 SIZE = re.compile(r"(?i)\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*")
 
@@ -28,15 +29,18 @@ class DockerSettings:
     """The properties of the task runner, read; `options` are for the daemon as they are.
 
     `pull` is None when the task leaves it open: then the image is pulled, but one that cannot be
-    pulled may be there already.
+    pulled may be there already. `notes` are what the log should say about the properties.
     """
 
     image: str
     pull: str | None = None
     mount: bool = False
     delete: bool = True
+    wait: bool = True
+    resume: bool = False
     grace: float = 10.0
     stop_signal: str | None = None
+    notes: tuple[str, ...] = ()
     credentials: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,11 +60,21 @@ def settings_of(
     _refuse_what_is_not_allowed(properties, access)
     pull = properties.get("pullPolicy")
     own_grace = properties.get("killGracePeriod")
+    mount = properties.get("fileHandlingStrategy") == "MOUNT"
+    wait = _flag(properties.get("wait"), default=True)
+    if mount and not wait:
+        raise SetupFailed(
+            "`wait: false` of the task runner leaves a container running, and the folder that "
+            "`fileHandlingStrategy: MOUNT` gives it is removed with the task: leave one of them out"
+        )
     return DockerSettings(
         image=str(chosen),
         pull=str(pull) if pull else None,
-        mount=properties.get("fileHandlingStrategy") == "MOUNT",
-        delete=str(properties.get("delete", True)).lower() != "false",
+        mount=mount,
+        delete=_flag(properties.get("delete"), default=True),
+        wait=wait,
+        resume=_flag(properties.get("resume"), default=False) and wait and not mount,
+        notes=_notes(properties),
         grace=grace if own_grace is None else min(grace, _seconds(own_grace)),
         stop_signal=stop_signal,
         credentials=_credentials(properties, str(chosen)),
@@ -105,16 +119,15 @@ def _refuse_what_is_private(volume: str, private: tuple[Path, ...]) -> None:
 
 def _options(properties: Mapping[str, Any]) -> dict[str, Any]:
     cpu, memory = properties.get("cpu") or {}, properties.get("memory") or {}
-    entrypoint = [str(part) for part in properties.get("entryPoint") or [""] if part]
     found: dict[str, Any] = {
-        "entrypoint": entrypoint or "",
+        "entrypoint": _entry_point(properties),
         "user": properties.get("user"),
         "network_mode": properties.get("networkMode"),
         "extra_hosts": _hosts(properties.get("extraHosts")),
         "shm_size": _bytes("shmSize", properties.get("shmSize")),
         "volumes": list(properties.get("volumes") or ()) or None,
         "device_requests": _devices(properties.get("deviceRequests")),
-        "privileged": True if str(properties.get("privileged")).lower() == "true" else None,
+        "privileged": _flag(properties.get("privileged"), default=False) or None,
         "ports": _ports(properties.get("portBindings")),
         "nano_cpus": int(float(cpu["cpus"]) * 1e9) if cpu.get("cpus") else None,
         "mem_limit": _bytes("memory", memory.get("memory")),
@@ -124,6 +137,23 @@ def _options(properties: Mapping[str, Any]) -> dict[str, Any]:
         "oom_kill_disable": memory.get("oomKillDisable"),
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _entry_point(properties: Mapping[str, Any]) -> list[str] | str | None:
+    """Nothing takes the place of the image's own unless the task says null: then it stays."""
+    if "entryPoint" in properties and properties["entryPoint"] is None:
+        return None
+    return [str(part) for part in properties.get("entryPoint") or () if part] or ""
+
+
+def _flag(value: Any, *, default: bool) -> bool:
+    return default if value is None else str(value).lower() == "true"
+
+
+def _notes(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    if (properties.get("memory") or {}).get("kernelMemory") is None:
+        return ()
+    return ("`memory.kernelMemory` of the task runner has no effect: daemons no longer know it",)
 
 
 def _hosts(value: Any) -> dict[str, str] | None:
@@ -185,7 +215,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _credentials(properties: Mapping[str, Any], image: str) -> dict[str, Any]:
-    given = dict(properties.get("credentials") or {}) or _configured(properties, image)
+    given = _login(properties, image)
     if given.get("auth") and not given.get("username"):
         with suppress(binascii.Error, UnicodeDecodeError):
             login = base64.b64decode(str(given["auth"])).decode()
@@ -199,6 +229,15 @@ def _credentials(properties: Mapping[str, Any], image: str) -> dict[str, Any]:
     }
 
 
+def _login(properties: Mapping[str, Any], image: str) -> dict[str, Any]:
+    """The `credentials`, unless they name a registry that is not the image's: its own are asked."""
+    given = dict(properties.get("credentials") or {})
+    named = given.get("registry")
+    if given and (not named or _host(str(named)) == registry_of(image)):
+        return given
+    return _configured(properties, image)
+
+
 def _configured(properties: Mapping[str, Any], image: str) -> dict[str, Any]:
     """The login of the image's registry in `config`, the text or map of a Docker client."""
     config = properties.get("config")
@@ -209,10 +248,15 @@ def _configured(properties: Mapping[str, Any], image: str) -> dict[str, Any]:
             raise SetupFailed("`config` of the task runner is no JSON") from None
     logins = config.get("auths") if isinstance(config, Mapping) else None
     for address, login in (logins or {}).items():
-        name = re.sub(r"^https?://|/.*$", "", str(address))
-        if name.removeprefix("index.") == registry_of(image):
+        if _host(str(address)) == registry_of(image):
             return dict(login)
     return {}
+
+
+def _host(address: str) -> str:
+    """The registry behind an address, as the names of images begin with it."""
+    name = re.sub(r"^https?://|/.*$", "", address)
+    return DEFAULT_REGISTRY if name in DEFAULT_REGISTRY_HOSTS else name
 
 
 def registry_of(image: str) -> str:

@@ -178,13 +178,17 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessEnd:
-    """How a process ended. `vars` are what it said by the output protocol."""
+    """How a process ended. `vars` are what it said by the output protocol.
+
+    `container` is the container that is still there after it.
+    """
 
     exit_code: int
     reason: str | None = None
     vars: Mapping[str, object] = field(default_factory=dict)
     stderr_lines: int = 0
     stdout_lines: int = 0
+    container: str | None = None
 
 
 class RunContext(Protocol):

@@ -88,8 +88,8 @@ class ScriptContext(RunContext, Protocol):
         """Whether a process with this task runner would not run on this machine itself."""
         ...
 
-    def cache_folder(self, name: str) -> Path:
-        """A folder of this runner that outlives its jobs."""
+    def cache_folder(self, name: str, *, shared: bool = False) -> Path:
+        """A folder of this runner that outlives its jobs; a shared one only they read."""
         ...
 
 
@@ -293,7 +293,10 @@ class Script:
         patterns = [str(self.ctx.render(p, self.more)) for p in self.properties.output_files]
         has_output_dir = self.properties.has_output_dir
         kept = self.ctx.collect_files(patterns, output_dir=has_output_dir)
-        return {"vars": dict(end.vars), "exitCode": end.exit_code, "outputFiles": kept}
+        outputs = {"vars": dict(end.vars), "exitCode": end.exit_code, "outputFiles": kept}
+        if end.container is not None:
+            outputs["taskRunner"] = {"containerId": end.container}
+        return outputs
 
 
 def shell_command(

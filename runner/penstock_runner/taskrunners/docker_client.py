@@ -1,0 +1,56 @@
+"""Speaks to a Docker daemon: the connection, and what can go wrong between us and it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker
+import docker.errors
+import docker.tls
+import requests.exceptions
+import urllib3.exceptions
+
+from penstock_runner.taskrunners.api import SetupFailed
+from penstock_runner.taskrunners.docker_access import Daemon
+
+API_SECONDS = 120
+UNREACHABLE = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+)
+"""What a call raises when the daemon refuses it, answers late or is gone."""
+
+
+def connect(daemon: Daemon) -> Any:
+    """A client of the daemon, to be closed; raises `SetupFailed` when there is no talking to it."""
+    tls: Any = None
+    host = daemon.host
+    if daemon.certificates is not None and not host.startswith("unix:"):
+        folder = daemon.certificates
+        tls = docker.tls.TLSConfig(
+            client_cert=(str(folder / "cert.pem"), str(folder / "key.pem")),
+            ca_cert=str(folder / "ca.pem"),
+            verify=True,
+        )
+    try:
+        return docker.DockerClient(
+            base_url=host, version=daemon.version, timeout=API_SECONDS, tls=tls
+        )
+    except UNREACHABLE as error:
+        raise SetupFailed(f"The Docker daemon at {host} cannot be used: {error}") from None
+
+
+def refused(error: Exception) -> bool:
+    """Whether the daemon answered, and said no."""
+    return isinstance(error, docker.errors.APIError)
+
+
+def missing(error: Exception) -> bool:
+    """Whether the daemon answered that there is no such thing."""
+    return isinstance(error, docker.errors.NotFound)
+
+
+def words(error: Exception) -> str:
+    """What the daemon itself said, else what the client makes of it."""
+    return str(getattr(error, "explanation", None) or error)
