@@ -108,6 +108,11 @@ class BareStore:
         """Let go of the files."""
         self._repo.close()
 
+    def reopen(self) -> None:
+        """Open the files anew, in a process that was forked: both would move one position."""
+        self._repo = Repo(str(self.path))
+        self._objects = self._repo.object_store
+
     def __enter__(self) -> Self:
         return self
 

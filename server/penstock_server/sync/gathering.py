@@ -8,7 +8,7 @@ anything is decided: they are named by what they hold, so what is never used har
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from penstock_runner.tasks.namespace_files import content_address
 from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.file_rules import FilePlace, Sorting
 from penstock_server.sync.namespaces import allowed, rewrites
+from penstock_server.sync.portions import shared_out
 from penstock_server.sync.reading import File, Reader, add_names, fault_data, file_of
 from penstock_server.sync.repository_settings import FILE, Rules, read_settings, rules_of
 
@@ -142,16 +143,22 @@ class _Tree:
             labels=rules.labels,
             namespace=self._source.get("namespace"),
         )
-        files: list[File] = []
-        for entry in entries:
-            shown = self._shown(entry.path)
-            if known.get(shown) == entry.blob:
-                files.append(file_of(shown, entry.blob, known=True))
-                continue
-            text = texts.get(entry.path)
-            text = self._text(entry) if text is None else text
-            files.append(reader.file(entry.path, entry.blob, text))
-        return files
+
+        def read(some: Sequence[Entry]) -> list[File]:
+            return [
+                reader.file(one.path, one.blob, texts.get(one.path) or self._text(one))
+                for one in some
+            ]
+
+        new = [one for one in entries if known.get(self._shown(one.path)) != one.blob]
+        files = iter(shared_out(new, read, begin=self._store.reopen))
+        unread = {one.path for one in new}
+        return [
+            next(files)
+            if one.path in unread
+            else file_of(self._shown(one.path), one.blob, known=True)
+            for one in entries
+        ]
 
     def _file(self, entry: Entry, place: FilePlace, rules: Rules, known: Mapping[str, str]) -> File:
         shown = self._shown(entry.path)
