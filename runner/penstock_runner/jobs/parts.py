@@ -98,5 +98,6 @@ def warm(parts: Parts) -> None:
 
     for name in ("shell.Commands", "shell.Script", "python.Script", "python.Commands"):
         with suppress(LookupError):
-            parts.task_class(f"io.kestra.plugin.scripts.{name}")
+            # What checks properties is made when it is first used: once here, not in each worker.
+            parts.task_class(f"io.kestra.plugin.scripts.{name}").model_rebuild()
     parts.expressions.render("{{ warm }}", {"warm": True}, NoServices())
