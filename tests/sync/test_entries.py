@@ -229,6 +229,6 @@ def test_yaml_that_is_no_flow_is_noted_and_half_a_flow_is_an_error(source: Looki
             "suite.yml": "id: s\nflowId: a\nnamespace: team\ntestCases: []\n",
         }
     )
-    source.look()
+    source.look(tests=False)
     codes = [told.rpartition(" ")[2] for told in source.faults]
     assert codes == ["NO_FLOW", "MISSING_PROPERTY", "TEST_SKIPPED"]

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
-from penstock_server.store import namespace_files, upserts
+from penstock_server.store import namespace_files, test_suites, upserts
 from penstock_server.store.schema import flows, git_commits, git_sources, manifests
 
 Data = Mapping[str, Any]
@@ -107,6 +107,7 @@ def remove_source(connection: Connection, source_id: str, *, now: datetime) -> b
         .values(managed_by=None, drifted=False, updated_at=now)
     )
     namespace_files.set_free(connection, source_id)
+    test_suites.set_free(connection, source_id)
     for table in (git_commits, manifests):
         connection.execute(delete(table).where(table.c.source_id == source_id))
     gone = connection.execute(delete(git_sources).where(git_sources.c.id == source_id))

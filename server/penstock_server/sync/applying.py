@@ -29,6 +29,7 @@ from penstock_server.sync.file_changes import write_files
 from penstock_server.sync.plan import SAVED, Action, Item, Key, SyncPlan
 from penstock_server.sync.rows import commit_of, sync_item
 from penstock_server.sync.settings import SourceSettings
+from penstock_server.sync.suites import write_suites
 
 AT_ONCE = 100
 
@@ -77,12 +78,12 @@ class Application:
     def changed(self) -> list[Key]:
         """The flows whose head moves."""
         moved = (*SAVED, Action.PRUNED)
-        return [item.key for item in self.plan.of(*moved) if not item.is_file]
+        return [item.key for item in self.plan.of(*moved) if item.is_flow]
 
     def prepare(self, read: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
         """Make all rows ready, some at a time; raises `Outdated` when a flow has changed."""
         texts = {flow.desired.key: flow for flow in self.contents.flows}
-        saved = [item for item in self.plan.of(*SAVED) if not item.is_file]
+        saved = [item for item in self.plan.of(*SAVED) if item.is_flow]
         for start in range(0, len(saved), AT_ONCE):
             with read() as connection:
                 self._prepare_flows(connection, saved[start : start + AT_ONCE], texts)
@@ -124,6 +125,14 @@ class Application:
             run_id=self.run_id,
             now=self.now,
         )
+        write_suites(
+            tx,
+            self.plan,
+            self.contents.tests,
+            owner=self.source.id if self.owned else None,
+            run_id=self.run_id,
+            now=self.now,
+        )
         if self.owned:
             self._remember(tx)
         syncs.add_bound_items(tx, self._items)
@@ -157,7 +166,7 @@ class Application:
     def _prepare_deletions(self) -> None:
         for item in self.plan.of(Action.PRUNED):
             known = _stored(item)
-            if item.is_file or known is None:
+            if not item.is_flow or known is None:
                 continue
             self._flows.delete(
                 known,
@@ -219,7 +228,7 @@ class Application:
             return
         for made in self._triggers:
             self.triggers.write_ready(tx, made)
-        gone = [item.key for item in self.plan.of(Action.PRUNED) if not item.is_file]
+        gone = [item.key for item in self.plan.of(Action.PRUNED) if item.is_flow]
         if gone:
             self.triggers.flows_deleted(tx, gone)
 

@@ -11,6 +11,7 @@ from penstock_server.store.flow_batches import lives
 from penstock_server.sync.desired import Contents, Manifest, bases, file_digest
 from penstock_server.sync.plan import Live, Options, SyncPlan, plan
 from penstock_server.sync.settings import SourceSettings
+from penstock_server.sync.suites import live_suites
 
 
 def decide(
@@ -31,7 +32,11 @@ def decide(
 
 def live_of(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:
     """What is stored of the source, and of the names that the commit has."""
-    return [*_live_flows(connection, settings, contents), *_files(connection, settings, contents)]
+    return [
+        *_live_flows(connection, settings, contents),
+        *_files(connection, settings, contents),
+        *live_suites(connection, settings.id, contents.tests),
+    ]
 
 
 def compared(
@@ -57,7 +62,7 @@ def compared(
         reconfigured=reconfigured,
         confirmed=confirmed,
     )
-    return plan(contents.desired, live, bases(manifest), options)
+    return plan(contents.desired, live, bases(manifest, flows.digest), options)
 
 
 def _live_flows(connection: Any, settings: SourceSettings, contents: Contents) -> list[Live]:

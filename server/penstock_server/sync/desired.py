@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock_runner.flow.faults import Fault, Severity
-from penstock_server.sync.plan import Base, Desired, Key
+from penstock_server.sync.plan import TEST, Base, Desired, Key
 from penstock_server.sync.reading import fault_from
 
 Manifest = Mapping[str, Mapping[str, Any]]
-"""Path -> {blob, items: [{namespace, id, pointer, digest, revision, push, refs?}], file?}.
+"""Path -> {blob, items: [{namespace, id, pointer, digest, revision, push, refs?}], file?,
+tests?: [{namespace, id, flowId, pointer, text}]}.
 
 `file` is {namespace, path, sha256, size, executable, home}: a file of a namespace. `home` says that
 its folder named no namespace, so that it goes where the flows are.
@@ -65,6 +66,28 @@ class FileContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteText:
+    """A test suite of the commit, about one flow of its namespace."""
+
+    desired: Desired
+    commit: str
+    flow_id: str
+    text: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The suite as a manifest keeps it."""
+        one = self.desired
+        return {
+            "namespace": one.namespace,
+            "id": one.id.removeprefix(TEST),
+            "flowId": self.flow_id,
+            "pointer": one.pointer,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """Everything that a commit says."""
 
@@ -72,12 +95,14 @@ class Contents:
     faults: tuple[Fault, ...]
     blobs: Mapping[str, str]
     files: tuple[FileContent, ...] = ()
+    tests: tuple[SuiteText, ...] = ()
 
     @property
     def desired(self) -> list[Desired]:
         """All that the commit wants to be there."""
         flows = [flow.desired for flow in self.flows]
-        return [*flows, *(file.desired for file in self.files)]
+        files = [file.desired for file in self.files]
+        return [*flows, *files, *(suite.desired for suite in self.tests)]
 
     @property
     def errors(self) -> tuple[Fault, ...]:
@@ -104,6 +129,7 @@ def contents_of(
     """Read an answer of the git process."""
     flows: list[FlowText] = []
     others: list[_Found] = []
+    tests: list[SuiteText] = []
     faults = [fault_from(note) for note in notes]
     blobs: dict[str, str] = {}
     for file in files:
@@ -114,22 +140,51 @@ def contents_of(
         if described is not None:
             others.append((path, blob, file["commit"], described))
         if file["known"]:
-            before = manifest.get(path, {}).get("items", ())
+            entry = manifest.get(path, {})
+            tests += _suites(entry, path, blob, file["commit"], digest)
+            before = entry.get("items", ())
             flows += [_as_before(item, path, blob, file["commit"]) for item in before]
             continue
         faults += [fault_from(fault) for fault in file["faults"]]
         # A file counts whole: its good documents wait for the bad one to be mended.
         if not any(fault["severity"] == Severity.ERROR for fault in file["faults"]):
             flows += [_as_read(item, path, blob, file["commit"], digest) for item in file["items"]]
+            tests += _suites(file, path, blob, file["commit"], digest)
     found, homeless = _files(others, _home(flows, faults, manifest))
     # What went nowhere is looked at again when the flows have changed.
     blobs |= {fault.path: "" for fault in homeless}
     return Contents(
-        flows=tuple(flows), faults=(*faults, *homeless), blobs=blobs, files=tuple(found)
+        flows=tuple(flows),
+        faults=(*faults, *homeless),
+        blobs=blobs,
+        files=tuple(found),
+        tests=tuple(tests),
     )
 
 
 _Found = tuple[str, str, str, Mapping[str, Any]]
+
+
+def _suites(
+    found: Mapping[str, Any], path: str, blob: str, commit: str, digest: Callable[[str], str]
+) -> list[SuiteText]:
+    """The suites of a file, as it was read or as the manifest has it."""
+    return [
+        SuiteText(
+            desired=Desired(
+                namespace=one["namespace"],
+                id=TEST + one["id"],
+                path=path,
+                blob=blob,
+                pointer=one["pointer"],
+                digest=digest(one["text"]),
+            ),
+            commit=commit,
+            flow_id=one["flowId"],
+            text=one["text"],
+        )
+        for one in found.get("tests") or ()
+    ]
 
 
 def _home(flows: Sequence[FlowText], faults: Sequence[Fault], manifest: Manifest) -> str | None:
@@ -232,8 +287,8 @@ def manifest_from(entries: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str
     return {entry["path"]: entry for entry in entries}
 
 
-def bases(manifest: Manifest) -> dict[Key, Base]:
-    """The flows and files of a manifest by key."""
+def bases(manifest: Manifest, digest: Callable[[str], str]) -> dict[Key, Base]:
+    """The flows, files and suites of a manifest by key; `digest` is of a text."""
     found = {
         (item["namespace"], item["id"]): Base(path=path, digest=item["digest"])
         for path, entry in manifest.items()
@@ -242,8 +297,11 @@ def bases(manifest: Manifest) -> dict[Key, Base]:
     for path, entry in manifest.items():
         file = entry.get("file")
         if file is not None:
-            digest = file_digest(file["sha256"], executable=file["executable"])
-            found[file["namespace"], file["path"]] = Base(path=path, digest=digest)
+            mark = file_digest(file["sha256"], executable=file["executable"])
+            found[file["namespace"], file["path"]] = Base(path=path, digest=mark)
+        for suite in entry.get("tests") or ():
+            name = (suite["namespace"], TEST + suite["id"])
+            found[name] = Base(path=path, digest=digest(suite["text"]))
     return found
 
 
@@ -274,6 +332,9 @@ def manifest_of(
     for file in contents.files:
         if file.desired.path not in skipped:
             entries[file.desired.path]["file"] = file.data
+    for suite in contents.tests:
+        if suite.desired.path not in skipped:
+            entries[suite.desired.path].setdefault("tests", []).append(suite.data)
     for path in skipped:
         if path in kept:
             # A blob that cannot match: the file is read again with the next commit.

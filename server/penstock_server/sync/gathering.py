@@ -141,6 +141,7 @@ class _Tree:
             renames=renames,
             include=self._included,
             labels=rules.labels,
+            tests=rules.tests,
             namespace=self._source.get("namespace"),
         )
 

@@ -41,8 +41,8 @@ def with_doubts(around: Around, contents: Contents, decided: SyncPlan) -> Conten
             connection,
             callers,
             around.has_secret,
-            coming=[item.key for item in decided.items if not item.is_file],
-            gone=[item.key for item in decided.of(Action.PRUNED)],
+            coming=[item.key for item in decided.items if item.is_flow],
+            gone=[item.key for item in decided.of(Action.PRUNED) if item.is_flow],
         )
     return replace(contents, faults=(*contents.faults, *found))
 

@@ -1,7 +1,8 @@
 """What a commit changes, decided without touching anything.
 
-What is said of flows here holds for files of namespaces, too: their `id` is their path, which
-starts with a slash as no flow's id does.
+What is said of flows here holds for files of namespaces and for test suites, too: the `id` of a
+file is its path, which starts with a slash as no flow's id does, that of a suite has `test:` before
+it.
 
 `plan(desired, live, base, options)` compares the flows of a commit with those that are stored and
 gives one item for every flow that is named on either side. A source only touches what it manages or
@@ -18,6 +19,7 @@ from enum import StrEnum
 from penstock_runner.flow.faults import Fault
 
 Key = tuple[str, str]
+TEST = "test:"
 DIGEST_LENGTH = 16  # short enough to be copied by hand; the same everywhere
 
 
@@ -36,6 +38,11 @@ class Action(StrEnum):
 
 
 SAVED = frozenset({Action.ADDED, Action.ADOPTED, Action.UPDATED})
+
+
+def kind_of(name: str) -> str:
+    """What an `id` of a plan stands for."""
+    return "file" if name.startswith("/") else "test" if name.startswith(TEST) else "flow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +135,24 @@ class Item:
         return (self.namespace, self.id)
 
     @property
+    def kind(self) -> str:
+        """What it is: `flow`, `file` or `test`."""
+        return kind_of(self.id)
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a flow."""
+        return self.kind == "flow"
+
+    @property
     def is_file(self) -> bool:
-        """Whether it is a file of a namespace and no flow."""
-        return self.id.startswith("/")
+        """Whether it is a file of a namespace."""
+        return self.kind == "file"
+
+    @property
+    def name(self) -> str:
+        """Its id, or its path, as people know it."""
+        return self.id.removeprefix(TEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +234,8 @@ def _present(one: Desired, known: Live | None, base: Base | None, options: Optio
 
     def item(action: Action, *, drifted: bool = False) -> Item:
         same = live is not None and live.digest == one.digest
-        # Files have no revisions: their history is that of the runs.
-        saved = action in SAVED and not same and not one.id.startswith("/")
+        # Files and suites have no revisions: their history is that of the runs.
+        saved = action in SAVED and not same and kind_of(one.id) == "flow"
         return Item(
             action=action,
             namespace=one.namespace,
@@ -249,7 +271,7 @@ def _absent(live: Live, base: Base | None, options: Options) -> Item:
     else:
         action = Action.PRUNED
     # A deletion is a revision, too.
-    numbered = action is Action.PRUNED and not live.id.startswith("/")
+    numbered = action is Action.PRUNED and kind_of(live.id) == "flow"
     following = live.revision + 1 if numbered else None
     return Item(
         action=action, namespace=live.namespace, id=live.id, live=live, next_revision=following
@@ -266,7 +288,7 @@ def _protected(namespace: str, protected: Sequence[str]) -> bool:
 
 def _moved(items: list[Item]) -> list[Item]:
     """Tell a flow that went to another namespace from one that was deleted; it is shown so."""
-    added = [item for item in items if item.action is Action.ADDED]
+    added = [item for item in items if item.action is Action.ADDED and not item.is_file]
     by_id: dict[str, list[Item]] = {}
     for item in added:
         by_id.setdefault(item.id, []).append(item)
@@ -280,7 +302,7 @@ def _moved(items: list[Item]) -> list[Item]:
 
 def _conflict(item: Item) -> Fault:
     owner = item.live.managed_by if item.live is not None else None
-    name = f"{item.namespace}.{item.id}"
+    name = f"{item.namespace}.{item.name}"
     message = (
         f"{_named(item.key)} belongs to source {owner!r}"
         if owner is not None
@@ -297,7 +319,13 @@ def _conflict(item: Item) -> Fault:
 
 def _named(key: Key) -> str:
     namespace, name = key
-    return f"file {name} of {namespace}" if name.startswith("/") else f"flow {namespace}.{name}"
+    match kind_of(name):
+        case "file":
+            return f"file {name} of {namespace}"
+        case "test":
+            return f"test suite {namespace}.{name.removeprefix(TEST)}"
+        case _:
+            return f"flow {namespace}.{name}"
 
 
 def _guards(
@@ -311,9 +339,10 @@ def _guards(
     if not pruned:
         return []
     said: list[str] = []
-    what = "flows and files" if any(item.is_file for item in pruned) else "flows"
-    lost = any(not item.is_file for item in pruned)
-    no_flow = all(name.startswith("/") for _, name in wanted)
+    others = sorted({f"{item.kind}s" for item in pruned if not item.is_flow})
+    what = " and ".join(["flows", *others])
+    lost = any(item.is_flow for item in pruned)
+    no_flow = all(kind_of(name) != "flow" for _, name in wanted)
     if no_flow and (lost or not wanted) and not options.allow_empty:
         said.append(f"the commit has no flow, and {mine} {what} are stored: all would be deleted")
     elif len(pruned) > options.min and len(pruned) * 100 > options.percent * mine:

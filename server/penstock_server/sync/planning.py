@@ -21,10 +21,10 @@ def changes_anything(decided: SyncPlan) -> bool:
 def item_data(item: Item) -> dict[str, Any]:
     """One line of a plan."""
     return {
-        "kind": "file" if item.is_file else "flow",
+        "kind": item.kind,
         "action": item.action.value,
         "namespace": item.namespace,
-        "id": item.id,
+        "id": item.name,
         "path": item.desired.path if item.desired is not None else None,
         "fromRevision": (item.live.revision or None) if item.live is not None else None,
         "toRevision": item.next_revision,
@@ -41,7 +41,7 @@ def plan_data(
     items: list[dict[str, Any]] = []
     for item in decided.changes:
         told = item_data(item)
-        if len(items) < MOST_TEXTS and not item.is_file:
+        if len(items) < MOST_TEXTS and item.is_flow:
             told["text"] = texts.get(item.key)
         items.append(told)
     phase = "succeeded" if changes_anything(decided) else "noop"

@@ -23,6 +23,7 @@ from penstock_server.sync.includes import expand
 from penstock_server.sync.named import named_in, reference_data
 from penstock_server.sync.namespaces import Placed, allowed, namespace_for
 from penstock_server.sync.settings import Mapping as NamespaceMapping
+from penstock_server.sync.suite_files import is_suite, suite_data, suite_faults
 
 File = dict[str, Any]
 # A flow, what is wrong with it, and what it names outside of itself.
@@ -47,6 +48,7 @@ class Reader:
         renames: Renames | None = None,
         include: ReadFile = lambda _path: None,
         labels: Mapping[str, str] = MappingProxyType({}),
+        tests: bool = True,
     ) -> None:
         self._catalogue = catalogue
         self._folder = folder
@@ -56,6 +58,7 @@ class Reader:
         self._renames = renames
         self._include = include
         self._labels = labels
+        self._tests = tests
 
     def file(self, path: str, blob: str, text: str | Fault) -> File:
         """One file as plain data; `path` is relative to the folder of the source."""
@@ -68,17 +71,24 @@ class Reader:
             return file_of(shown, blob, faults=placed)
         items: list[dict[str, Any]] = []
         faults: list[Fault] = []
+        tests: list[dict[str, Any]] = []
         documents = parse_documents(expanded.text, shown)
         for number, parsed in enumerate(documents, 1):
+            pointer = f"#{number}" if len(documents) > 1 else ""
+            if self._tests and is_suite(parsed.document):
+                suite, wrong = self._suite(parsed.document, path)
+                faults += [expanded.at_origin(fault, self._shown) for fault in wrong]
+                tests += [{**suite, "pointer": pointer}] if suite is not None else []
+                continue
             found, wrong, named = self._document(parsed, path)
             faults += [expanded.at_origin(fault, self._shown) for fault in wrong]
             if found is not None:
-                pointer = f"#{number}" if len(documents) > 1 else ""
                 placed = [expanded.at_origin(one, self._shown) for one in named]
                 item = item_of(found, pointer=pointer, labels=self._labels)
                 items.append({**item, "refs": [reference_data(one) for one in placed]})
         included = [self._shown(one) for one in expanded.included]
-        return file_of(shown, blob, items=items, faults=faults, includes=included)
+        read = file_of(shown, blob, items=items, faults=faults, includes=included)
+        return {**read, "tests": tests} if tests else read
 
     def _shown(self, path: str) -> str:
         return f"{self._folder}/{path}" if self._folder else path
@@ -117,6 +127,27 @@ class Reader:
             faults.append(document.fault("NAMESPACE_NOT_ALLOWED", message, "/namespace"))
         broken = any(fault.severity is Severity.ERROR for fault in faults)
         return None if broken else flow, faults, named
+
+    def _suite(self, document: Document, path: str) -> tuple[dict[str, Any] | None, list[Fault]]:
+        """A test suite as plain data; it goes where a flow of its file would go."""
+        wrong = [fault for fault in document.faults if fault.severity is Severity.ERROR]
+        if wrong:
+            return None, wrong
+        declared = _declared(document)
+        placed = self._place(path, declared)
+        if placed.problem is not None:
+            return None, [document.fault("NAMESPACE_MISMATCH", placed.problem, "/namespace")]
+        if placed.ignored is not None:
+            return None, [_note("FILE_IGNORED", placed.ignored, document.path)]
+        namespace = placed.namespace or declared or ""
+        faults = suite_faults(document, namespace)
+        if namespace and not allowed(namespace, self._namespaces):
+            message = f"{namespace!r} is outside {', '.join(self._namespaces)}"
+            faults.append(document.fault("NAMESPACE_NOT_ALLOWED", message, "/namespace"))
+        text = document.source or document.text
+        if namespace != declared and not faults:
+            text = self._renamed(document, namespace)[0].document.text
+        return (None if faults else suite_data(document, namespace, text)), faults
 
     def _renamed(self, document: Document, namespace: str) -> tuple[Parsed, int, tuple[Fault, ...]]:
         """The document read again with another namespace, and the number of lines put in."""
@@ -167,7 +198,7 @@ def not_a_flow(document: Document) -> Fault | None:
     """Why a document is no flow: nothing of one is a note, some of one a mistake."""
     data, path = document.data, document.path
     keys = set(data) if isinstance(data, Mapping) else set()
-    if {"testCases", "flowId"} <= keys and "tasks" not in keys:
+    if is_suite(document):
         return _note("TEST_SKIPPED", "is a test suite", path)
     if {"id", "tasks"} <= keys or {"id", "namespace"} <= keys:
         return None

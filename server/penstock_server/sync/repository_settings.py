@@ -43,6 +43,7 @@ class Rules:
     files: FileLayout | tuple[FileFolder, ...]
     namespaces: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+    tests: bool = True
 
     def included(self, path: str) -> bool:
         """Whether a file is to be read as a flow."""
@@ -67,6 +68,7 @@ def rules_of(source: Mapping[str, object], said: RepositorySettings | None = Non
         files=said.files if said.files is not None else plain.files,
         namespaces=plain.namespaces,
         labels={key: value for key, value in said.labels.items() if key not in plain.labels},
+        tests=said.tests and source.get("tests", True) is True and not source.get("by_task"),
     )
 
 

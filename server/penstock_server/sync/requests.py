@@ -47,7 +47,7 @@ def look_request(
     described = settings.model_dump(
         mode="json",
         include={"id", "url", "include", "exclude", "namespaces", "limits"}
-        | {"files", "symlinks", "labels"},
+        | {"files", "symlinks", "labels", "tests"},
     )
     described |= {
         "path": settings.folder,

@@ -32,6 +32,8 @@ def kept_commit(connection: Any, source_id: str, sha: str, manifest: Manifest) -
         file: Message = {"path": path, "blob": entry["blob"]}
         if entry.get("file"):
             file["file"] = entry["file"]
+        if entry.get("tests"):
+            file["tests"] = entry["tests"]
         if any(item in changed for item in entry["items"]):
             file["texts"] = [
                 {
@@ -116,4 +118,4 @@ def _file(reader: Reader, file: Mapping[str, Any]) -> Message:
         found = reader.file(path, blob, one["text"])
         items += [{**item, "pointer": one["pointer"]} for item in found["items"]]
         faults += found["faults"]
-    return {**file_of(path, blob, items=items), "faults": faults}
+    return {**file_of(path, blob, items=items), "faults": faults, "tests": file.get("tests") or []}

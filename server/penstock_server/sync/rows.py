@@ -190,11 +190,11 @@ def commit_of(source_id: str, data: Mapping[str, Any]) -> GitCommit:
 def sync_item(item: Item, sha: str, revisions: Mapping[Key, int] | None = None) -> SyncItem:
     """A line of a plan as a row; without `revisions` it was not carried out."""
     one = item.desired
-    numbered = revisions is not None and item.action in SAVED and not item.is_file
+    numbered = revisions is not None and item.action in SAVED and item.is_flow
     return SyncItem(
-        kind="file" if item.is_file else "flow",
+        kind=item.kind,
         namespace=item.namespace,
-        name=item.id,
+        name=item.name,
         path=one.path if one is not None else None,
         blob=one.blob if one is not None else None,
         action=item.action.value,

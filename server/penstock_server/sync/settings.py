@@ -137,6 +137,7 @@ class SourceSettings(Settings):
     mapping: Mapping = Mapping()
     namespaces: tuple[str, ...] = ("*",)
     files: FileRules = FileLayout()
+    tests: bool = True
     symlinks: Literal["skip", "inside"] = "skip"
     interval: Annotated[timedelta, Field(ge=timedelta(seconds=10))] = timedelta(seconds=60)
     jitter: float = Field(default=0.2, ge=0, le=1)
@@ -220,6 +221,8 @@ class SourceSettings(Settings):
         # Left out while they are not set: the digest of a source that never used them stays.
         if self.files != FileLayout() or self.symlinks != "skip":
             parts += [self.files, self.symlinks]
+        if not self.tests:
+            parts.append("no tests")
         if self.strict:
             parts.append("strict")
         return hashlib.sha256(orjson.dumps(parts, default=_plain)).hexdigest()
