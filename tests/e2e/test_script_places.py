@@ -13,6 +13,9 @@ from tests.live import Service, live_service
 from tests.taskrunners.real_docker import IMAGE, daemon
 from tests.tasks.wheels import only_from, wheel
 
+from penstock_runner.jobs.settings import RunAs
+from penstock_runner.jobs.slot_users import slot_users
+
 pytestmark = pytest.mark.e2e
 
 NOWHERE = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
@@ -68,14 +71,16 @@ def test_packages_are_brought_to_tasks_of_the_user_of_tasks(folder: Path) -> Non
     wheels = folder / "wheels"
     wheels.mkdir(mode=0o755)
     package = wheel(wheels)
-    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    users = slot_users(None, 64) or [RunAs(user=os.geteuid(), group=os.getegid())]
     with live_service(folder, environment={**only_from(wheels), **NOWHERE}) as service:
         service.put_flow(PACKAGES)
         for _ in range(2):
             execution, said = run(service, "packages")
             assert execution["state"]["current"] == "SUCCESS", said
             infos = [text for level, text in said if level == "INFO"]
-            assert infos == [f"{user} hello", "True hello"]
+            user, _, rest = infos[0].partition(" ")
+            assert int(user) in {one.user for one in users}
+            assert [rest, *infos[1:]] == ["hello", "True hello"]
             package.unlink(missing_ok=True)
 
 

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.jobs.harness import commands, runner
+from tests.jobs.harness import commands, job, runner
 
 from penstock_runner.jobs import users
 from penstock_runner.jobs.settings import RunAs
+from penstock_runner.jobs.slot_users import slot_users
 from penstock_runner.taskrunners import descendants
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may run jobs as another user")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may become anybody")
 NOBODY = RunAs(user=65534, group=65534, name="nobody")
+SLOTS = tuple(RunAs(user=uid, group=uid, name=str(uid)) for uid in range(60_710, 60_714))
+NODE = {"commands": ["env | grep -o '=/.*' | tr -d '='"]}
 CAP_SYS_PTRACE = 19
 
 
@@ -91,6 +94,86 @@ def test_a_job_of_another_user_has_none_of_our_rights(folder: Path) -> None:
     assert "CapPrm: 0000000000000000 CapEff: 0000000000000000" in said
     assert said.count("Permission denied") == 3
     assert "hidden" not in said
+
+
+@as_root
+def test_jobs_that_run_at_once_are_strangers(folder: Path) -> None:
+    """Neither reads or stops the other, nor goes where its files are."""
+    first = commands(
+        "echo hidden > note",
+        "echo ready",
+        "sleep 600",
+        key="first",
+        env={"TOKEN": "hunter-22"},
+    )
+    second = commands(
+        f"cat {folder}/work/run-first-1/work/note",
+        f"ls {folder}/work/run-first-1",
+        "cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep hunter",
+        'for pid in $(grep -l "^sleep" /proc/[0-9]*/comm | tr -dc "0-9 \\n"); do kill $pid; done',
+        "id -u",
+        key="second",
+        failFast=False,
+    )
+    with runner(folder, run_as=SLOTS[0], slot_users=SLOTS) as core:
+        core.start(first)
+        core.line("ready")
+        core.do(second)
+        said = " ".join(core.texts(second))
+        core.cancel(first)
+        assert core.report(first)["reason"] == "killed"
+        third = commands("id -u", key="third")
+        core.do(third)
+    assert str(SLOTS[1].user) in said
+    assert "hidden" not in said
+    assert "hunter" not in said
+    assert "not permitted" in said
+    assert said.count("Permission denied") >= 3
+    assert int(core.texts(third)[0]) in {one.user for one in SLOTS}
+
+
+@as_root
+def test_each_user_of_jobs_has_caches_of_its_own(folder: Path) -> None:
+    cache = folder / "cache"
+    wanted = job({"type": "io.kestra.plugin.scripts.node.Commands", "properties": NODE})
+    with runner(folder, run_as=SLOTS[0], slot_users=SLOTS, cache=cache) as core:
+        core.do(wanted)
+        said = core.texts(wanted)
+    mine = cache / f"user-{SLOTS[0].user}"
+    assert [line for line in said if line.startswith(str(mine))]
+    assert {path.stat().st_uid for path in mine.iterdir()} == {SLOTS[0].user}
+
+
+@as_root
+def test_each_slot_has_a_user_that_no_other_runner_has() -> None:
+    first = slot_users(None, 4)
+    second = slot_users(None, 8, skip=4)
+    assert len({one.user for one in (*first, *second)}) == 12
+    assert slot_users("70000-70099", 2) == (
+        RunAs(user=70000, group=70000, name="70000"),
+        RunAs(user=70001, group=70001, name="70001"),
+    )
+    assert slot_users(None, 10_000) == ()
+
+
+@as_user
+def test_only_root_has_users_for_slots() -> None:
+    assert slot_users(None, 4) == ()
+    with pytest.raises(users.UserRefused, match="only root"):
+        slot_users("70000-70099", 4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("many", "is no range"),
+        ("0-9", "is no range"),
+        ("70000-70001", "are 2 users, and there are 4"),
+    ],
+)
+def test_a_wrong_range_of_users_is_refused(asked: str, reason: str) -> None:
+    with pytest.raises(users.UserRefused, match=reason):
+        slot_users(asked, 4)
 
 
 @as_root

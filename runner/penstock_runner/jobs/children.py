@@ -55,7 +55,7 @@ class Children:
             cwd=asked["cwd"],
             stdout=stdout,
             stderr=stderr,
-            run_as=self._run_as,
+            run_as=job.seat.run_as or self._run_as,
         )
         process = LiveProcess(pid=pid, number=asked["number"], job=job)
         self._processes[pid] = job.processes[pid] = process

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock_runner.jobs import worker
 from penstock_runner.jobs.frames import Channel
 from penstock_runner.jobs.parts import Parts
+from penstock_runner.jobs.settings import RunAs
 
 if TYPE_CHECKING:
     from penstock_runner.jobs.live import LiveJob
 
 
 class Seat:
-    """One worker as its supervisor sees it."""
+    """One worker as its supervisor sees it; `number` is its slot, `run_as` the user of that."""
 
-    def __init__(self, pid: int, channel: Channel, descriptors: socket.socket) -> None:
+    def __init__(
+        self,
+        pid: int,
+        channel: Channel,
+        descriptors: socket.socket,
+        *,
+        number: int = 0,
+        run_as: RunAs | None = None,
+    ) -> None:
         self.pid = pid
+        self.number = number
+        self.run_as = run_as
         self.channel = channel
         self.descriptors = descriptors
         self.job: LiveJob | None = None
@@ -69,15 +82,25 @@ class Crew:
         our_descriptors, their_descriptors = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         )
+        taken = {seat.number for seat in self._seats.values()}
+        number = next(n for n in itertools.count() if n not in taken)
+        users = self._parts.settings.slot_users
+        run_as = users[number] if users else None
         pid = os.fork()
         if pid == 0:
-            worker.start(Channel(theirs), their_descriptors, self._parts)
+            worker.start(Channel(theirs), their_descriptors, self._parts_as(run_as))
         theirs.close()
         their_descriptors.close()
         our_descriptors.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        seat = Seat(pid, Channel(ours), our_descriptors)
+        seat = Seat(pid, Channel(ours), our_descriptors, number=number, run_as=run_as)
         self._seats[pid] = seat
         return seat
+
+    def _parts_as(self, run_as: RunAs | None) -> Parts:
+        """What a worker works with when its jobs have a user of their own."""
+        if run_as is None:
+            return self._parts
+        return replace(self._parts, settings=replace(self._parts.settings, run_as=run_as))
 
     def of_pid(self, pid: int) -> Seat | None:
         """The worker with this process id."""

@@ -71,13 +71,21 @@ class ScriptWorld:
         except SetupFailed as failed:
             raise TaskFailed(str(failed), reason="setup") from None
 
-    def cache_folder(self, name: str) -> Path:
-        """A folder of this runner that outlives its jobs."""
+    def cache_folder(self, name: str, *, shared: bool = False) -> Path:
+        """A folder of this runner that outlives its jobs.
+
+        Its jobs write to it, and where they have users of their own those of one user; one that is
+        `shared` is read by all and written by the runner alone.
+        """
         settings = self._parts.settings
-        folder = (settings.cache or settings.home / "cache") / name
+        root = settings.cache or settings.home / "cache"
+        if settings.slot_users and settings.run_as is not None and not shared:
+            root /= f"user-{settings.run_as.user}"
+        folder = root / name
         if not folder.is_dir():
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._folders.give(folder)
+            if not shared:
+                self._folders.give(folder)
         return folder
 
     def check_out(self) -> None:

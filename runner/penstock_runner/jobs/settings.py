@@ -77,7 +77,8 @@ class RunnerSettings:
     """One runner. `environment` is what that of its jobs starts from (`pick_environment`).
 
     `secrets` maps upper-case names to plain values; `envs` and `globals` are the variables of those
-    names. `cache` is for what outlives jobs and is theirs, in the home when it is not given.
+    names. Jobs run as `run_as`, or each slot's as its own of `slot_users`, where these are given.
+    `cache` is for what outlives jobs and is theirs, in the home when it is not given.
     `index_settings` say where the machine gets packages from (`pick_index_settings`).
     """
 
@@ -97,6 +98,7 @@ class RunnerSettings:
     environment: Mapping[str, str] = field(default_factory=lambda: {"PATH": DEFAULT_PATH})
     index_settings: Mapping[str, str] = field(default_factory=dict, repr=False)
     run_as: RunAs | None = None
+    slot_users: tuple[RunAs, ...] = ()
     url: str = ""
     name: str = "local"
     task_runner: Literal["auto", "process", "docker"] = "auto"

@@ -35,7 +35,7 @@ def job_user(asked: str | None) -> RunAs | None:
     ours = os.geteuid()
     if asked is None:
         chosen = _nobody() if ours == 0 else None
-        return chosen if chosen is not None and _may_become(chosen) else None
+        return chosen if chosen is not None and may_become(chosen) else None
     chosen = _named(asked)
     if chosen.user == ours:
         return None
@@ -43,7 +43,7 @@ def job_user(asked: str | None) -> RunAs | None:
         raise UserRefused(
             f"runner.user: only root may run jobs as another user, and this service is user {ours}"
         )
-    if not _may_become(chosen):
+    if not may_become(chosen):
         raise UserRefused(
             f"runner.user: this process may not become {asked}: it lacks the right to change its "
             "user (CAP_SETUID, CAP_SETGID); give it that, or set runner.user to root"
@@ -78,7 +78,7 @@ def _named(asked: str) -> RunAs:
     return RunAs(user=number, group=primary, name=user)
 
 
-def _may_become(user: RunAs) -> bool:
+def may_become(user: RunAs) -> bool:
     """Whether the system lets us; tried in a child, since there is no way back."""
     pid = os.fork()
     if pid == 0:

@@ -38,7 +38,7 @@ class PackageContext(RunContext, Protocol):
     def search_path(self) -> str: ...
     @property
     def index_settings(self) -> Mapping[str, str]: ...
-    def cache_folder(self, name: str) -> Path: ...
+    def cache_folder(self, name: str, *, shared: bool = False) -> Path: ...
 
 
 class NotInstalled(TaskFailed):
@@ -68,7 +68,7 @@ def installed(ctx: PackageContext, wanted: PackageSet, *, cached: bool = True) -
     """
     if not cached:
         return _install(ctx, wanted)
-    cache = ctx.cache_folder("python")
+    cache = ctx.cache_folder("python", shared=True)
     folder = cache / wanted.name
     if not _used(folder):
         with _locked(ctx, cache / f"{wanted.name}.lock"):
@@ -80,7 +80,7 @@ def installed(ctx: PackageContext, wanted: PackageSet, *, cached: bool = True) -
 
 def installed_if_possible(ctx: PackageContext, wanted: PackageSet) -> Path | None:
     """As `installed`, but a task goes on without; a failure is not tried again for ten minutes."""
-    mark = ctx.cache_folder("python") / f"{wanted.name}.failed"
+    mark = ctx.cache_folder("python", shared=True) / f"{wanted.name}.failed"
     if _age(mark, ctx.now()) < TRY_AGAIN_SECONDS and not (mark.parent / wanted.name).is_dir():
         return None
     try:
@@ -99,7 +99,7 @@ def _install(ctx: PackageContext, wanted: PackageSet) -> Path:
     """Install into a new folder of the job."""
     number = sum(1 for _ in ctx.workspace.parent.glob("packages-*"))
     fresh = ctx.workspace.parent / f"packages-{number}"
-    cache = ctx.cache_folder("python")
+    cache = ctx.cache_folder("downloads")
     ctx.log(Level.DEBUG, f"Installing {', '.join(wanted.requirements)}")
     end: ProcessEnd = ctx.run_process(
         ProcessSpec(
@@ -133,7 +133,11 @@ def _command(wanted: PackageSet, folder: Path, search_path: str) -> list[str]:
 
 
 def _put(fresh: Path, folder: Path) -> None:
-    """Give a complete folder its name; from another file system it is copied first."""
+    """Give a complete folder its name; from another file system it is copied first.
+
+    What a job of another user has installed for all becomes ours, so that none can change it.
+    """
+    _take(fresh)
     try:
         fresh.rename(folder)
     except OSError:
@@ -142,6 +146,16 @@ def _put(fresh: Path, folder: Path) -> None:
         shutil.copytree(fresh, beside, symlinks=True)
         beside.rename(folder)
     _used(folder)
+
+
+def _take(folder: Path) -> None:
+    ours = os.geteuid()
+    if ours != 0 or folder.stat().st_uid == ours:
+        return
+    os.chown(folder, 0, 0)
+    for top, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            os.chown(Path(top, name), 0, 0, follow_symlinks=False)
 
 
 def _used(folder: Path) -> bool:

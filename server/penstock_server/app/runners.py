@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from penstock_runner.jobs import users
@@ -14,6 +18,7 @@ from penstock_runner.jobs.settings import (
     pick_environment,
     pick_index_settings,
 )
+from penstock_runner.jobs.slot_users import slot_users
 from penstock_runner.tasks.object_storage import ExtraMissing, require_extra
 from penstock_server.app.containers import docker_access
 from penstock_server.app.faults import CannotStart
@@ -34,31 +39,36 @@ def runners_of(told: Told, port: int) -> dict[str, RunnerSettings]:
     first, *further = told.settings.all_runners
     found = {"runner": runner_settings(told, first, port)}
     for section in further:
-        found[f"runner-{section.name}"] = runner_settings(told, section, port, section.name)
+        used = sum(len(one.slot_users) for one in found.values())
+        found[f"runner-{section.name}"] = runner_settings(
+            told, section, port, section.name, uids_used=used
+        )
     return found
 
 
 def runner_settings(
-    told: Told, section: RunnerSection, port: int, apart: str | None = None
+    told: Told,
+    section: RunnerSection,
+    port: int,
+    apart: str | None = None,
+    *,
+    uids_used: int = 0,
 ) -> RunnerSettings:
-    """One runner; `apart` names the folder of workspaces that it has for itself."""
+    """One runner; `apart` names the folder of workspaces that it has for itself.
+
+    `uids_used` users belong to other runners.
+    """
     settings = told.settings
     home = settings.home.absolute()
     environment = pick_environment(
         told.environment, section.pass_env, pass_proxy=section.pass_proxy
     )
-    try:
-        user = users.job_user(section.user)
-        if user is None:
-            workspaces, cache = Path(section.workspaces or settings.workspaces), home / "cache"
-        else:
-            workspaces, cache = _open_places(section, home, user)
-            environment["PATH"] = users.reachable_path(environment["PATH"], user)
-            log.info("the processes of tasks run as user %s", user.name)
-    except users.UserRefused as refused:
-        raise CannotStart(str(refused)) from None
-    if user is None and os.geteuid() == 0 and section.user is None:
-        log.warning("tasks run as root: this process may not change its user (CAP_SETUID)")
+    slots = section.slots or default_slots(os.cpu_count())
+    whom = _whom(told, section, slots, uids_used)
+    if whom.user is not None:
+        environment["PATH"] = users.reachable_path(environment["PATH"], whom.user)
+        _tell_of_users(whom.user, whom.slot_users, environment["PATH"])
+    workspaces = whom.workspaces
     if apart is not None:
         workspaces = workspaces.with_name(f"{workspaces.name}-{apart}")
     return RunnerSettings(
@@ -67,8 +77,8 @@ def runner_settings(
         workspaces=workspaces,
         storage=Path(settings.storage_root),
         bucket=bucket(settings, told.environment),
-        cache=cache,
-        slots=section.slots or default_slots(os.cpu_count()),
+        cache=whom.cache,
+        slots=slots,
         labels=section.labels,
         namespaces=section.namespaces,
         protected=section.protected,
@@ -77,13 +87,56 @@ def runner_settings(
         globals=settings.globals,
         environment=environment,
         index_settings=pick_index_settings(told.environment),
-        run_as=user,
+        run_as=whom.user,
+        slot_users=whom.slot_users,
         url=_address(settings, port),
         folders=section.folders,
         task_runner=section.default,
         docker=docker_access(
             settings, told.environment, private=(home, Path(settings.storage_root), workspaces)
         ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Whom:
+    """Whom the tasks of a runner run as, and where those may go."""
+
+    user: RunAs | None
+    slot_users: tuple[RunAs, ...]
+    workspaces: Path
+    cache: Path
+
+
+def _whom(told: Told, section: RunnerSection, slots: int, uids_used: int) -> _Whom:
+    home = told.settings.home.absolute()
+    workspaces, cache = Path(section.workspaces or told.settings.workspaces), home / "cache"
+    try:
+        own = slot_users(section.uids, slots, skip=uids_used) if section.user is None else ()
+        user = own[0] if own else users.job_user(section.user)
+        if user is not None:
+            workspaces, cache = _open_places(section, home, user)
+    except users.UserRefused as refused:
+        raise CannotStart(str(refused)) from None
+    if user is None and os.geteuid() == 0 and section.user is None:
+        log.warning("tasks run as root: this process may not change its user (CAP_SETUID)")
+    return _Whom(user=user, slot_users=own, workspaces=workspaces, cache=cache)
+
+
+def _tell_of_users(user: RunAs, own: Sequence[RunAs], search_path: str) -> None:
+    if len(own) > 1:
+        log.info("the processes of tasks run as users %s to %s", own[0].name, own[-1].name)
+    else:
+        log.info("the processes of tasks run as user %s", user.name)
+    if users.reaches(user, Path(sys.executable).resolve().parent):
+        return
+    python = shutil.which("python3", path=search_path)
+    log.warning(
+        "the Python of this service, %s, is closed to the user of tasks: they find %s. Install "
+        "Penstock with a Python outside of closed folders (below /opt, for instance), or set "
+        "runner.user to root to let tasks run as the service",
+        Path(sys.executable).resolve(),
+        python or "no Python on PATH",
     )
 
 

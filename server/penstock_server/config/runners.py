@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from penstock_runner.flow.routing import BadRoute, good_label, read_route
 from penstock_server.config.section import Section
@@ -59,6 +59,13 @@ class RunnerSection(Section):
     pass_env: tuple[str, ...] = ()
     pass_proxy: bool = False
     user: str | None = None
+    uids: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.user is not None and self.uids is not None:
+            raise ValueError("`user` and `uids` exclude each other: one user for all, or many")
+        return self
 
     @field_validator("labels")
     @classmethod
