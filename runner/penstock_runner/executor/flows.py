@@ -12,7 +12,7 @@ from typing import Any
 
 from penstock_runner.engine.plan import Plan
 from penstock_runner.engine.state import TriggerOrigin
-from penstock_runner.executor.customs import NO_CUSTOMS, NO_DEFAULT, Customs, NamespaceDefault
+from penstock_runner.executor.customs import NO_CUSTOMS, Customs, NamespaceDefault
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import StoredFlow
 from penstock_runner.flow.defaults import Given
@@ -39,8 +39,7 @@ class LoadedFlow:
     plan: Plan
     defaults: tuple[Given, ...] = ()
     secrets: Names = frozenset()
-    default: NamespaceDefault = NO_DEFAULT
-    protected: bool = False
+    customs: Customs = NO_CUSTOMS
     written: Mapping[str, Task] = field(default_factory=dict)
     inline: dict[str, bool] = field(default_factory=dict)
     _routes: dict[str, dict[str, Any] | None] = field(default_factory=dict)
@@ -51,6 +50,16 @@ class LoadedFlow:
             levels = (self.written.get(task.id, task), self.flow, task, self.default)
             self._routes[task.id] = written_route(levels)
         return self._routes[task.id]
+
+    @property
+    def default(self) -> NamespaceDefault:
+        """What its namespace says."""
+        return self.customs.namespace(self.stored.namespace)
+
+    @property
+    def protected(self) -> bool:
+        """Whether it is of a protected ref."""
+        return self.customs.protected(self.stored.git)
 
     @property
     def name(self) -> tuple[str, str]:
@@ -112,8 +121,7 @@ class Flows:
                 self._loaded.popitem(last=False)
         elif loaded.stored != stored:
             # The text is the same, but somebody has switched the flow off or on.
-            protected = self._customs.protected(stored.git)
-            loaded = self._loaded[key] = replace(loaded, stored=stored, protected=protected)
+            loaded = self._loaded[key] = replace(loaded, stored=stored)
         return loaded
 
 
@@ -138,8 +146,7 @@ def load(stored: StoredFlow, customs: Customs = NO_CUSTOMS) -> LoadedFlow:
         plan=Plan.of(flow),
         defaults=(*flow.plugin_defaults, *customs.defaults),
         secrets=secrets,
-        default=default,
-        protected=customs.protected(stored.git),
+        customs=customs,
         written={task.id: task for task in written},
     )
 

@@ -17,6 +17,7 @@ from penstock_server.api.problems import not_found
 from penstock_server.api.repeats import idempotency_key, mark
 from penstock_server.api.routing import get, post
 from penstock_server.api.starts import Prepared, Starts, labels_of
+from penstock_server.api.waits import execution_shown
 from penstock_server.core.client import CoreRefused
 from penstock_server.core.shapes import Json, execution_to_json, iso
 from penstock_server.store import queries
@@ -101,9 +102,7 @@ class ExecutionRoutes:
     @get("/<execution_id>")
     def show(self, execution_id: str) -> Response:
         """One execution with its task runs."""
-        return json_answer(
-            execution_to_json(found(self._context, execution_id), self._context.clock.now())
-        )
+        return json_answer(execution_shown(self._context, found(self._context, execution_id)))
 
     @get("/search")
     def search(self) -> Response:

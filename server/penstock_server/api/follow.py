@@ -22,8 +22,9 @@ from penstock_server.api.context import WebContext
 from penstock_server.api.logs import line_filter, lines
 from penstock_server.api.problems import Problem, not_found
 from penstock_server.api.routing import get
+from penstock_server.api.waits import execution_shown
 from penstock_server.core.client import Following
-from penstock_server.core.shapes import Json, execution_to_json, log_to_json
+from penstock_server.core.shapes import Json, log_to_json
 from penstock_server.store import queries
 from penstock_server.store.queries import LogFilter
 
@@ -119,7 +120,7 @@ def _execution_events(
 
 
 def _shown(context: WebContext, execution: Execution) -> Json:
-    return execution_to_json(context.veil(execution), context.clock.now())
+    return execution_shown(context, context.veil(execution))
 
 
 def _appeared(context: WebContext, execution_id: str, following: Following) -> Execution:

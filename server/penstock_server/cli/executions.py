@@ -219,6 +219,9 @@ def _described(execution: Mapping[str, Any]) -> list[str]:
             text = json.dumps(execution[part], indent=2, ensure_ascii=False)
             said += [f"{part}", *(f"  {line}" for line in text.splitlines())]
     runs = execution.get("taskRunList", ())
+    for run in runs:
+        if run.get("waiting"):
+            said.append(f"{run['taskId']}  {run['waiting']['reason']}")
     if runs:
         rows = [_run(run) for run in runs]
         said += ["", table(("STATE", "TASK", "VALUE", "ATTEMPTS", "DURATION"), rows, colour=0)]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from penstock_runner.executor.customs import Customs, NamespaceDefault
 from penstock_runner.flow.defaults import Default
 from penstock_server.config import Settings
-from penstock_server.sync.settings import GitSettings
+from penstock_server.sync.settings import SourceSettings
 
 
-def customs_of(settings: Settings, git: GitSettings) -> Customs:
-    """The customs of a service."""
-    protected_refs = {source.id: source.protected_refs for source in git.sources}
+def customs_of(
+    settings: Settings, source: Callable[[str], SourceSettings | None] = lambda _id: None
+) -> Customs:
+    """The customs of a service; `source` gives what is said of a Git source now.
+
+    Only the settings can make a ref a protected one: whoever may declare a source by the API
+    should not thereby get at what is kept for others.
+    """
 
     def protected(commit: Mapping[str, object] | None) -> bool:
-        refs = protected_refs.get(str((commit or {}).get("source")), ())
-        ref = short_ref(str((commit or {}).get("ref") or ""))
-        return any(fnmatchcase(ref, pattern) for pattern in refs)
+        if commit is None:
+            return False
+        said = source(str(commit.get("source")))
+        if said is None or said.origin != "config":
+            return False
+        ref = short_ref(str(commit.get("ref") or ""))
+        return any(fnmatchcase(ref, pattern) for pattern in said.protected_refs)
 
     def namespace(name: str) -> NamespaceDefault:
         said = settings.runner.default_of(name)

@@ -308,6 +308,8 @@ class CoreLoop:
             stored_runners.RunnerRow(
                 name=seat.name,
                 labels=tuple(sorted(seat.labels)),
+                namespaces=seat.namespaces,
+                protected=seat.protected,
                 slots=seat.slots,
                 busy=len(seat.busy),
                 started_at=self._joined.setdefault(seat.name, now),

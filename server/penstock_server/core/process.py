@@ -44,6 +44,7 @@ from penstock_server.store.flow_changes import FlowChanges
 from penstock_server.sync.configuration import git_settings
 from penstock_server.sync.reporting import Reporting
 from penstock_server.sync.service import SyncService
+from penstock_server.sync.settings import SourceSettings
 
 LOOK_AGAIN = 1.0
 
@@ -146,7 +147,8 @@ def make_room(
         recursive=settings.recursive_rendering, default_zone=settings.timezone
     )
     git = git_settings(settings.git.model_dump(), told.environment)
-    flows = Flows(store.flow, customs_of(settings, git), flows_changed)
+    syncs: list[SyncService] = []
+    flows = Flows(store.flow, customs_of(settings, partial(_source, syncs)), flows_changed)
     around = Surroundings(expressions=expressions, secrets=told.secrets, storage=storage)
     cipher = Cipher(settings.encryption_key) if settings.encryption_key else None
     hooks: list[Triggers] = []
@@ -210,6 +212,7 @@ def make_room(
         cipher=cipher,
     )
     reporting.append(sync.reporting)
+    syncs.append(sync)
     return Room(
         settings=settings,
         clock=clock,
@@ -236,6 +239,12 @@ def _may_read(secrets: Mapping[str, str], name: str, namespace: str) -> bool:
     except ExpressionFailed:
         return False
     return True
+
+
+def _source(syncs: Sequence[SyncService], source_id: str) -> SourceSettings | None:
+    """What is said of a Git source now."""
+    held = next((sync.roster.sources.get(source_id) for sync in syncs), None)
+    return None if held is None else held.settings
 
 
 def _known(flows: Flows, namespace: str, flow_id: str) -> Flow | None:

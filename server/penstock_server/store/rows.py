@@ -117,6 +117,7 @@ def job_row(job: JobRow) -> Row:
         job.runner,
         created,
         None,
+        job.protected,
     )
 
 

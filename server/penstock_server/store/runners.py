@@ -22,11 +22,15 @@ class RunnerRow:
     started_at: datetime
     seen_at: datetime
     busy: int = 0
+    namespaces: tuple[str, ...] = ()
+    protected: bool = False
 
     @property
     def offer(self) -> Offer:
         """What it takes."""
-        return Offer(labels=frozenset(self.labels))
+        return Offer(
+            labels=frozenset(self.labels), namespaces=self.namespaces, protected=self.protected
+        )
 
 
 def put(connection: Connection, runner: RunnerRow) -> None:
@@ -37,7 +41,21 @@ def put(connection: Connection, runner: RunnerRow) -> None:
 def list_runners(connection: Connection) -> list[RunnerRow]:
     """All runners by name."""
     found = connection.execute(select(runners).order_by(runners.c.name)).mappings()
-    return [RunnerRow(**{**row, "labels": tuple(row["labels"])}) for row in found]
+    return [
+        RunnerRow(
+            **{
+                **row,
+                "labels": tuple(row["labels"]),
+                "namespaces": tuple(row["namespaces"] or ()),
+            }
+        )
+        for row in found
+    ]
+
+
+def offers_since(connection: Connection, moment: datetime) -> dict[str, Offer]:
+    """What the runners take that were heard of since a moment, by name."""
+    return {row.name: row.offer for row in list_runners(connection) if row.seen_at >= moment}
 
 
 def forget(connection: Connection, before: datetime) -> int:

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -235,6 +236,7 @@ jobs = Table(
     Column("runner", ascii_ordered(100)),
     Column("created_at", Instant, nullable=False),
     Column("lease_until", Instant),
+    Column("protected", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("execution_id", "key", "attempt"),
     sqlite_with_rowid=False,
 )
@@ -362,6 +364,8 @@ runners = Table(
     Column("busy", Integer, nullable=False, default=0),
     Column("started_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("namespaces", Json),
+    Column("protected", Boolean, nullable=False, server_default=false()),
 )
 
 git_sources = Table(

@@ -13,6 +13,7 @@ from penstock_server.api.context import WebContext
 from penstock_server.api.library import KnownFlow, Library
 from penstock_server.api.resumes import on_resume
 from penstock_server.api.routing import get
+from penstock_server.api.waits import Wait, by_reason, waits_of
 from penstock_server.store import queries
 from penstock_server.store.queries import briefs
 from penstock_server.store.queries import home as asked
@@ -38,6 +39,7 @@ class Shown:
     why: Why | None
     lines: int
     durations: dict[str, float]
+    waits: tuple[tuple[str, list[Wait]], ...] = ()
 
 
 class Executions:
@@ -90,6 +92,7 @@ class Executions:
             why=why,
             lines=log_lines.line_count(connection, execution.id),
             durations=durations,
+            waits=tuple(by_reason(list(waits_of(self._context, execution).values()))),
         )
 
     def resume_fields(self, shown: Shown) -> tuple[forms.Field, ...]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Response, request
 
 from penstock_runner.tasks.api import KvEntry
 from penstock_server.api.context import WebContext
 from penstock_server.api.routing import get
+from penstock_server.api.waits import SILENT_AFTER, by_reason, wait_of
 from penstock_server.store import queries, runners
-from penstock_server.store.queries import ExecutionFilter, FlowFilter, Paging, briefs
+from penstock_server.store.queries import ExecutionFilter, FlowFilter, Paging, briefs, placing
+from penstock_server.store.queries.placing import PlacedJob
 from penstock_server.store.runners import RunnerRow
 from penstock_server.web import outputs
 from penstock_server.web.pages import Pages
 
-SILENT_AFTER = timedelta(seconds=60)
 FOUND = 6
 MOST_SLOTS = 64
+WAITING_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class Runner:
     row: RunnerRow
     alive: bool
     slots: tuple[tuple[float, float, bool], ...]
+    jobs: tuple[PlacedJob, ...] = ()
 
 
 class OtherPages:
@@ -69,14 +73,21 @@ class OtherPages:
         now = self._context.clock.now()
         with self._context.database.read() as connection:
             found = runners.list_runners(connection)
-        rows = [runner(row, now) for row in found]
+            working = placing.jobs_of_runners(connection)
+            waiting = placing.waiting_jobs(connection, limit=WAITING_SHOWN)
+            waiting_count = placing.waiting_count(connection)
+            offers = runners.offers_since(connection, now - SILENT_AFTER)
+        rows = [runner(row, working, now) for row in found]
         alive = [one for one in rows if one.alive]
+        waits = [wait_of(job, offers) for job in waiting]
         return self._pages.render(
             "runners.html",
             rows=rows,
             alive=len(alive),
             busy=sum(min(one.row.busy, one.row.slots) for one in alive),
             slots=sum(one.row.slots for one in alive),
+            waiting=waiting_count,
+            unmatched=by_reason([wait for wait in waits if " 0 of " in wait.reason]),
         )
 
     @get("/palette")
@@ -93,9 +104,10 @@ class OtherPages:
         return self._pages.render("parts/palette.html", flows=flows, executions=found)
 
 
-def runner(row: RunnerRow, now: datetime) -> Runner:
+def runner(row: RunnerRow, working: Sequence[PlacedJob], now: datetime) -> Runner:
     """A runner with its slots as a graphic: place, width, whether it is busy."""
     number = min(max(row.slots, 1), MOST_SLOTS)
     step = 100 / number
     slots = tuple((n * step, step * 0.92, n < row.busy) for n in range(number))
-    return Runner(row=row, alive=now - row.seen_at <= SILENT_AFTER, slots=slots)
+    jobs = tuple(job for job in working if job.runner == row.name)
+    return Runner(row=row, alive=now - row.seen_at <= SILENT_AFTER, slots=slots, jobs=jobs)
