@@ -116,6 +116,7 @@ class GitRoutes:
             prune=parameters.flag(request.args, "prune", default=False),
             strict=parameters.flag(request.args, "strict", default=False),
             dry_run=parameters.flag(request.args, "dryRun", default=False),
+            via="watch" if body.get("via") == "watch" else "ci",
             confirm=request.args.get("confirm") or None,
         )
         return json_answer({"warnings": sent.warnings, **answer})

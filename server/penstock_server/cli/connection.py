@@ -174,6 +174,9 @@ def connected(
         except (OSError, UnicodeDecodeError) as error:
             raise Stop(f"the token file {token_file} cannot be read: {error}", USAGE) from None
     password = os.environ.get("PENSTOCK_PASSWORD")  # noqa: TID251 - argv is no place for it
+    if user is not None and ":" in user:
+        # As older tools take it.
+        user, _, password = user.partition(":")
     return Connection(Address(server=server, user=user, token=token, password=password))
 
 

@@ -51,6 +51,7 @@ class Wanted:
     strict: bool
     confirm: str | None
     timeout: float
+    via: str = "ci"
 
 
 def seconds(_context: click.Context, _option: click.Parameter, value: str) -> float:
@@ -129,10 +130,10 @@ def command(
     try:
         connection = connected(server, user, token, token_file)
         environment = dict(os.environ)  # noqa: TID251 - what the CI system tells the command
-        said = _Said(
+        said = Said(
             form=form, environment=environment, report=report_path, server=connection.server
         )
-        code, result = _deploy(path, Wanted(**options), connection, said)
+        code, result = deploy_files(path, Wanted(**options), connection, said)
         if wait and result.get("executions"):
             code = awaited(connection, result["executions"], options["timeout"])
     except Stop as stop:
@@ -142,8 +143,8 @@ def command(
     raise SystemExit(FINE if code == CHANGES and not exit_code else code)
 
 
-def _deploy(
-    path: Path, wanted: Wanted, connection: Connection, said: _Said
+def deploy_files(
+    path: Path, wanted: Wanted, connection: Connection, said: Said
 ) -> tuple[int, dict[str, Any]]:
     """Check, send and say how it went; a dry run with changes gives `CHANGES`."""
     checkout = provenance(path.resolve() if path.is_dir() else path.resolve().parent)
@@ -219,6 +220,8 @@ def send(
     body = {**origin.body(), "source": wanted.source, "files": dict(files)}
     if wanted.namespace:
         body["namespace"] = wanted.namespace
+    if wanted.via != "ci":
+        body["via"] = wanted.via
     query: dict[str, Any] = {name: "true" for name, value in params.items() if value}
     if wanted.confirm:
         query["confirm"] = wanted.confirm
@@ -233,7 +236,7 @@ def send(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
+class Said:
     """Says how it went, in the form that was asked for."""
 
     form: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -19,12 +20,20 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Run one flow file here and now, without a server."),
     "validate": ("validate", "Check flow files; every fault with its file, line and column."),
     "deploy": ("deploy", "Send the flow files of a folder to a server, all or nothing."),
+    "plan": ("plan", "What a deploy of a folder would change."),
+    "watch": ("watch", "Send the flow files of a folder each time they are saved."),
     "git": ("git", "Git sources of a server: status, plan, sync, roll back."),
     "executions": ("executions", "List, show, follow and kill executions of a server."),
     "backfill": ("backfill", "Run the dates of a schedule that are past."),
     "secrets": ("secrets", "Encode secrets for the server's environment."),
     "db": ("database", "Upgrade or back up the store."),
     "schema": ("schema", "Print the JSON Schema of the flow language."),
+    "expand": ("expand", "Print a flow file with what it includes."),
+    "init": ("init", "Set up an editor and a commit hook for a folder of flows."),
+}
+# The words of older tools work, and are not advertised.
+OLDER: Mapping[str, tuple[str, str]] = {
+    name: (f"older:{name}", "") for name in ("flow", "flows", "namespace", "nsfiles")
 }
 
 
@@ -35,6 +44,7 @@ class Verbs(click.Group):
     """
 
     verbs: Mapping[str, tuple[str, str]] = VERBS
+    older: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The verbs, in the order in which a newcomer meets them."""
@@ -42,9 +52,10 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command of a verb."""
-        if cmd_name not in self.verbs:
+        found = self.verbs.get(cmd_name) or self.older.get(cmd_name)
+        if found is None:
             return None
-        name, _, attribute = self.verbs[cmd_name][0].partition(":")
+        name, _, attribute = found[0].partition(":")
         module = importlib.import_module(f"penstock_server.cli.{name}")
         command: click.Command = getattr(module, attribute or "command")
         return command
@@ -62,8 +73,14 @@ class Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in self.verbs.items()])
 
 
+class AllVerbs(Verbs):
+    """All verbs, those of older tools among them."""
+
+    older: Mapping[str, tuple[str, str]] = OLDER
+
+
 @click.group(
-    cls=Verbs,
+    cls=AllVerbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "penstock server --examples",

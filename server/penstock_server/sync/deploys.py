@@ -61,6 +61,7 @@ class Deploy:
     strict: bool = False
     dry_run: bool = False
     confirm: str | None = None
+    via: str = "ci"
 
 
 class Deploys:
@@ -96,7 +97,7 @@ class Deploys:
         run = Run(
             id=self._around.starter.new_id(),
             source_id=deploy.source,
-            look=Look(trigger="ci", actor=deploy.actor),
+            look=Look(trigger=deploy.via, actor=deploy.actor),
             message=deploy.found,
             before=state.applied_commit,
             started=now,
@@ -116,7 +117,7 @@ class Deploys:
             ref=deploy.found["ref"],
             now=now,
             triggers=self._around.triggers,
-            via="ci",
+            via=deploy.via,
         )
         self._write(run, job, settings, state, told)
 

@@ -105,6 +105,7 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
         strict=bool(a.get("strict")),
         dry_run=bool(a.get("dry_run")),
         confirm=a.get("confirm"),
+        via=a.get("via", "ci"),
     )
     try:
         room.sync.apply_files(deploy, _telling(answer))
