@@ -14,6 +14,7 @@ from penstock_runner.jobs.live import LiveJob, LiveProcess
 from penstock_runner.jobs.orphans import Orphans
 from penstock_runner.jobs.settings import RunAs
 from penstock_runner.taskrunners.api import Ended
+from penstock_runner.taskrunners.limits import ProcessLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class Children:
             stdout=stdout,
             stderr=stderr,
             run_as=job.seat.run_as or self._run_as,
+            limits=ProcessLimits.from_wire(asked.get("limits")),
         )
         process = LiveProcess(pid=pid, number=asked["number"], job=job)
         self._processes[pid] = job.processes[pid] = process

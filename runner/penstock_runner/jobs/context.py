@@ -23,9 +23,11 @@ from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.script_world import ScriptWorld
 from penstock_runner.jobs.services import JobServices
 from penstock_runner.jobs.settings import Stop
+from penstock_runner.jobs.users import home_of
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import choice
 from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
+from penstock_runner.taskrunners.limits import read_limits
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
 from penstock_runner.tasks.namespace_files import NamespaceStorage
@@ -292,6 +294,9 @@ class JobContext(ScriptWorld):
 
     def _command(self, spec: ProcessSpec, chosen: choice.Choice) -> Command:
         env = self._environment(spec)
+        limits = read_limits(chosen.properties) if chosen.kind == "process" else None
+        if chosen.properties.get("home") == "inherit" and env["HOME"] == str(self._folders.path):
+            env["HOME"] = home_of(self._parts.settings.run_as) or env["HOME"]
         if chosen.kind != "process":
             del env[strays.MARK]  # what is in a container is its daemon's to end
             if env.get("PATH") == self.search_path:
@@ -302,6 +307,7 @@ class JobContext(ScriptWorld):
             cwd=self._folders.path,
             folder=self._folders.folder,
             labels=running.labels(self._job, self.task_id, self.taskrun_id),
+            limits=None if limits is None else limits.to_wire(),
         )
 
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:

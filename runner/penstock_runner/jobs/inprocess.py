@@ -25,6 +25,7 @@ from penstock_runner.jobs.protocol import Job, JobId, Report
 from penstock_runner.jobs.settings import RunnerSettings, Stop
 from penstock_runner.taskrunners import descendants
 from penstock_runner.taskrunners.api import Command, Ended, Spawner
+from penstock_runner.taskrunners.limits import ProcessLimits
 from penstock_runner.tasks.api import Cancelled
 
 REAP_SECONDS = 1.0
@@ -134,6 +135,7 @@ class ThreadOutside:
                     stdout=stdout,
                     stderr=stderr,
                     run_as=None,
+                    limits=ProcessLimits.from_wire(command.limits),
                 )
             except processes.NotStarted as failed:
                 return Refused(str(failed))

@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from penstock_runner.jobs.settings import RunAs
 from penstock_runner.taskrunners import identity
+from penstock_runner.taskrunners.limits import ProcessLimits, threads_of
 
 NICE = 5
 
@@ -27,11 +28,13 @@ def start(
     stdout: int,
     stderr: int,
     run_as: RunAs | None,
+    limits: ProcessLimits | None = None,
 ) -> int:
     """Start a command in a session of its own and give its process id; the caller reaps it.
 
     As another user only in a process of one thread.
     """
+    hold = None if limits is None else _holding(limits, run_as)
     try:
         with _identity(run_as):
             child = subprocess.Popen(  # noqa: S603 - the command line is the author's own
@@ -44,13 +47,21 @@ def start(
                 stderr=stderr,
                 start_new_session=True,
                 close_fds=True,
+                preexec_fn=hold,  # noqa: PLW1509 - it makes a few calls of the system, no more
             )
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, subprocess.SubprocessError) as error:
         raise NotStarted(_why(argv, error, run_as)) from None
     child.returncode = 0  # reaped by waitid: Popen must not wait for it
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
     return int(child.pid)
+
+
+def _holding(limits: ProcessLimits, run_as: RunAs | None) -> Callable[[], None]:
+    others = 0
+    if limits.processes is not None:
+        others = threads_of(os.geteuid() if run_as is None else run_as.user)
+    return lambda: limits.hold(others)
 
 
 def _identity(run_as: RunAs | None) -> contextlib.AbstractContextManager[None]:

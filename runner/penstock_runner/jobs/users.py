@@ -154,6 +154,15 @@ def leave_grounds(workspaces: Path) -> None:
             workspaces.parent.rmdir()
 
 
+def home_of(user: RunAs | None) -> str | None:
+    """The home of the user of tasks, None when it has none that is there."""
+    try:
+        home = pwd.getpwuid(os.geteuid() if user is None else user.user).pw_dir
+    except KeyError:
+        return None
+    return home if Path(home).is_dir() else None
+
+
 def with_rights_of(user: RunAs | None) -> AbstractContextManager[None]:
     """Open files with the rights of this user; None changes nothing."""
     return nullcontext() if user is None else identity.rights_of(user.user, user.group)

@@ -125,6 +125,7 @@ class Worker:
                 "argv": list(command.argv),
                 "env": dict(command.env),
                 "cwd": str(command.cwd),
+                "limits": command.limits,
             }
         )
         return child

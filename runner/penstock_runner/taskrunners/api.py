@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class SetupFailed(Exception):
@@ -22,7 +22,8 @@ class Command:
     """A complete command line, its whole environment and the folders it may use.
 
     `folder` is everything of the job (workspace, output files, temporary files); `cwd` is inside
-    it. `labels` name the job to people who look at containers.
+    it. `labels` name the job to people who look at containers, `limits` are for processes of this
+    machine.
     """
 
     argv: tuple[str, ...]
@@ -30,6 +31,7 @@ class Command:
     cwd: Path
     folder: Path
     labels: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

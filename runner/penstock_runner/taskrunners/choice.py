@@ -68,7 +68,7 @@ def _named(named: Mapping[str, object], access: DockerAccess) -> Choice:
     properties = {key: value for key, value in named.items() if key not in {"type", "version"}}
     match kind.rpartition(".")[2].lower():
         case "process":
-            return Choice(kind="process")
+            return Choice(kind="process", properties=properties)
         case "docker":
             return Choice(kind="docker", properties=properties, daemon=_daemon(properties, access))
         case _:

@@ -17,11 +17,11 @@ import docker.types
 from penstock_runner.flow import durations
 from penstock_runner.taskrunners.api import SetupFailed
 from penstock_runner.taskrunners.docker_access import DockerAccess
+from penstock_runner.taskrunners.sizes import size
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_REGISTRY_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 SHARED_NETWORK = re.compile(r"host|container:.*|ns:.*", re.DOTALL)
-SIZE = re.compile(r"(?i)\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +124,16 @@ def _options(properties: Mapping[str, Any]) -> dict[str, Any]:
         "user": properties.get("user"),
         "network_mode": properties.get("networkMode"),
         "extra_hosts": _hosts(properties.get("extraHosts")),
-        "shm_size": _bytes("shmSize", properties.get("shmSize")),
+        "shm_size": size("shmSize", properties.get("shmSize")),
         "volumes": list(properties.get("volumes") or ()) or None,
         "device_requests": _devices(properties.get("deviceRequests")),
         "privileged": _flag(properties.get("privileged"), default=False) or None,
         "ports": _ports(properties.get("portBindings")),
         "nano_cpus": int(float(cpu["cpus"]) * 1e9) if cpu.get("cpus") else None,
-        "mem_limit": _bytes("memory", memory.get("memory")),
-        "memswap_limit": _bytes("memorySwap", memory.get("memorySwap")),
+        "mem_limit": size("memory", memory.get("memory")),
+        "memswap_limit": size("memorySwap", memory.get("memorySwap")),
         "mem_swappiness": _whole(memory.get("memorySwappiness")),
-        "mem_reservation": _bytes("memoryReservation", memory.get("memoryReservation")),
+        "mem_reservation": size("memoryReservation", memory.get("memoryReservation")),
         "oom_kill_disable": memory.get("oomKillDisable"),
     }
     return {name: value for name, value in found.items() if value is not None}
@@ -189,18 +189,6 @@ def _devices(value: Any) -> list[Any] | None:
         )
         for item in value
     ]
-
-
-def _bytes(name: str, value: Any) -> int | None:
-    """`512MB`, `1g` or a number, in bytes; -1 is no limit."""
-    if value is None:
-        return None
-    if str(value).strip() == "-1":
-        return -1
-    found = SIZE.fullmatch(str(value))
-    if found is None:
-        raise SetupFailed(f"`{name}` of the task runner is no size: {value!r}; write e.g. 512MB")
-    return int(float(found[1]) * 1024 ** " kmgt".index((found[2] or " ").lower()))
 
 
 def _seconds(value: Any) -> float:

@@ -10,9 +10,24 @@ from penstock_runner.tasks.api import Properties, TaskProperties, task
 Texts = tuple[str, ...]
 
 
+class Limits(Properties):
+    """What a process of the machine may use at most."""
+
+    cpu: object = None
+    memory: object = None
+    files: object = None
+    processes: object = None
+
+
 @task("io.kestra.plugin.core.runner.Process", kind="taskrunner")
 class Process(TaskProperties):
-    """Run the process on the machine of the runner."""
+    """Run the process on the machine of the runner.
+
+    `home: inherit` gives it the home of its user in place of the working directory.
+    """
+
+    limits: Limits | None = None
+    home: Literal["inherit"] | None = None
 
 
 class Credentials(Properties):
