@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from tests.core.rooms import Core
 from tests.git_http import Repository
-from tests.sync.world import World, flow
+from tests.sync.world import flow
 
-from penstock_runner.executor.messages import Outcome
-from penstock_runner.flow.model import Flow
 from penstock_server.core.operations.flow_sets import save_many
-from penstock_server.core.room import Answer, Room
 from penstock_server.store import flows
 
 
-class Saved:
-    """Triggers that are only remembered."""
-
-    def __init__(self) -> None:
-        self.saved: list[str] = []
-        self.deleted: list[str] = []
-
-    def flows_saved(self, tx: Any, found: Sequence[Flow], now: Any) -> None:
-        self.saved += [one.id for one in found]
-
-    def flows_deleted(self, tx: Any, names: Sequence[tuple[str, str]]) -> None:
-        self.deleted += [name for _, name in names]
-
-
-class Core(World):
-    """The world with the room of an operation."""
-
-    def __init__(self, folder: Path, repository: Repository, **source: Any) -> None:
-        super().__init__(folder, url=f"file://{repository.path}", **source)
-        self.rows = Saved()
-
+class Sets(Core):
     def save(self, *sources: str, **more: Any) -> dict[str, Any]:
-        """What the operation answers: its value, or the error."""
-        sent: list[dict[str, Any]] = []
-
-        def write(answer: Answer, writes: Sequence[Any], *, value: Any, **_: Any) -> None:
-            def done(outcome: Outcome) -> None:
-                answer.ok(value()) if outcome.error is None else answer.fail(outcome.error)
-
-            try:
-                self.starter.transact(writes=writes, done=done)
-            except Exception as error:  # noqa: BLE001 - as the executor does
-                answer.fail(error)
-
-        room = SimpleNamespace(
-            clock=self.clock,
-            sync=self.service,
-            scheduler=self.rows,
-            flows=SimpleNamespace(forget=lambda _: None),
-            write=write,
-        )
-        save_many(cast(Room, room), {"sources": sources, **more}, Answer(sent.append, 1))
-        [answer] = sent
-        return answer
+        return self.call(save_many, sources=sources, **more)
 
 
 @pytest.fixture
@@ -70,20 +26,20 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
-def core(tmp_path: Path, repository: Repository) -> Iterator[Core]:
-    made = Core(tmp_path, repository)
+def core(tmp_path: Path, repository: Repository) -> Iterator[Sets]:
+    made = Sets(tmp_path, repository)
     yield made
     made.close()
 
 
-def test_equal_texts_make_no_revision_and_touch_no_trigger(core: Core) -> None:
+def test_equal_texts_make_no_revision_and_touch_no_trigger(core: Sets) -> None:
     core.save(flow("a"), flow("b"))
     answer = core.save(flow("a"), flow("b", "# new\n"))["value"]
     assert [one["revision"] for one in answer["saved"]] == [1, 2]
     assert core.rows.saved == ["a", "b", "b"]
 
 
-def test_namespaces_that_are_cleared_keep_only_what_is_listed(core: Core) -> None:
+def test_namespaces_that_are_cleared_keep_only_what_is_listed(core: Sets) -> None:
     other = flow("x").replace("namespace: team", "namespace: team.child")
     core.save(flow("a"), flow("b"), other)
     answer = core.save(flow("b"), flow("c"), clear=["team"])["value"]
@@ -92,7 +48,7 @@ def test_namespaces_that_are_cleared_keep_only_what_is_listed(core: Core) -> Non
     assert core.rows.deleted == ["a"]
 
 
-def test_one_flow_of_a_source_refuses_all(repository: Repository, core: Core) -> None:
+def test_one_flow_of_a_source_refuses_all(repository: Repository, core: Sets) -> None:
     repository.commit({"mine.yml": flow("mine")})
     core.sync()
     answer = core.save(flow("a"), flow("mine", "# edited\n"), clear=["team"])
@@ -102,7 +58,7 @@ def test_one_flow_of_a_source_refuses_all(repository: Repository, core: Core) ->
 
 
 def test_what_a_source_has_is_never_cleared_and_is_only_named_when_that_will_do(
-    repository: Repository, core: Core
+    repository: Repository, core: Sets
 ) -> None:
     repository.commit({"mine.yml": flow("mine"), "other.yml": flow("other")})
     core.sync()
@@ -115,7 +71,7 @@ def test_what_a_source_has_is_never_cleared_and_is_only_named_when_that_will_do(
 
 def test_an_edit_that_a_source_allows_is_drift(tmp_path: Path, repository: Repository) -> None:
     (tmp_path / "world").mkdir()
-    core = Core(tmp_path / "world", repository, edits="allow")
+    core = Sets(tmp_path / "world", repository, edits="allow")
     core.roots.append(tmp_path)
     core.start(url=f"file://{repository.path}", edits="allow")
     repository.commit({"mine.yml": flow("mine")})

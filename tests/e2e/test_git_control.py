@@ -241,3 +241,23 @@ def test_the_page_plans_confirms_rolls_back_and_resumes(place: Place) -> None:
     send("/git/main/sync")
     assert "d.yml:5:11" in page(contains="UNKNOWN_TASK_TYPE")
     assert service.post("/git/nothing/sync", content="", headers=forms).status_code == 404
+
+
+def test_one_flow_is_taken_back_and_let_go_at_the_command_line(place: Place) -> None:
+    _, first = place.flow("a")
+    place.repository.commit({"a.yml": log_flow("a") + "# second\n"}, "second")
+    place.git("sync", "main")
+    where = {"PENSTOCK_SERVER": place.service.url, "NO_COLOR": "1"}
+    back = ("flow", "rollback", "team.one", "a", "--revision", 1, "--until", "PT4H")
+    told = penstock(*back, "--reason", "slow", **where)
+    assert (told.code, place.flow("a")[1]) == (0, first)
+    assert "as revision 3; source main leaves it alone until" in told.out
+    place.repository.commit({"b.yml": log_flow("b") + "# third\n"}, "third")
+    place.git("sync", "main")
+    assert place.flow("a")[1] == first
+    answer = place.service.get("/api/v1/main/flows/team.one/a").json()
+    assert (answer["held"]["revision"], answer["held"]["reason"]) == (1, "slow")
+    assert penstock("flow", "resume", "team.one", "a", **where).code == 0
+    wait_for(lambda: place.flow("a")[1], lambda text: text.endswith("# second\n"))
+    assert "held" not in place.service.get("/api/v1/main/flows/team.one/a").json()
+    assert penstock("flow", "resume", "team.one", "a", **where).code == 5

@@ -55,7 +55,7 @@ class GitControl:
     def rollback(self, source_id: str) -> Response:
         """Apply another commit and stay there, until somebody resumes the source or `until`."""
         body = self._body(source_id)
-        to = _text(body, "to") or _text(body, "commit")
+        to = text_of(body, "to") or text_of(body, "commit")
         if to is None:
             raise illegal_argument("give `to`: a commit, `~1` or the id of a run")
         answer = self._context.client.call(
@@ -63,9 +63,9 @@ class GitControl:
             timeout=SYNC_SECONDS,
             source=source_id,
             to=to,
-            reason=_text(body, "reason"),
-            until=_until(body, self._context.clock.now()),
-            confirm=_text(body, "confirm"),
+            reason=text_of(body, "reason"),
+            until=until_of(body, self._context.clock.now()),
+            confirm=text_of(body, "confirm"),
             actor=actor(self._context),
         )
         return json_answer(answer)
@@ -105,8 +105,8 @@ class GitControl:
             operation,
             timeout=SYNC_SECONDS,
             source=source_id,
-            commit=_text(body, "commit"),
-            confirm=_text(body, "confirm"),
+            commit=text_of(body, "commit"),
+            confirm=text_of(body, "confirm"),
             accept_rewrite=body.get("acceptRewrite") is True,
             actor=actor(self._context),
             **more,
@@ -136,16 +136,17 @@ class GitControl:
         return body
 
 
-def _text(body: Json, name: str) -> str | None:
+def text_of(body: Json, name: str) -> str | None:
+    """A text of a body, None when it is not given."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
         raise Problem(422, f"'{name}' is a text", reason="Invalid json mapping")
     return value or None
 
 
-def _until(body: Json, now: datetime) -> str | None:
+def until_of(body: Json, now: datetime) -> str | None:
     """The moment that a rollback ends by itself: an instant, or a duration from now."""
-    given = _text(body, "until")
+    given = text_of(body, "until")
     if given is None:
         return None
     try:

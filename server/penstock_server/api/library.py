@@ -16,7 +16,7 @@ from penstock_runner.flow.parse import Parsed, parse_documents, parse_flow
 from penstock_runner.flow.violations import Violation, joined_message, violations
 from penstock_runner.tasks.validation import all_faults
 from penstock_server.api.problems import Problem, conflict, invalid_entity, not_found
-from penstock_server.core.shapes import Json, iso
+from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import queries
 from penstock_server.store.engine import Database
 from penstock_server.store.flow_changes import FlowChanges
@@ -158,6 +158,8 @@ def flow_to_json(known: KnownFlow, *, source: bool = False) -> Json:
         answer["git"] = git_to_json(stored.git)
     if known.record.managed_by is not None:
         answer["managedBy"] = known.record.managed_by
+    if known.record.held is not None:
+        answer["held"] = without_nulls(dict(known.record.held))
     if source:
         answer["source"] = stored.source
         if known.parsed.flow is None:

@@ -21,6 +21,8 @@ class FlowVerbs(Verbs):
         "namespace": ("older:flow_namespace", "Save the flows of a folder in one namespace."),
         "expand": ("expand", "A flow file with what it includes; `penstock expand`."),
         "export": ("older_flows:export", "All flows of a namespace, or of all, as an archive."),
+        "rollback": ("flow_holds:rollback", "Take one flow back to a revision, for a time."),
+        "resume": ("flow_holds:resume", "Let the repository have its flow again."),
     }
 
 

@@ -28,6 +28,7 @@ from penstock_server.core.followers import Followers
 from penstock_server.core.operations import (
     executions,
     files,
+    flow_holds,
     flow_sets,
     flows,
     git,
@@ -54,6 +55,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **files.OPERATIONS,
     **flow_sets.OPERATIONS,
     **flows.OPERATIONS,
+    **flow_holds.OPERATIONS,
     **git.OPERATIONS,
     **git_tasks.OPERATIONS,
     **logs.OPERATIONS,

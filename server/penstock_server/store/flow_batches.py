@@ -23,7 +23,7 @@ Name = tuple[str, str]
 _REVISIONS = BulkInsert(flow_revisions)
 _NEW_HEADS = BulkInsert(flows, over=True)
 # What a person has switched stays as it is, also when that was just now.
-_HEADS = BulkInsert(flows, over=True, keep=["override"])
+_HEADS = BulkInsert(flows, over=True, keep=["override", "held"])
 _CHUNK = 200
 _FEW = 400
 _DELETION = (

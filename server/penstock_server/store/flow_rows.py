@@ -58,6 +58,24 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A flow of a source that a person has taken back to a revision: syncs leave it alone.
+
+    Once `until` has passed, the next sync gives it the text of its repository.
+    """
+
+    revision: int
+    at: datetime
+    by: str | None = None
+    until: datetime | None = None
+    reason: str | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is not over."""
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
     """What a flow is now."""
 
@@ -73,6 +91,7 @@ class Head:
     drifted: bool
     digest: str
     updated: datetime
+    held: Hold | None = None
 
     @property
     def enabled(self) -> bool:
@@ -111,6 +130,7 @@ def head_values(head_: Head) -> dict[str, Any]:
         "deleted": head_.deleted,
         "disabled": head_.disabled,
         "override": override_values(head_.override),
+        "held": hold_values(head_.held),
         "description": head_.description,
         "labels": dict(head_.labels),
         "managed_by": head_.managed_by,
@@ -161,6 +181,7 @@ def head_of(row: Row[Any]) -> Head:
         drifted=row.drifted,
         digest=row.digest,
         updated=row.updated_at,
+        held=hold_of(row.held),
     )
 
 
@@ -234,6 +255,26 @@ def override_values(override: Override | None) -> dict[str, Any] | None:
     if override is None:
         return None
     return {name: getattr(override, name) for name in Override.__dataclass_fields__}
+
+
+def hold_of(values: Mapping[str, Any] | None) -> Hold | None:
+    """The hold of a stored map."""
+    if values is None:
+        return None
+    return Hold(
+        revision=values["revision"],
+        at=datetime.fromisoformat(values["at"]),
+        by=values.get("by"),
+        until=_instant(values.get("until")),
+        reason=values.get("reason"),
+    )
+
+
+def hold_values(hold: Hold | None) -> dict[str, Any] | None:
+    """The hold as a map to store."""
+    if hold is None:
+        return None
+    return {name: getattr(hold, name) for name in Hold.__dataclass_fields__}
 
 
 def _cut(text: str | None) -> str | None:

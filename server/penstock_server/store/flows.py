@@ -17,6 +17,7 @@ from penstock_server.store import upserts
 from penstock_server.store.flow_rows import (
     Commit,
     Head,
+    Hold,
     Override,
     Revision,
     Save,
@@ -25,6 +26,8 @@ from penstock_server.store.flow_rows import (
     git_data,
     head_of,
     head_values,
+    hold_of,
+    hold_values,
     override_of,
     override_values,
     revision_of,
@@ -35,6 +38,7 @@ from penstock_server.store.schema import flow_revisions, flows
 __all__ = [
     "Commit",
     "Head",
+    "Hold",
     "Override",
     "Revision",
     "Save",
@@ -42,6 +46,7 @@ __all__ = [
     "drifted",
     "head",
     "heads",
+    "holds",
     "last_of_git",
     "list_heads",
     "mark_deleted",
@@ -51,6 +56,7 @@ __all__ = [
     "revisions",
     "save_revision",
     "save_revisions",
+    "set_held",
     "set_managed",
     "set_override",
     "sources",
@@ -142,6 +148,29 @@ def set_override(
         .values(override=override_values(override), updated_at=now)
     )
     return bool(changed.rowcount)
+
+
+def set_held(connection: Connection, names: Iterable[tuple[str, str]], hold: Hold | None) -> None:
+    """Keep flows from syncs for a time, or let go of them."""
+    for namespace, flow_id in names:
+        connection.execute(
+            update(flows)
+            .where(flows.c.namespace == namespace, flows.c.id == flow_id)
+            .values(held=hold_values(hold))
+        )
+
+
+def holds(connection: Connection, source_id: str) -> dict[tuple[str, str], Hold]:
+    """The flows of a source that a person took back to a revision, also where that is over."""
+    chosen = select(flows.c.namespace, flows.c.id, flows.c.held).where(
+        flows.c.managed_by == source_id, flows.c.held.is_not(None), ~flows.c.deleted
+    )
+    found: dict[tuple[str, str], Hold] = {}
+    for row in connection.execute(chosen):
+        hold = hold_of(row.held)
+        if hold is not None:
+            found[row.namespace, row.id] = hold
+    return found
 
 
 def set_managed(
@@ -346,6 +375,7 @@ def next_head(save: Save, before: Head | None, now: datetime, *, drifted: bool) 
         deleted=False,
         disabled=save.disabled,
         override=before.override if before is not None and not before.deleted else None,
+        held=before.held if before is not None and not before.deleted else None,
         description=save.description,
         labels=save.labels,
         managed_by=owner,

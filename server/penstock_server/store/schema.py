@@ -115,6 +115,7 @@ flows = Table(
     Column("deleted", Boolean, nullable=False, default=False),
     Column("disabled", Boolean, nullable=False, default=False),
     Column("override", Json),  # a person's {disabled, by, at, until}: survives syncs
+    Column("held", Json),  # {revision, by, at, until, reason}: gone back to, syncs leave it alone
     Column("description", Text),
     Column("labels", Json),
     Column("managed_by", ascii_ordered(63)),

@@ -116,6 +116,7 @@ class Application:
             for _ in self.prepare(lambda: nullcontext(tx.connection)):
                 pass
         self._flows.write(tx)
+        self._let_go(tx)
         self._tell_triggers(tx)
         write_files(
             tx,
@@ -136,6 +137,15 @@ class Application:
         if self.owned:
             self._remember(tx)
         syncs.add_bound_items(tx, self._items)
+
+    def _let_go(self, tx: Any) -> None:
+        """What a person has held for a time, and has the text of its repository again, is free."""
+        if not self.owned:
+            return
+        holds = flows.holds(tx.connection, self.source.id)
+        kept = {item.key for item in self.plan.of(Action.KEPT)}
+        over = [key for key, hold in holds.items() if not hold.holds(self.now) and key not in kept]
+        flows.set_held(tx.connection, over, None)
 
     def _remember(self, tx: Any) -> None:
         """What the source has now, and the commits that it came from."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from penstock_server.store import flows, namespace_files
 from penstock_server.store.flow_batches import Live as Stored
 from penstock_server.store.flow_batches import lives
 from penstock_server.sync.desired import Contents, Manifest, bases, file_digest
-from penstock_server.sync.plan import Live, Options, SyncPlan, plan
+from penstock_server.sync.plan import Key, Live, Options, SyncPlan, plan
 from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.suites import live_suites
 
@@ -22,11 +23,18 @@ def decide(
     *,
     reconfigured: bool,
     confirmed: str | None,
+    now: datetime,
 ) -> SyncPlan:
     """Compare a commit with the flows of its source, and with others that have the same name."""
-    live = live_of(connection, settings, contents)
     return compared(
-        settings, contents, manifest, live, reconfigured=reconfigured, confirmed=confirmed
+        settings,
+        contents,
+        manifest,
+        live_of(connection, settings, contents),
+        reconfigured=reconfigured,
+        confirmed=confirmed,
+        holds=flows.holds(connection, settings.id),
+        now=now,
     )
 
 
@@ -47,6 +55,8 @@ def compared(
     *,
     reconfigured: bool,
     confirmed: str | None,
+    holds: Mapping[Key, flows.Hold],
+    now: datetime,
 ) -> SyncPlan:
     """The plan by the rules of the source."""
     options = Options(
@@ -61,6 +71,8 @@ def compared(
         invalid=contents.invalid,
         reconfigured=reconfigured,
         confirmed=confirmed,
+        held=frozenset(key for key, hold in holds.items() if hold.holds(now)),
+        released=frozenset(key for key, hold in holds.items() if not hold.holds(now)),
     )
     return plan(contents.desired, live, bases(manifest, flows.digest), options)
 

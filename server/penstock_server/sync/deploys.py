@@ -89,6 +89,7 @@ class Deploys:
                 manifest,
                 reconfigured=False,
                 confirmed=deploy.confirm,
+                now=now,
             )
         contents = with_doubts(self._around, contents, decided)
         _guard(decided, deploy.confirm)

@@ -54,8 +54,9 @@ class HeldSource:
 
     `working` is a new commit that is being read, checked or applied. `read_digest` is how it was
     read when last looked at; `named` are commits that webhooks have named, `rejections` when
-    deliveries with bad signatures came; `drifted` are flows that were edited here. `becoming`
-    and `leaving` say what is done with it when its run has ended.
+    deliveries with bad signatures came; `drifted` are flows that were edited here,
+    of which `holding` are kept so until `hold_ends` (the first of them) and `released` are not any
+    more. `becoming` and `leaving` say what is done with it when its run has ended.
     """
 
     settings: SourceSettings
@@ -70,6 +71,9 @@ class HeldSource:
     work: Work | None = None
     working: Commit | None = None
     drifted: frozenset[tuple[str, str]] = frozenset()
+    holding: frozenset[tuple[str, str]] = frozenset()
+    released: frozenset[tuple[str, str]] = frozenset()
+    hold_ends: datetime | None = None
     named: list[str] = field(default_factory=list)
     becoming: SourceSettings | None = None
     leaving: Callable[[], None] | None = None
@@ -99,5 +103,5 @@ class HeldSource:
             return hinted + MERGED if hinted is not None else AT_ONCE
         if not self.settings.enabled:
             return None
-        moments = (self.state.next_poll_at, self.state.pinned_until)
+        moments = (self.state.next_poll_at, self.state.pinned_until, self.hold_ends)
         return min((one for one in moments if one is not None), default=None)

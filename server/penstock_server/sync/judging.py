@@ -61,6 +61,7 @@ def judged(
     present = records.digest(source.settings).partition(":")[0]
     with around.database.read() as connection:
         live = live_of(connection, source.settings, contents)
+        holds = flows.holds(connection, source.settings.id)
     yield
     decided = compared(
         source.settings,
@@ -70,6 +71,8 @@ def judged(
         # The repository has settings, too: `.penstock.yml`.
         reconfigured=(bool(before) and before != present) or bool(message.get("reconfigured")),
         confirmed=look.confirmed,
+        holds=holds,
+        now=around.clock.now(),
     )
     yield
     contents = with_doubts(around, contents, decided)

@@ -179,7 +179,8 @@ def _settled(source: HeldSource, look: Look) -> str | None:
     if state.observed_commit == state.failed_commit and look.retry:
         return None
     done = state.observed_commit in (state.applied_commit, state.failed_commit)
-    if source.drifted and source.settings.self_heal and state.pinned_commit is None:
+    loose = source.drifted - source.holding if source.settings.self_heal else frozenset()
+    if (loose or source.released) and state.pinned_commit is None:
         return None
     stays = not source.settings.auto and not look.retry
     waits = stays or state.pinned_commit is not None

@@ -99,7 +99,8 @@ class Options:
     `invalid` are paths that could not be read as flows this time. `heal` says that edits are
     overwritten also where the commit changes nothing. `reconfigured` says that the source reads
     something else than before; `confirmed` is the digest of a plan that a person has let through
-    the guards.
+    the guards. `held` are flows that a person keeps at a revision, `released` those for which that
+    is over, so that they are healed whatever `heal` says.
     """
 
     source: str | None
@@ -113,6 +114,8 @@ class Options:
     invalid: frozenset[str] = frozenset()
     reconfigured: bool = False
     confirmed: str | None = None
+    held: frozenset[Key] = frozenset()
+    released: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,8 +258,11 @@ def _present(one: Desired, known: Live | None, base: Base | None, options: Optio
         return item(Action.CONFLICT)
     if live.digest == one.digest:
         return item(Action.UNCHANGED)
+    if one.key in options.held:
+        return item(Action.KEPT, drifted=True)
     drifted = base is not None and base.digest != live.digest
-    kept = drifted and not options.heal and base is not None and base.digest == one.digest
+    heal = options.heal or one.key in options.released
+    kept = drifted and not heal and base is not None and base.digest == one.digest
     return item(Action.KEPT if kept else Action.UPDATED, drifted=drifted)
 
 
@@ -264,7 +270,7 @@ def _absent(live: Live, base: Base | None, options: Options) -> Item:
     if options.invalid and (base is None or base.path in options.invalid):
         # A broken file says nothing about its flows, and where a flow came from may be unknown.
         action = Action.KEPT_INVALID
-    elif not options.prune:
+    elif not options.prune or live.key in options.held:
         action = Action.KEPT
     elif _protected(live.namespace, options.protected):
         action = Action.PROTECTED

@@ -238,7 +238,7 @@ class Reconciler:
             skipped=len(contents.invalid),
         )
         if source.settings.self_heal:
-            after = edited(after, (), now)
+            after = edited(after, source.holding, now)
         if run.look.commit is not None:
             after = _gone_to(after, source, run)
         if run.look.pin is not None:

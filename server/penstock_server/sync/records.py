@@ -117,7 +117,13 @@ class Records:
         """Find out which flows of the source were edited here."""
         with self._around.database.read() as connection:
             source.drifted = frozenset(flows.drifted(connection, source.settings.id))
-        source.state = edited(source.state, source.drifted, self._around.clock.now())
+            holds = flows.holds(connection, source.settings.id)
+        now = self._around.clock.now()
+        source.holding = frozenset(key for key, hold in holds.items() if hold.holds(now))
+        source.released = frozenset(holds) - source.holding
+        ends = [hold.until for key, hold in holds.items() if key in source.holding]
+        source.hold_ends = min((end for end in ends if end is not None), default=None)
+        source.state = edited(source.state, source.drifted, now)
 
     def save(self, source: HeldSource, writes: list[Write], after: Callable[[], None]) -> None:
         """Write the source as it is now, with what belongs to it, in one transaction."""

@@ -230,6 +230,13 @@ class SyncService:
             self._records.note_drift(source)
             self._records.save(source, [], lambda: None)
 
+    def released(self, source_id: str, actor: str | None) -> None:
+        """A flow of a source is not held any more: the source gives it its text again."""
+        source = self._sources.get(source_id)
+        if source is not None:
+            look = Look(trigger="manual", actor=actor, force=True)
+            self._looks.want(source, look, self._clock.now())
+
     def heard(self, delivery: Delivery, told: Heard) -> None:
         """A verified webhook: look now; more of them within two seconds make one look."""
         self._hearing.push(self._source(delivery.source_id), delivery, told)

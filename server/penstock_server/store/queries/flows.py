@@ -60,6 +60,7 @@ class FlowRecord:
     drifted: bool = False
     latest: int = 0
     gone: bool = False
+    held: Mapping[str, Any] | None = None
 
 
 _FLOW_SORTS: Mapping[str, ColumnElement[Any]] = {
@@ -160,6 +161,7 @@ def _flows() -> Select[Any]:
         flows.c.deleted.label("head_deleted"),
         flows.c.disabled.label("head_disabled"),
         flows.c.override,
+        flows.c.held,
         flows.c.managed_by,
         flows.c.drifted,
     ).join_from(flows, flow_revisions, _REVISION_OF_HEAD)
@@ -202,6 +204,7 @@ def _flow(row: Row[Any]) -> FlowRecord:
         drifted=row.drifted,
         latest=row.latest,
         gone=row.head_deleted,
+        held=row.held,
     )
 
 
