@@ -22,6 +22,7 @@ from penstock_runner.executor.store import (
     LogRow,
     MailRow,
     MetricRow,
+    Pool,
     Store,
     StoredFlow,
     TimerRow,
@@ -52,7 +53,7 @@ def execution(number: int = 1, *states: State, **more: Any) -> Execution:
     runs = {item.key: item for item in more.pop("runs", ())}
     return Execution(
         id=f"{number:022}",
-        namespace="team.data",
+        namespace=more.pop("namespace", "team.data"),
         flow_id=more.pop("flow_id", "nightly"),
         flow_revision=1,
         history=history(*(states or (State.CREATED, State.RUNNING))),
@@ -281,23 +282,44 @@ class StoreContract:
         store.write(created(*(replace(execution(), id=id_ * 11) for id_ in ids)))
         assert store.unended() == [id_ * 11 for id_ in ("00", "0A", "0B", "0a", "0b")]
 
-    def test_slots_are_taken_by_what_runs_or_is_paused(self, store: Store) -> None:
+    def test_slots_are_held_by_what_has_begun_and_is_not_through(self, store: Store) -> None:
+        goes_on: Any = {"facts": {"stage": "afterExecution"}}
         store.write(
             created(
-                execution(1, State.CREATED, State.RUNNING),
                 execution(2, State.CREATED, State.PAUSED),
+                execution(1, State.CREATED, State.RUNNING),
                 execution(3, State.CREATED, State.QUEUED),
                 execution(4, State.CREATED, State.RUNNING, State.SUCCESS),
                 execution(5, State.CREATED, State.RUNNING, flow_id="other"),
+                execution(6, State.CREATED, State.RUNNING, State.KILLING),
+                execution(7, State.CREATED, State.RUNNING, State.SUCCESS, **goes_on),
+                execution(8, State.CREATED, State.CANCELLED, **goes_on),
+                execution(9, State.CREATED, State.RUNNING, facts={"group": "deploy"}),
             )
         )
-        assert store.slots_taken("team.data", "nightly") == 2
-        assert store.slots_taken("team", "nightly") == 0
+        holders = [execution(n).id for n in (1, 2, 6, 7)]
+        assert store.slot_holders(Pool("team.data", "nightly")) == holders
+        assert store.slot_holders(Pool("team", "nightly")) == []
 
     def test_queued_executions_come_oldest_first(self, store: Store) -> None:
         store.write(created(*(execution(n, State.CREATED, State.QUEUED) for n in (3, 1, 2))))
         store.write(created(execution(4, State.CREATED, State.QUEUED, flow_id="other")))
-        assert store.oldest_queued("team.data", "nightly", 2) == [execution(1).id, execution(2).id]
+        assert store.queued(Pool("team.data", "nightly")) == [execution(n).id for n in (1, 2, 3)]
+
+    def test_a_group_has_executions_of_all_flows_of_its_namespace(self, store: Store) -> None:
+        group: Any = {"facts": {"group": "prod\u00e9"}}
+        store.write(
+            created(
+                execution(1, State.CREATED, State.RUNNING, **group),
+                execution(2, State.CREATED, State.RUNNING, flow_id="other", **group),
+                execution(3, State.CREATED, State.QUEUED, flow_id="other", **group),
+                execution(4, State.CREATED, State.RUNNING, facts={"group": "test"}),
+                execution(5, State.CREATED, State.RUNNING, namespace="team", **group),
+            )
+        )
+        pool = Pool("team.data", "prod\u00e9", group=True)
+        assert store.slot_holders(pool) == [execution(1).id, execution(2).id]
+        assert store.queued(pool) == [execution(3).id]
 
     def test_jobs_stay_until_they_end(self, store: Store) -> None:
         one = execution(1)

@@ -318,11 +318,20 @@ def test_a_text_that_is_no_yaml_is_told_with_its_line() -> None:
 
 
 def test_what_has_no_effect_is_told_at_its_place() -> None:
-    more = "concurrency: {limit: 1, cancelInProgress: true, queue: null}\nquota: {a: 1}"
+    more = "concurrency: {limit: 1, cancelInProgress: true, queue: latest}\nquota: {a: 1}"
     _, faults = read(flow_text(a_log(), more))
     assert {(fault.code, fault.severity) for fault in faults} == {("NO_EFFECT", Severity.WARNING)}
-    assert {fault.pointer for fault in faults} == {"/concurrency/cancelInProgress", "/quota"}
+    assert {fault.pointer for fault in faults} == {"/quota"}
     assert told(flow_text(a_log(), "concurrency: {limit: 1, behavior: CANCEL}")) == []
+
+
+def test_a_group_or_the_cancelling_of_older_ones_needs_no_limit() -> None:
+    assert told(flow_text(a_log(), 'concurrency: {group: "{{ labels.env }}"}')) == []
+    assert told(flow_text(a_log(), "concurrency: {cancelInProgress: true}")) == []
+    [missing] = told(flow_text(a_log(), "concurrency: {queue: latest}"))
+    assert "'limit' must not be null" in missing
+    [unknown] = told(flow_text(a_log(), "concurrency: {limit: 1, queue: newest}"))
+    assert "latest" in str(unknown)
 
 
 def test_no_wait_is_longer_than_every_date_can_bear() -> None:

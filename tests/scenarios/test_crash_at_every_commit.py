@@ -13,6 +13,7 @@ from tests.executor.harness import World, stored
 from tests.scenarios.test_any_flow_in_any_flowable import SOURCES
 from tests.scenarios.wrapping import DAYS, Ended, Play, ended
 
+from penstock_runner.engine.state import State
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.store import Batch, StoredFlow
@@ -101,6 +102,53 @@ def test_a_crash_changes_nothing_of_what_templates_bring_in(
     assert expected.state == "SUCCESS"
     for commit in range(calm.commits):
         assert life(play, store(commit), flow, tmp_path) == expected, f"crash at commit {commit}"
+
+
+SHARED = """
+id: {name}
+namespace: team
+concurrency: {{group: deploy, {rule}}}
+tasks:
+  - {{id: wait, type: io.kestra.plugin.core.flow.Sleep, duration: PT10S}}
+  - {{id: say, type: io.kestra.plugin.core.log.Log, message: done}}
+"""
+
+
+def together(store: Mortal, folder: Path) -> list[State]:
+    """What four starts in one concurrency group come to, over a crash if there is one."""
+    world = World(store=store, storage=folder)
+    ids: list[str] = []
+    while len(ids) < 4 or not all(world.execution(one).through for one in ids):
+        try:
+            if len(ids) < 4:
+                flow = "one" if len(ids) % 2 else "two"
+                ids.append(world.start(flow, idempotency_key=f"key {len(ids)}"))
+            else:
+                world.wait(10)
+        except Crash:
+            world.executor = world.make()
+            world.executor.recover()
+    return [world.execution(one).state for one in ids]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("limit: 1", [State.SUCCESS] * 4),
+        ("queue: latest", [State.SUCCESS, State.CANCELLED, State.CANCELLED, State.SUCCESS]),
+        ("cancelInProgress: true", [State.KILLED] * 3 + [State.SUCCESS]),
+    ],
+)
+def test_a_crash_at_any_commit_gives_nobody_elses_slot_away(
+    rule: str, expected: list[State], *, before: bool, tmp_path: Path
+) -> None:
+    flows = [stored(SHARED.format(name=name, rule=rule)) for name in ("one", "two")]
+    calm = Mortal(flows, None, before=before)
+    assert together(calm, tmp_path) == expected
+    for commit in range(calm.commits):
+        store = Mortal(flows, commit, before=before)
+        assert together(store, tmp_path) == expected, f"crash at commit {commit}"
 
 
 @pytest.mark.parametrize("name", SOURCES)

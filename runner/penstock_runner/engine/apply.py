@@ -84,11 +84,13 @@ def _start(draft: Draft) -> None:
 
 
 def _queue(draft: Draft, event: e.Queued) -> None:
-    if draft.state is not State.CREATED or draft.fact("stage") is not None:
+    if draft.state not in (State.CREATED, State.QUEUED) or draft.fact("stage") is not None:
         return
     if event.state is State.FAILED:
         reason = event.reason or "Flow is FAILED due to concurrency limit exceeded"
         draft.say(None, Level.ERROR, reason)
+    elif event.reason:
+        draft.say(None, Level.WARN, event.reason)
     if event.state.terminal:
         ends.conclude(draft, event.state)
     else:

@@ -20,8 +20,10 @@ DONE = "done"
 REQUEST = "request"
 # The fact of an execution that has the templates found for it, by node.
 TEMPLATES = "templates"
+# The fact of an execution that names the concurrency group it is in.
+GROUP = "group"
 # What stays noted on an execution over its end, and when it is taken up again.
-KEPT = ("asked", "orders", "before", REQUEST, TEMPLATES)
+KEPT = ("asked", "orders", "before", REQUEST, TEMPLATES, GROUP)
 
 
 class State(StrEnum):

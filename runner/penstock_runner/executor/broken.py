@@ -16,8 +16,8 @@ from penstock_runner.engine.altered import altered
 from penstock_runner.engine.state import DONE, Execution, State
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import GivenUp, Held
+from penstock_runner.executor.live import PARENT_RUN
 from penstock_runner.executor.neighbourhood import news_for_parent, send_cancel
-from penstock_runner.executor.starts import PARENT_RUN
 from penstock_runner.executor.store import ExecutionWrite, LogRow, Store, Write
 from penstock_runner.flow.model import Level
 

@@ -336,6 +336,7 @@ class Executor:
             carefully(action)
 
     def _settle(self, working: Working, batch: Batch) -> None:
+        self._handlers.slots.settled()
         for live in working.touched.values():
             written = batch.executions.get(live.id)
             if written is not None:

@@ -10,6 +10,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.draft import WAITING
 from penstock_runner.engine.state import REQUEST, Execution, RunKey, State
+from penstock_runner.executor.admission import Admission
 from penstock_runner.executor.broken import Broken
 from penstock_runner.executor.children import keep_outputs
 from penstock_runner.executor.dispatch import Dispatch
@@ -30,7 +31,6 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
 from penstock_runner.executor.reports import ReportReader
-from penstock_runner.executor.slots import Slots
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
 from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
@@ -64,13 +64,14 @@ class Handlers:
         self._values = values
         self._now = now
         self.new_id = new_id
-        self.slots = Slots(store, held, self._start_queued)
+        self._admission = Admission(store=store, held=held, now=now, advance=self.advance)
+        self.slots = self._admission.slots
         self.neighbours = Neighbourhood(
             held=held,
             dispatch=dispatch,
             starts=starts,
             queue=queue,
-            begin=self.begin,
+            begin=self._admission.begin,
             create=self._create,
             new_id=new_id,
             on_end=on_end,
@@ -133,7 +134,7 @@ class Handlers:
                 lambda: done(Outcome(executions=(*map(_as_created, made), *existing)))
             )
         for live in made:
-            self._held.guarded(live, message, partial(self.begin, live))
+            self._held.guarded(live, message, partial(self._admission.begin, live))
 
     def _going_on(self, existing: Sequence[Execution]) -> Live | None:
         """The execution of an earlier start, if it has not ended."""
@@ -159,56 +160,16 @@ class Handlers:
         return found
 
     def _create(self, start: Start) -> Live:
-        loaded, execution = self._starts.prepare(start, start.id or self.new_id())
+        loaded, execution, failure = self._starts.prepare(start, start.id or self.new_id())
         live = self._held.new(loaded, execution)
         live.replay_from = start.replay_from
-        live.failure = start.failure
+        live.failure = start.failure or failure
         if start.replay_from is not None:
             live.told = len(execution.history)
             live.part.changed.update(execution.runs)
         if start.idempotency_key is not None:
             self._held.working.idempotency.append((start.idempotency_key, live.id, self._now()))
         return live
-
-    def begin(self, live: Live) -> None:
-        """Start an execution that was created, if there is a slot for it."""
-        at = live.time(self._now())
-        if live.failure is not None:
-            live.feed(e.Queued(at=at, state=State.FAILED, reason=live.failure))
-            self.advance(live)
-            return
-        if live.replay_from is not None:
-            live.feed(e.ReplayRequested(at=at, key=live.replay_from), live.shown)
-            self.advance(live)
-            return
-        if live.base.schedule_date is not None and live.base.schedule_date > at:
-            live.part.timers.append(
-                TimerRow(
-                    execution_id=live.id,
-                    key="",
-                    attempt=0,
-                    purpose="schedule",
-                    at=live.base.schedule_date,
-                )
-            )
-            live.part.events.append(e.LabelsSet(at=at, labels={}))
-            return
-        limit = live.loaded.flow.concurrency
-        if limit is not None and self.slots.taken(live.loaded.name) >= limit.limit:
-            self._refuse_slot(live, limit.behavior, at)
-        else:
-            live.feed(e.Started(at=at))
-        self.advance(live)
-
-    def _refuse_slot(self, live: Live, behavior: str, at: datetime) -> None:
-        states = {"QUEUE": State.QUEUED, "CANCEL": State.CANCELLED, "FAIL": State.FAILED}
-        if behavior == "QUEUE":
-            self.slots.enqueue(live)
-        live.feed(e.Queued(at=at, state=states[behavior]))
-
-    def _start_queued(self, live: Live) -> None:
-        live.feed(e.Started(at=live.time(self._now())))
-        self.advance(live)
 
     def _tell(self, message: Tell) -> None:
         live = self._held.get(message.execution_id)
@@ -306,8 +267,10 @@ class Handlers:
         def act() -> None:
             if live.state is State.CREATED and not live.fold.runs:
                 if live.base.schedule_date is None:
-                    self.begin(live)
+                    self._admission.begin(live)
                 return
+            if live.state is State.QUEUED:
+                self.slots.wake(live.pool)
             for command in live.fold.pending():
                 if isinstance(command, c.RunJob):
                     name = (command.key, command.attempt)
@@ -389,7 +352,7 @@ class Handlers:
     def _replay_from_start(self, live: Live) -> None:
         start = self._starts.of_retry(live, self.new_id())
         child = self._create(start)
-        self._held.guarded(child, None, lambda: self.begin(child))
+        self._held.guarded(child, None, lambda: self._admission.begin(child))
 
 
 def _as_created(live: Live) -> Execution:

@@ -23,12 +23,15 @@ from penstock_runner.executor.store import (
     MetricRow,
     TimerRow,
     Write,
+    pool_of,
 )
 from penstock_runner.flow.model import Level, Task
 from penstock_runner.jobs.masking import SHORTEST, Masker
 from penstock_runner.jobs.protocol import JobId
 
 LEVELS = list(Level)
+# The fact of a child that names the task run which has started it.
+PARENT_RUN = "parentRun"
 LONGEST_MESSAGE = 10_240
 # How far apart the parts of a long message are.
 STEP = timedelta(milliseconds=1)
@@ -96,7 +99,7 @@ class Live:
         # How many entries of its history are written: those after them are news.
         self.told = 0 if new else len(execution.history)
         self.line_seen: dict[tuple[str, int], int] = {}
-        self.counted = execution.state in SLOT_STATES
+        self.pool = pool_of(execution)
         self.at = execution.history[-1][1]
 
     @property
@@ -223,9 +226,3 @@ class Live:
 def masked(text: str | None, secrets: set[str]) -> str | None:
     """The text without the secrets and their usual encodings."""
     return None if text is None else Masker(secrets).mask(text)
-
-
-# States in which an execution holds its place among those its flow may run at once.
-SLOT_STATES = frozenset(
-    {State.RUNNING, State.PAUSED, State.KILLING, State.RESTARTED, State.RETRYING}
-)

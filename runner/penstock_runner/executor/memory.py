@@ -20,8 +20,11 @@ from penstock_runner.executor.store import (
     LogRow,
     MailRow,
     MetricRow,
+    Pool,
     StoredFlow,
     TimerRow,
+    holds_slot,
+    pool_of,
 )
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
@@ -111,13 +114,13 @@ class MemoryStore:
         """Mail not yet read, oldest first."""
         return [self._mail[id_] for id_ in sorted(self._mail)[:limit]]
 
-    def slots_taken(self, namespace: str, flow_id: str) -> int:
-        """Executions of the flow in RUNNING or PAUSED."""
-        return len(self._of_flow(namespace, flow_id, State.RUNNING, State.PAUSED))
+    def slot_holders(self, pool: Pool) -> list[str]:
+        """Ids of the executions that hold a slot, oldest first."""
+        return [found.id for found in self._of_pool(pool) if holds_slot(found)]
 
-    def oldest_queued(self, namespace: str, flow_id: str, limit: int) -> list[str]:
-        """Ids of QUEUED executions of the flow, oldest first."""
-        return self._of_flow(namespace, flow_id, State.QUEUED)[:limit]
+    def queued(self, pool: Pool) -> list[str]:
+        """Ids of the QUEUED executions of a pool, oldest first."""
+        return [found.id for found in self._of_pool(pool) if found.state is State.QUEUED]
 
     def execution_of_key(self, idempotency_key: str) -> str | None:
         """The execution that a start with this key made before."""
@@ -230,9 +233,5 @@ class MemoryStore:
         }
         self._keys = {key: id_ for key, id_ in self._keys.items() if id_ != execution_id}
 
-    def _of_flow(self, namespace: str, flow_id: str, *states: State) -> list[str]:
-        return sorted(
-            found.id
-            for found in self._executions.values()
-            if (found.namespace, found.flow_id) == (namespace, flow_id) and found.state in states
-        )
+    def _of_pool(self, pool: Pool) -> list[Execution]:
+        return [found for found in self.executions() if pool_of(found) == pool]

@@ -15,9 +15,9 @@ from penstock_runner.executor.dispatch import Dispatch, RunnerSeat
 from penstock_runner.executor.held import Held
 from penstock_runner.executor.inbox import Message, Tell
 from penstock_runner.executor.jobs import evaluation_job, task_job
-from penstock_runner.executor.live import Live
+from penstock_runner.executor.live import PARENT_RUN, Live
 from penstock_runner.executor.messages import Refused, Start
-from penstock_runner.executor.starts import PARENT_RUN, Starts, refusal
+from penstock_runner.executor.starts import Starts, refusal
 from penstock_runner.executor.store import JobRow, MailRow, TimerRow, Write
 from penstock_runner.executor.waiting import id_of
 from penstock_runner.flow.offers import Demand

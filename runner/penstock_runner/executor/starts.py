@@ -8,23 +8,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock_runner.engine import commands as c
-from penstock_runner.engine.state import Execution, State, TriggerOrigin
+from penstock_runner.engine.fold import Fold
+from penstock_runner.engine.state import GROUP, Execution, State, TriggerOrigin
 from penstock_runner.engine.truth import truthy
 from penstock_runner.executor.children import WANTED
+from penstock_runner.executor.context import Context
 from penstock_runner.executor.flows import NOT_FOUND, Flows, LoadedFlow
-from penstock_runner.executor.inline import InlineServices, Surroundings
+from penstock_runner.executor.inline import InlineRender, InlineServices, Surroundings
 from penstock_runner.executor.links import link
-from penstock_runner.executor.live import Live
+from penstock_runner.executor.live import PARENT_RUN, Live
 from penstock_runner.executor.messages import Refused, Start
 from penstock_runner.executor.values import Values
+from penstock_runner.expressions.errors import ExpressionFailed, NotInline
 from penstock_runner.flow.inputs import resolve
 from penstock_runner.flow.labels import CORRELATION_ID, is_system, text_of
 from penstock_runner.flow.model import Level
 
 CORRELATION = CORRELATION_ID
 COMMIT = "system.gitCommit"
-# The fact of a child that names the task run which has started it.
-PARENT_RUN = "parentRun"
+LONGEST_GROUP = 200
 DEEPEST_SUBFLOWS = 50
 DISABLED = "Requested Flow is disabled."
 
@@ -46,8 +48,11 @@ class Starts:
         self._now = now
         self._encrypt = encrypt
 
-    def prepare(self, start: Start, execution_id: str) -> tuple[LoadedFlow, Execution]:
-        """The execution as created; raises `Refused` when there can be none."""
+    def prepare(self, start: Start, execution_id: str) -> tuple[LoadedFlow, Execution, str | None]:
+        """The execution as created; raises `Refused` when there can be none.
+
+        Last comes why it must fail before it begins, if it must.
+        """
         loaded = self._flows.get(start.namespace, start.flow_id, start.revision)
         if loaded.stored.deleted:
             raise Refused(NOT_FOUND, status=404)
@@ -65,7 +70,7 @@ class Starts:
                 labels=self._labels(loaded, start, execution_id),
                 version=0,
             )
-            return loaded, copied
+            return loaded, copied, None
         resolves = start.resolve and start.failure is None
         inputs = self._inputs(loaded, start) if resolves else start.inputs
         old = start.replay_of
@@ -86,7 +91,27 @@ class Starts:
             variables=start.variables,
             facts=start.facts,
         )
-        return loaded, execution
+        try:
+            group = self._group(loaded, execution)
+        except (ExpressionFailed, NotInline) as failed:
+            return loaded, execution, f"The concurrency group cannot be told: {failed}"
+        if group is not None:
+            execution = replace(execution, facts={**execution.facts, GROUP: group})
+        return loaded, execution, None
+
+    def _group(self, loaded: LoadedFlow, execution: Execution) -> str | None:
+        """The name of the concurrency group that an execution is in."""
+        rule = loaded.flow.concurrency
+        if rule is None or rule.group is None:
+            return None
+        variables = Context(loaded, Fold(loaded.plan, execution), {}).of_execution(execution)
+        services = InlineServices(self._around, self._values, execution.namespace, self._now())
+        name = InlineRender(self._around.expressions, variables, services).text(rule.group)
+        if services.secrets_used:
+            raise ExpressionFailed("it shows a secret, and the names of groups are logged")
+        if not name or not name.strip() or len(name) > LONGEST_GROUP:
+            raise ExpressionFailed(f"its name must have 1 to {LONGEST_GROUP} characters")
+        return name.strip()
 
     def _inputs(self, loaded: LoadedFlow, start: Start) -> Mapping[str, Any]:
         services = InlineServices(self._around, self._values, loaded.stored.namespace, self._now())

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from penstock_runner.engine.events import Event
-from penstock_runner.engine.state import Execution, RunKey
+from penstock_runner.engine.state import GROUP, Execution, RunKey, State
 from penstock_runner.flow.offers import Demand
 from penstock_runner.tasks.api import KvEntry
 
@@ -29,6 +29,37 @@ class StoredFlow:
     deleted: bool = False
     disabled: bool = False
     git: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Those who share slots: the executions of a flow, or with `group` of all flows that name it.
+
+    A group is one of its namespace. Who is in a group takes no slot of its flow alone.
+    """
+
+    namespace: str
+    name: str
+    group: bool = False
+
+    def __str__(self) -> str:
+        return f"concurrency group '{self.name}'" if self.group else "this flow"
+
+
+def pool_of(execution: Execution) -> Pool:
+    """The pool whose slots an execution takes."""
+    group = execution.facts.get(GROUP)
+    if group is None:
+        return Pool(execution.namespace, execution.flow_id)
+    return Pool(execution.namespace, str(group), group=True)
+
+
+def holds_slot(execution: Execution) -> bool:
+    """Whether an execution holds a slot: from its start until it is through."""
+    if execution.state.terminal:
+        began = any(state is State.RUNNING for state, _ in execution.history)
+        return began and not execution.through
+    return execution.state not in (State.CREATED, State.QUEUED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,12 +239,12 @@ class Store(Protocol):
         """Mail not yet read, oldest first."""
         ...
 
-    def slots_taken(self, namespace: str, flow_id: str) -> int:
-        """Executions of the flow in RUNNING or PAUSED."""
+    def slot_holders(self, pool: Pool) -> list[str]:
+        """Ids of the executions that hold a slot (`holds_slot`), oldest first."""
         ...
 
-    def oldest_queued(self, namespace: str, flow_id: str, limit: int) -> list[str]:
-        """Ids of QUEUED executions of the flow, oldest first."""
+    def queued(self, pool: Pool) -> list[str]:
+        """Ids of the QUEUED executions of a pool, oldest first."""
         ...
 
     def execution_of_key(self, idempotency_key: str) -> str | None:

@@ -366,9 +366,11 @@ class Binder:
             return None
         allowed = ("limit", "behavior", "group", "cancelInProgress", "queue")
         values = self._read.map(data, allowed, "/concurrency", "Concurrency")
-        return (
-            None if values is None else self._read.model(model.Concurrency, values, "/concurrency")
-        )
+        if values is None:
+            return None
+        if not values.keys() & {"limit", "group", "cancelInProgress"}:
+            self._read.add("MISSING_PROPERTY", "'limit' must not be null", "/concurrency/limit")
+        return self._read.model(model.Concurrency, values, "/concurrency")
 
     def _plugin_defaults(self, data: Mapping[str, object]) -> tuple[model.PluginDefault, ...]:
         listed = [

@@ -13,13 +13,11 @@ from penstock_runner.flow.document import Document
 from penstock_runner.flow.faults import Fault, Severity
 
 OF_FLOWS = ("checks", "quota")
-OF_CONCURRENCY = ("group", "cancelInProgress", "queue")
 
 
 def ignored(document: Document, data: Mapping[str, object]) -> Iterator[Fault]:
     """A warning for each property without effect, at its place."""
     yield from _of(document, data, OF_FLOWS, "")
-    yield from _of(document, data.get("concurrency"), OF_CONCURRENCY, "/concurrency")
 
 
 def _of(document: Document, written: object, names: Iterable[str], pointer: str) -> Iterator[Fault]:

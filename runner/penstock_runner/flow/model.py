@@ -158,13 +158,17 @@ class Trigger(Model):
 
 
 class Concurrency(Model):
-    """How many executions of a flow may run at once, and what happens to one more."""
+    """How many executions of a flow may run at once, and what happens to one more.
 
-    limit: int
+    With a `group`, an expression, they are those of all flows of the namespace whose group has the
+    same name. `cancel_in_progress` kills older ones for a newer one.
+    """
+
+    limit: int = 1
     behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
     group: str | None = None
     cancel_in_progress: bool = False
-    queue: str | None = None
+    queue: Literal["all", "latest"] = "all"
 
 
 class Sla(Model):

@@ -19,8 +19,10 @@ from penstock_runner.executor.store import (
     JobRow,
     LogRow,
     MailRow,
+    Pool,
     StoredFlow,
     TimerRow,
+    holds_slot,
 )
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
@@ -147,23 +149,28 @@ class SqlStore:
         )
         return [MailRow(id=n, execution_id=id_, body=bodies.loads(body)) for n, id_, body in found]
 
-    def slots_taken(self, namespace: str, flow_id: str) -> int:
-        """Executions of the flow in RUNNING or PAUSED."""
-        [(count,)] = self._all(
-            "SELECT count(*) FROM executions WHERE ended_at IS NULL AND namespace = ?"
-            " AND flow_id = ? AND state IN ('RUNNING', 'PAUSED')",
-            (namespace, flow_id),
-        )
-        return int(count)
+    def slot_holders(self, pool: Pool) -> list[str]:
+        """Ids of the executions that hold a slot, oldest first."""
+        found = self._open(pool, "state NOT IN ('CREATED', 'QUEUED')")
+        # Those that have ended and are not through hold one only if they had begun.
+        ended = [id_ for id_, state in found if State(state).terminal]
+        idle = {e.id for e in self.load(ended).values() if not holds_slot(e)} if ended else ()
+        return [id_ for id_, _ in found if id_ not in idle]
 
-    def oldest_queued(self, namespace: str, flow_id: str, limit: int) -> list[str]:
-        """Ids of QUEUED executions of the flow, oldest first."""
-        found = self._all(
-            "SELECT id FROM executions WHERE ended_at IS NULL AND namespace = ?"
-            " AND flow_id = ? AND state = 'QUEUED' ORDER BY id LIMIT ?",
-            (namespace, flow_id, limit),
+    def queued(self, pool: Pool) -> list[str]:
+        """Ids of the QUEUED executions of a pool, oldest first."""
+        return [id_ for id_, _ in self._open(pool, "state = 'QUEUED'")]
+
+    def _open(self, pool: Pool, states: str) -> list[tuple[str, str]]:
+        """Executions of a pool that are not through, with their states."""
+        member = "flow_id = ? AND concurrency_group IS NULL"
+        if pool.group:
+            member = "concurrency_group = ?"
+        return self._all(
+            "SELECT id, state FROM executions WHERE ended_at IS NULL AND namespace = ?"  # noqa: S608
+            f" AND {member} AND {states} ORDER BY id",
+            (pool.namespace, bodies.legible(pool.name)),
         )
-        return [id_ for (id_,) in found]
 
     def execution_of_key(self, idempotency_key: str) -> str | None:
         """The execution that a start with this key made before."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, type_coerce
 
-from penstock_runner.engine.state import Execution, RunKey, TaskRun
+from penstock_runner.engine.state import GROUP, Execution, RunKey, TaskRun
 from penstock_runner.executor.store import (
     ExecutionWrite,
     JobRow,
@@ -59,7 +59,13 @@ def execution_row(execution: Execution, version: int, updated: datetime) -> Row:
         execution.labels.get(COMMIT),
         None,
         bodies.execution_to_json(execution),
+        _group(execution),
     )
+
+
+def _group(execution: Execution) -> str | None:
+    group = execution.facts.get(GROUP)
+    return None if group is None else bodies.legible(str(group))
 
 
 def execution_change(write: ExecutionWrite, version: int, updated: datetime) -> Row:

@@ -172,6 +172,7 @@ executions = Table(
     Column("commit_sha", ascii_ordered(64)),
     Column("kind", ascii_ordered(10)),
     Column("body", Text, nullable=False),
+    Column("concurrency_group", Text),
     Index("ix_executions_flow", "namespace", "flow_id", "id"),
     Index("ix_executions_state", "state", "id"),
     Index(
@@ -189,6 +190,13 @@ executions = Table(
         "id",
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
+        "ix_executions_group",
+        "namespace",
+        "concurrency_group",
+        sqlite_where=text("concurrency_group IS NOT NULL AND ended_at IS NULL"),
+        postgresql_where=text("concurrency_group IS NOT NULL AND ended_at IS NULL"),
     ),
 )
 
