@@ -115,13 +115,13 @@ flows = Table(
     Column("deleted", Boolean, nullable=False, default=False),
     Column("disabled", Boolean, nullable=False, default=False),
     Column("override", Json),  # a person's {disabled, by, at, until}: survives syncs
-    Column("held", Json),  # {revision, by, at, until, reason}: gone back to, syncs leave it alone
     Column("description", Text),
     Column("labels", Json),
     Column("managed_by", ascii_ordered(63)),
     Column("drifted", Boolean, nullable=False, default=False),
     Column("digest", ascii_ordered(64), nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("held", Json),  # {revision, by, at, until, reason}: gone back to, syncs leave it alone
     PrimaryKeyConstraint("namespace", "id"),
     Index("ix_flows_managed_by", "managed_by"),
 )
