@@ -76,12 +76,13 @@ def _may_be_taken_up(found: dict[str, Any]) -> bool:
 
 
 def _remove(client: Any, found: dict[str, Any]) -> int:
+    runs = found.get("State") in {"running", "paused", "restarting"}
     with contextlib.suppress(*UNREACHABLE):
-        if labels.labels_of(found).get(labels.KEEP) == labels.YES:
-            if found.get("State") not in {"running", "paused", "restarting"}:
-                return 0
-            client.api.kill(found["Id"])
-        else:
-            client.api.remove_container(found["Id"], force=True, v=True)
+        if runs:
+            client.api.kill(found["Id"])  # some daemons remove by force only after a grace
+    if labels.labels_of(found).get(labels.KEEP) == labels.YES:
+        return int(runs)
+    with contextlib.suppress(*UNREACHABLE):
+        client.api.remove_container(found["Id"], force=True, v=True)
         return 1
     return 0
