@@ -217,3 +217,20 @@ def test_a_deploy_brings_files_as_json_or_archive(hooked: Web) -> None:
     assert hooked.client.post(path, json={"files": [1]}).status_code == 422
     broken = {"archive": (io.BytesIO(b"nothing"), "flows.zip")}
     assert hooked.client.post(path, data=broken).status_code == 422
+
+
+def test_the_flows_of_a_source_are_listed_with_how_each_stands(hooked: Web) -> None:
+    task = {"id": "t", "type": "io.kestra.plugin.core.debug.Return", "format": "x"}
+    for name in ("a", "b"):
+        flow = {"id": name, "namespace": "team", "tasks": [task]}
+        hooked.client.post("/api/v1/flows", json=flow)
+    with hooked.database.begin() as tx:
+        of_source = schema.flows.update().where(schema.flows.c.id == "a")
+        tx.connection.execute(of_source.values(managed_by="flows", drifted=True))
+    path = "/api/v1/main/git/sources/flows/flows"
+    found = hooked.client.get(path).json
+    assert [(one["id"], one["status"]) for one in found["results"]] == [("a", "OutOfSync")]
+    assert hooked.client.get(f"{path}?status=InSync").json["total"] == 0
+    assert hooked.client.get("/api/v1/git/sources/nobody/flows").status_code == 404
+    shown = [hooked.client.get(f"/api/v1/flows/team/{name}").json["gitStatus"] for name in "ab"]
+    assert shown == ["OutOfSync", "Unmanaged"]

@@ -12,6 +12,7 @@ from penstock_server.api import parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import empty, json_answer, paged
 from penstock_server.api.context import WebContext
+from penstock_server.api.git_flows import status_of_flow
 from penstock_server.api.library import Library, flow_data_to_json, flow_to_json
 from penstock_server.api.problems import Problem, illegal_argument, invalid_entity, not_found
 from penstock_server.api.routing import delete, get, patch, post, put
@@ -49,7 +50,9 @@ class FlowRoutes:
         if known is None:
             raise not_found()
         source = parameters.flag(args, "source", default=False)
-        return json_answer(flow_to_json(known, source=source))
+        with self._context.database.read() as connection:
+            status = status_of_flow(connection, known.record)
+        return json_answer({**flow_to_json(known, source=source), "gitStatus": status})
 
     @put("/<namespace>/<flow_id>")
     def change(self, namespace: str, flow_id: str) -> Response:

@@ -42,7 +42,7 @@ def described(connection: Any, rows: Iterable[Row]) -> list[Json]:
                 "managed": managed.get(row["id"], 0),
                 "drifted": edited.get(row["id"], 0),
             },
-            "errors": _errors(connection, row),
+            "errors": errors_of(connection, row),
         }
         for row in found
     ]
@@ -56,7 +56,7 @@ def _commit(commits: Commits, row: Row, which: str) -> Json:
     return without_nulls({"commit": sha, "author": known.author_name, "message": known.subject})
 
 
-def _errors(connection: Any, row: Row) -> list[Json]:
+def errors_of(connection: Any, row: Row) -> list[Json]:
     """What is wrong in the files of a commit that was not applied, or not wholly."""
     if not any(one.get("type") == "InvalidFiles" for one in row["conditions"] or ()):
         return []

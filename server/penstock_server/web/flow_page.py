@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from penstock_server.api.context import WebContext
+from penstock_server.api.git_flows import status_of_flow
 from penstock_server.api.library import KnownFlow, Library
 from penstock_server.api.parameters import whole
 from penstock_server.api.routing import get
@@ -76,11 +77,12 @@ class FlowPages:
             found = briefs.briefs(connection, wanted, LISTED + 1, before)
             total = briefs.counted(connection, wanted)
             following = asked.next_of_flows(connection, [name]).get(name)
+            standing = status_of_flow(connection, known.record)
         here = pages.flow_link(namespace, flow_id)
         older = found[LISTED - 1].execution.id if len(found) > LISTED else None
         return self._pages.render(
             "flow.html",
-            head=flows.flow_head(known, recents, following, now),
+            head=flows.flow_head(known, recents, following, now, standing),
             tab="",
             sparks=strips.sparks(recents, now, LAST),
             usual=spans.usual(recents),
@@ -155,4 +157,5 @@ class FlowPages:
         with self._context.database.read() as connection:
             recents = briefs.recents(connection, [name], 1)[name]
             following = asked.next_of_flows(connection, [name]).get(name)
-        return flows.flow_head(known, recents, following, now)
+            standing = status_of_flow(connection, known.record)
+        return flows.flow_head(known, recents, following, now, standing)

@@ -47,6 +47,8 @@ class FlowHead:
     drifted: bool
     gone: bool
     managed_by: str | None
+    standing: str
+    held: bool
     fault: str
     state: str | None
     told: str
@@ -84,7 +86,11 @@ def grouped(rows: Sequence[FlowRow]) -> list[tuple[str, list[FlowRow]]]:
 
 
 def flow_head(
-    known: KnownFlow, recents: Sequence[Recent], following: datetime | None, now: datetime
+    known: KnownFlow,
+    recents: Sequence[Recent],
+    following: datetime | None,
+    now: datetime,
+    standing: str = "",
 ) -> FlowHead:
     """The head of a flow."""
     record, stored, flow = known.record, known.record.stored, known.flow
@@ -101,6 +107,8 @@ def flow_head(
         drifted=record.drifted,
         gone=record.gone,
         managed_by=record.managed_by,
+        standing=standing if record.managed_by is not None else "",
+        held=record.held is not None,
         fault="" if flow is not None else "; ".join(str(f) for f in known.parsed.errors[:3]),
         state=state,
         told=_told(recents[0], now) if recents else "",
