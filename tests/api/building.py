@@ -38,6 +38,7 @@ from penstock_server.store import flows, namespace_files, queries, schema
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.executions import SqlStore
 from penstock_server.store.schema import metadata
+from penstock_server.sync.measures import Measures
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 CIPHER = Cipher(b64encode(bytes(32)).decode())
@@ -93,6 +94,7 @@ class PromptCore:
     ids: ExecutionIds = field(default_factory=ExecutionIds)
     followings: list[Following] = field(default_factory=list)
     waking: Callable[[], None] | None = None
+    measures: Measures = field(default_factory=Measures)
 
     def call(self, operation: str, *, timeout: float = 30, **arguments: Any) -> Any:
         self.calls.append((operation, arguments))
@@ -112,6 +114,9 @@ class PromptCore:
 
     def remove(self, following: Following) -> None:
         self.followings.remove(following)
+
+    def git_measures(self) -> dict[str, Any]:
+        return self.measures.told()
 
     # -- files of namespaces ----------------------------------------------------------------------
 

@@ -60,7 +60,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     settings.write_text(json.dumps({"git": {"hosts": ["127.0.0.1"]}}))
     with serve_git(tmp_path / "served") as server:
         environment = {"PENSTOCK_CONFIG": str(settings), "SECRET_HOOK": SECRET}
-        with live_service(tmp_path, environment=environment) as service:
+        options = ("--log-format", "json")
+        with live_service(tmp_path, options=options, environment=environment) as service:
             yield Place(service, repository, server, settings)
 
 
@@ -132,3 +133,17 @@ def test_a_source_of_the_api_may_not_reach_into_private_networks(place: Place) -
     place.git("add", "inside", place.url)
     told = place.git("sync", "inside")
     assert (told.code, "private network" in told.err) == (3, True), told
+
+
+def test_looks_and_applies_are_counted_and_told_as_lines_of_json(place: Place) -> None:
+    place.git("add", "flows", place.url)
+    wait_for(lambda: place.status("flows"), lambda status: status == "Synced")
+    told = place.service.get("/metrics").text.splitlines()
+    assert 'penstock_git_polls_total{result="found",source="flows"} 1.0' in told
+    assert "penstock_git_apply_seconds_count 1.0" in told
+    lines = [json.loads(one) for one in place.service.said().splitlines() if one[:1] == "{"]
+    events = {one["event"]: one for one in lines if "event" in one}
+    assert events["git.fetched"]["files"] == 2
+    applied = events["git.applied"]
+    assert (applied["source"], applied["level"], len(applied["commit"])) == ("flows", "INFO", 40)
+    assert {"at", "run", "message", "logger"} <= applied.keys()

@@ -182,6 +182,8 @@ def test_a_command_that_ignores_term_is_killed_after_the_grace(tmp_path: Path) -
         core.cancel(wanted)
         report = core.report(wanted)
         assert "heard" in core.texts(wanted)
+        told = [message for message in core.seen if message["type"] == "escalated"]
+    assert [message["key"] for message in told] == [wanted.key]
     assert report["state"] == "KILLED"
     assert report["exit_code"] == 137
 

@@ -37,18 +37,21 @@ def ask(job: LiveJob, reason: Reason, *, limits: Limits, now: float, force: bool
     job.give_up_at = now + grace + limits.answer_grace
 
 
-def keep_time(job: LiveJob, *, limits: Limits, now: float) -> None:
-    """Do what is due for a job."""
+def keep_time(job: LiveJob, *, limits: Limits, now: float) -> bool:
+    """Do what is due for a job; whether its processes did not heed the first signal."""
+    escalated = False
     if job.deadline is not None and now >= job.deadline:
         ask(job, "timeout", limits=limits, now=now)
         if job.renders_only:
             job.give_up_at = now
     if job.kill_at is not None and now >= job.kill_at:
         job.kill_at = None
+        escalated = bool(job.processes) and job.stop.grace > 0
         kill_all(job.processes.values())
     if job.give_up_at is not None and now >= job.give_up_at:
         job.give_up_at = None
         descendants.kill([job.seat.pid])
+    return escalated
 
 
 def process_gone(job: LiveJob, *, limits: Limits, now: float) -> None:

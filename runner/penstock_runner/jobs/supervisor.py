@@ -322,7 +322,10 @@ class Supervisor:
         for job in list(self._jobs.values()):
             if job.tell_at is not None and now >= job.tell_at:
                 self._tell_started(job)
-            stopping.keep_time(job, limits=self._limits, now=now)
+            if stopping.keep_time(job, limits=self._limits, now=now):
+                execution_id, key, attempt = job.id
+                told = {"execution_id": execution_id, "key": key, "attempt": attempt}
+                self._core.send({"type": "escalated", **told})
         self._containers.keep_time(now, [job.folder for job in self._jobs.values()])
         for seat in self._crew.surplus(now, self._limits.idle_worker):
             self._retire(seat)

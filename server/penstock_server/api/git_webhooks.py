@@ -17,6 +17,7 @@ from flask import Blueprint, Response, request
 from penstock_server.api import routing
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import Core, GitHook, WebContext
+from penstock_server.api.health import note_verdict
 from penstock_server.api.problems import Problem
 from penstock_server.api.routing import post
 from penstock_server.store import queries
@@ -98,10 +99,13 @@ class WebhookRoutes:
     def _answer(self, verdict: Verdict) -> Response:
         match verdict:
             case Rejected():
+                note_verdict("unknown", verdict.code.lower())
                 raise Problem(verdict.status, f"{verdict.code}: {verdict.reason}")
             case Ignored():
+                note_verdict(verdict.forge, "ignored")
                 return _accepted(verdict.delivery_id, ignored=verdict.reason)
             case _:
+                note_verdict(verdict.forge, "pong")
                 return json_answer({"pong": True})
 
     def _pushed(self, source_id: str, push: Push) -> Response:
@@ -111,15 +115,21 @@ class WebhookRoutes:
                 connection, source_id, push.delivery_id
             )
         if seen:
-            return _accepted(push.delivery_id, duplicate=True)
+            return self._again(push)
         if row is not None:
             reason = ignored_reason(push, row["ref_kind"], row["ref"], row["observed_ref"])
             if reason is not None:
+                note_verdict(push.forge, "ignored")
                 return _accepted(push.delivery_id, ignored=reason)
         answer = self._tell(source_id, push, after=push.after)
         if isinstance(answer, dict) and answer.get("duplicate"):
-            return _accepted(push.delivery_id, duplicate=True)
+            return self._again(push)
+        note_verdict(push.forge, "queued")
         return _accepted(push.delivery_id, queued=True)
+
+    def _again(self, push: Push) -> Response:
+        note_verdict(push.forge, "duplicate")
+        return _accepted(push.delivery_id, duplicate=True)
 
     def _tell(self, source_id: str, verdict: Push | Ping, **more: Any) -> Any:
         return self._context.client.call(

@@ -11,12 +11,18 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from penstock_server.api import routing
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import WebContext
+from penstock_server.api.git_metrics import GitMetrics
 from penstock_server.api.routing import get
 from penstock_server.store import queries
 from penstock_server.store.faults import StoreUnavailable
 from penstock_server.store.queries import ExecutionFilter
 
 READABLE_STATES = ("CREATED", "QUEUED", "RUNNING", "PAUSED", "RETRYING", "KILLING", "RESTARTED")
+
+
+def note_verdict(forge: str, verdict: str) -> None:
+    """Have this request counted as a webhook of a forge."""
+    g.webhook = (forge, verdict)
 
 
 class Metrics:
@@ -45,6 +51,12 @@ class Metrics:
             registry=self.registry,
         )
         self.flows = Gauge("penstock_flows", "Flows", registry=self.registry)
+        self.webhooks = Counter(
+            "penstock_webhook",
+            "Deliveries of forges by what was made of them",
+            ["forge", "verdict"],
+            registry=self.registry,
+        )
         self.core = Gauge("penstock_core_connected", "Core is there", registry=self.registry)
 
     def install(self, app: Flask) -> None:
@@ -58,6 +70,9 @@ class Metrics:
         def _end(answer: Response) -> Response:
             route = request.url_rule.rule if request.url_rule is not None else "none"
             route = route.replace("/api/v1/main/", "/api/v1/")
+            heard = g.get("webhook")
+            if heard is not None:
+                self.webhooks.labels(*heard).inc()
             method = request.method if request.url_rule is not None else "none"
             count, seconds = self._measures(method, route, answer.status_code)
             count.inc()
@@ -123,6 +138,7 @@ class HealthRoutes:
 
 def blueprint(context: WebContext, metrics: Metrics) -> Blueprint:
     """`/ping`, `/health`, `/metrics`."""
+    metrics.registry.register(GitMetrics(context))
     return routing.blueprint("health", "", HealthRoutes(context, metrics))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from penstock_server.cli.clean import handed_over
 from penstock_server.cli.exits import UNREACHABLE, USAGE, Stop
+from penstock_server.cli.log_lines import set_up
 from penstock_server.cli.screen import examples
 from penstock_server.config import BadSettings, Told, read_env_file, read_settings
 
@@ -43,7 +43,14 @@ from penstock_server.config import BadSettings, Told, read_env_file, read_settin
 @click.option(
     "--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 )
-def command(env_file: Path | None, log_level: str, **options: Any) -> None:
+@click.option(
+    "--log-format",
+    default="text",
+    type=click.Choice(["text", "json"]),
+    show_default=True,
+    help="json: one object a line.",
+)
+def command(env_file: Path | None, log_level: str, log_format: str, **options: Any) -> None:
     """Run the service until Ctrl-C.
 
     Exit codes: 0 stopped, 2 wrong settings or something in the way, 3 the store cannot be reached.
@@ -52,11 +59,7 @@ def command(env_file: Path | None, log_level: str, **options: Any) -> None:
     if isinstance(given.get("home"), Path):
         given["home"] = str(given["home"])
     environment = dict(handed_over())
-    logging.basicConfig(
-        level=log_level,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up(log_level, log_format)
     try:
         if env_file is not None:
             environment.update(read_env_file(env_file))

@@ -225,8 +225,8 @@ class CoreLoop:
                 executor.started(_job(message), datetime.fromisoformat(message["at"]))
             case "returned":
                 executor.returned(_job(message))
-            case "leaving" if peer.runner is not None:
-                executor.runner_leaving(peer.runner)
+            case "leaving" | "escalated" as said if peer.runner is not None:
+                self._said(peer.runner, said)
             case "report":
                 report = Report.from_wire(message)
                 if not self._room.scheduler.reported(report):
@@ -241,6 +241,13 @@ class CoreLoop:
                 self._room.sync.receive(message)
             case other:
                 log.warning("nobody takes messages of type %s", other)
+
+    def _said(self, runner: str, said: str) -> None:
+        """What a runner says of itself in one word."""
+        if said == "leaving":
+            self._room.executor.runner_leaving(runner)
+        else:
+            self._room.sync.measures.count("kill_escalations")
 
     def _call(self, peer: Peer, message: dict[str, Any]) -> None:
         answer = Answer(peer.channel.send, message["call"])

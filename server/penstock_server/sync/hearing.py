@@ -15,6 +15,7 @@ from typing import Any
 from penstock_runner.executor.messages import Outcome
 from penstock_server.store import syncs
 from penstock_server.sync.asked import Look
+from penstock_server.sync.events import event
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.looks import Looks
 from penstock_server.sync.records import Records
@@ -82,7 +83,8 @@ class Hearing:
         source.rejections.extend([now] * min(count, _REMEMBERED))
         recent = [at for at in source.rejections if now - at < REJECTED_WITHIN]
         source.rejections[:] = recent[-_REMEMBERED:]
-        log.warning("webhook.rejected source=%s: bad signature", source.settings.id)
+        name, source_id = "webhook.rejected", source.settings.id
+        event(log, logging.WARNING, name, "bad signature", source=source_id, count=count)
         if len(recent) > _TOLERATED:
             source.state = troubled(
                 source.state,

@@ -13,6 +13,7 @@ from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look
 from penstock_server.sync.desired import Manifest
 from penstock_server.sync.doubts import HasSecret, any_secret
+from penstock_server.sync.measures import Measures
 from penstock_server.sync.polling import MERGED
 from penstock_server.sync.push_judging import Settle, as_written
 from penstock_server.sync.push_starts import PushStarts
@@ -44,6 +45,7 @@ class Around:
     on_flows_changed: Callable[[list[tuple[str, str]]], None]
     push_starts: PushStarts
     triggers: TriggerRows | None = None
+    measures: Measures = field(default_factory=Measures)
     settle: Settle = as_written
     has_secret: HasSecret = any_secret
 
@@ -65,6 +67,7 @@ class HeldSource:
     read_digest: str = ""
     looking: Look | None = None
     deadline: datetime | None = None
+    asked_at: datetime | None = None
     following: list[Look] = field(default_factory=list)
     hinted_at: datetime | None = None
     applying: bool = False

@@ -13,6 +13,7 @@ from typing import Any
 from penstock_runner.executor.store import Write
 from penstock_server.store import syncs
 from penstock_server.sync.asked import Look
+from penstock_server.sync.events import event
 from penstock_server.sync.held import HeldSource
 from penstock_server.sync.polling import MERGED
 from penstock_server.sync.records import Records
@@ -78,6 +79,9 @@ class Looks:
         if look.trigger == "webhook":
             source.hinted_at = now
         source.deadline = now + source.settings.timeout + _GRACE
+        source.asked_at = now
+        told = {"source": source.settings.id, "trigger": look.trigger}
+        event(log, logging.DEBUG, "git.look", **told)
         digest = self._records.digest(source.settings)
         if not whole:
             self._records.note_drift(source)
@@ -152,7 +156,7 @@ class Looks:
             retry_after=message.get("retry_after"),
         )
         if source.state.failures in (1, 3):
-            log.warning("git.failed source=%s code=%s %s", source.settings.id, code, text)
+            event(log, logging.WARNING, "git.failed", text, source=source.settings.id, code=code)
         result = {"phase": "failed", "code": code, "message": text, "source": source.settings.id}
         rows = of_commit(source.settings, worked, "error", text, now) if worked is not None else []
         self._records.save(source, [_outgoing(rows)], lambda: look.answer(result))

@@ -17,6 +17,7 @@ from penstock_server.sync.applying import Application
 from penstock_server.sync.asked import Look
 from penstock_server.sync.auditing import decided_by_people
 from penstock_server.sync.desired import Contents
+from penstock_server.sync.events import event
 from penstock_server.sync.folding import large
 from penstock_server.sync.held import Around, HeldSource, Work
 from penstock_server.sync.judging import Judgement, judged
@@ -60,6 +61,8 @@ class Reconciler:
 
     def found(self, source: HeldSource, look: Look, message: Message, now: datetime) -> None:
         """A commit was fetched and read: decide, then apply it or say why not."""
+        told = {"source": source.settings.id, "commit": message["commit"]["sha"]}
+        event(log, logging.INFO, "git.fetched", **told, files=len(message["files"]))
         self._begin(source, look, message, self._work(source, look, message, now))
 
     def proceed(self, source: HeldSource) -> None:
@@ -206,7 +209,8 @@ class Reconciler:
             syncs.add_items(tx.connection, run.id, items)
             sources.add_commits(tx.connection, [commit])
 
-        log.warning("git.%s source=%s commit=%s %s", phase, source.settings.id, run.sha, message)
+        told = {"source": source.settings.id, "commit": run.sha, "run": run.id}
+        event(log, logging.WARNING, f"git.{phase}", message, **told)
         result = {**run.result(phase, decided, verdict.errors, message), "code": verdict.code}
         self._records.save(source, [write], lambda: run.look.answer(result))
 
@@ -274,7 +278,10 @@ class Reconciler:
             source.manifest = job.new_manifest
             if run.look.commit is not None:
                 source.read_digest = ""
-            log.info("git.applied source=%s commit=%s run=%s", source.settings.id, run.sha, run.id)
+            seconds = (around.clock.now() - run.started).total_seconds()
+            around.measures.took("git_apply", seconds)
+            told = {"source": source.settings.id, "commit": run.sha, "run": run.id}
+            event(log, logging.INFO, "git.applied", **told)
             around.on_flows_changed(job.changed)
             around.push_starts.asked()
             around.push_starts.tick(around.clock.now())

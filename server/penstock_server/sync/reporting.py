@@ -165,6 +165,7 @@ class Reporting:
             self._done(row, source, f"given up after a day; at last: {why}")
             return
         later = now + wait
+        self._count(row, "retried")
         self._around.starter.transact(
             writes=[lambda tx: syncs.postpone_outgoing(tx.connection, row.id, later)]
         )
@@ -175,6 +176,7 @@ class Reporting:
         def write(tx: Any) -> None:
             syncs.remove_outgoing(tx.connection, row.id)
 
+        self._count(row, "delivered" if fault is None else "failed")
         before = source.state.conditions if source is not None else ()
         if source is not None and fault is not None:
             log.warning("report source=%s commit=%s: %s", source.state.id, row.body["sha"], fault)
@@ -192,6 +194,11 @@ class Reporting:
             self._records.save(source, [write], lambda: None)
         else:
             self._around.starter.transact(writes=[write])
+
+    def _count(self, row: syncs.Outgoing, result: str) -> None:
+        settings = self._settings.get(str(row.body["source"]))
+        forge = settings.report_forge if settings is not None else None
+        self._around.measures.count("report", forge or "unknown", result)
 
 
 def _first_of_each(rows: list[syncs.Outgoing]) -> Iterator[syncs.Outgoing]:

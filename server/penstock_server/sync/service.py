@@ -87,6 +87,7 @@ class SyncService:
             settle=settle,
             has_secret=has_secret,
         )
+        self.measures = around.measures
         self._deploys = Deploys(around)
         records = self._records = Records(around, version)
         rules = Rules(settings)
@@ -142,6 +143,7 @@ class SyncService:
         look, source.looking = source.looking, None
         source.deadline = None
         now = self._clock.now()
+        self._measure(source, message, now)
         self._hearing.looked(source, look, message)
         match message["type"]:
             case "seen":
@@ -154,6 +156,14 @@ class SyncService:
                 self._reconciler.found(source, look, message, now)
             case other:
                 raise ValueError(f"the git process says {other!r}, which nobody understands")
+
+    def _measure(self, source: HeldSource, message: Message, now: datetime) -> None:
+        kind = str(message["type"])
+        if kind == "moved":
+            return  # the look goes on
+        self.measures.count("git_polls", source.settings.id, kind)
+        if source.asked_at is not None:
+            self.measures.took("git_fetch", (now - source.asked_at).total_seconds())
 
     def git_process_restarted(self) -> None:
         """Ask again for the looks that were under way."""

@@ -114,11 +114,17 @@ def apply(room: Room, a: Arguments, answer: Answer) -> None:
         answer.refuse(str(refused), refused.status, {"errors": errors} if errors else None)
 
 
+def measures(room: Room, _: Arguments, answer: Answer) -> None:
+    """What core has counted since its start."""
+    answer.ok(room.sync.measures.told())
+
+
 OPERATIONS: Mapping[str, Operation] = {
     "git.apply": apply,
     "git.check": check,
     "git.declare": declare,
     "git.hint": hint,
+    "git.measures": measures,
     "git.rejected": rejected,
     "git.remove": remove,
     "git.resume": resume,

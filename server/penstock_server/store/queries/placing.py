@@ -42,6 +42,20 @@ def waiting_count(connection: Connection) -> int:
     return connection.scalar(query) or 0
 
 
+def waiting_by_labels(connection: Connection) -> dict[tuple[str, ...], int]:
+    """How many jobs no runner has, by the labels that they ask for."""
+    query = (
+        select(jobs.c.required, func.count().label("n"))
+        .where(jobs.c.runner.is_(None))
+        .group_by(jobs.c.required)
+    )
+    found: dict[tuple[str, ...], int] = {}
+    for row in connection.execute(query):
+        labels = tuple(sorted(row.required or ()))
+        found[labels] = found.get(labels, 0) + row.n
+    return found
+
+
 def jobs_of_runners(connection: Connection, limit: int = 1000) -> list[PlacedJob]:
     """The jobs that runners work on; the oldest first."""
     return _found(connection, [jobs.c.runner.is_not(None), jobs.c.purpose == ""], limit)
