@@ -47,18 +47,23 @@ def prepared() -> Daemon:
     found = find_daemon(access())
     if found is None:
         raise NoDaemon("no Docker daemon answers")
+    give_image(found)
+    return found
+
+
+def give_image(found: Daemon) -> None:
+    """Make the image of the tests where the daemon does not have it."""
     if not _has_image(found):
         program = shutil.which("busybox")
         if program is None:
             raise NoDaemon("the daemon has no image busybox, and there is no busybox to make it of")
         client(found).api.import_image_from_data(_packed(Path(program)), repository=IMAGE)
-    return found
 
 
 def client(found: Daemon) -> Any:
-    import docker
+    from penstock_runner.taskrunners.docker_client import connect
 
-    return docker.DockerClient(base_url=found.host, version=found.version)
+    return connect(found)
 
 
 def containers(found: Daemon, folder: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,27 @@ def test_docker_without_a_daemon_fails_with_a_way_out(tmp_path: Path) -> None:
         choose({"type": DOCKER}, default="auto", access=nowhere(tmp_path))
     with pytest.raises(SetupFailed, match=PROCESS):
         choose(None, default="docker", access=nowhere(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("unix:///nonexistent/d.sock", "unix:///nonexistent/d.sock: there is no such socket"),
+        ("ssh://ada@build", r"ssh://ada@build: ssh:// is not spoken here: forward the socket"),
+        ("npipe:////./pipe/docker", "a daemon is at unix://, tcp:// or https://"),
+        ("tcp://127.0.0.1:1", "tcp://127.0.0.1:1: .*refused"),
+    ],
+)
+def test_why_a_daemon_does_not_answer_is_said(host: str, why: str) -> None:
+    with pytest.raises(SetupFailed, match=why):
+        choose({"type": DOCKER}, default="auto", access=DockerAccess(hosts=(host,)))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use any socket")
+def test_a_socket_of_others_says_what_to_do(daemon: Daemon) -> None:
+    Path(daemon.host.removeprefix("unix://")).chmod(0)
+    with pytest.raises(SetupFailed, match="add it to its group"):
+        choose({"type": DOCKER}, default="auto", access=DockerAccess(hosts=(daemon.host,)))
 
 
 def test_an_unknown_task_runner_is_named() -> None:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from penstock_runner.taskrunners.api import SetupFailed
-from penstock_runner.taskrunners.docker_access import Daemon, DockerAccess, find_daemon
+from penstock_runner.taskrunners.docker_access import (
+    Daemon,
+    DockerAccess,
+    find_daemon,
+    troubles,
+)
 
 PROCESS_LINE = "`taskRunner: {type: io.kestra.plugin.core.runner.Process}`"
 NO_DOCKER = (
@@ -58,7 +63,7 @@ def choose(
     if daemon is not None:
         return Choice(kind="docker", daemon=daemon)
     if default == "docker":
-        raise SetupFailed(NO_DOCKER if access.enabled else DOCKER_IS_OFF)
+        raise SetupFailed(_no_docker(access) if access.enabled else DOCKER_IS_OFF)
     note = FELL_BACK if access.enabled else STAYED_OFF
     return Choice(kind="process", note=note, stands_in=True)
 
@@ -70,7 +75,9 @@ def _named(named: Mapping[str, object], access: DockerAccess) -> Choice:
         case "process":
             return Choice(kind="process", properties=properties)
         case "docker":
-            return Choice(kind="docker", properties=properties, daemon=_daemon(properties, access))
+            host = str(properties.get("host") or "") or None
+            daemon = daemon_for(host, access)
+            return Choice(kind="docker", properties=properties, daemon=daemon)
         case _:
             raise SetupFailed(
                 f"This runner has no task runner {kind or '(without a type)'}; use "
@@ -79,10 +86,10 @@ def _named(named: Mapping[str, object], access: DockerAccess) -> Choice:
             )
 
 
-def _daemon(properties: Mapping[str, object], access: DockerAccess) -> Daemon:
+def daemon_for(host: str | None, access: DockerAccess) -> Daemon:
+    """The daemon of this runner, or the one at `host` when tasks may choose; else `SetupFailed`."""
     if not access.enabled:
         raise SetupFailed(DOCKER_IS_OFF)
-    host = str(properties.get("host") or "") or None
     if host is not None and host not in access.hosts and "host" not in access.allow:
         raise SetupFailed(
             f"`host` {host} of the task runner is not the daemon of this runner: leave it out, or "
@@ -90,5 +97,10 @@ def _daemon(properties: Mapping[str, object], access: DockerAccess) -> Daemon:
         )
     daemon = find_daemon(access, host)
     if daemon is None:
-        raise SetupFailed(NO_DOCKER)
+        raise SetupFailed(_no_docker(access, host))
     return daemon
+
+
+def _no_docker(access: DockerAccess, host: str | None = None) -> str:
+    why = troubles(access, host)
+    return f"{NO_DOCKER} ({why})" if why else NO_DOCKER

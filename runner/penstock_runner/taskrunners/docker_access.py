@@ -18,6 +18,11 @@ from urllib.parse import urlsplit
 
 CONNECT_SECONDS = 1.0
 PLAIN_PORT, TLS_PORT = 2375, 2376
+FAULTS = (OSError, ValueError, http.client.HTTPException)
+FORWARD = (
+    "ssh:// is not spoken here: forward the socket with `ssh -nNT -L "
+    "/run/remote-docker.sock:/var/run/docker.sock HOST` and name unix:///run/remote-docker.sock"
+)
 SOCKETS = ("unix:///var/run/docker.sock", "unix:///dind/docker.sock")
 """Where the daemon of this machine, or of a container beside this one, listens."""
 
@@ -85,7 +90,10 @@ def certificates_of(environment: Mapping[str, str]) -> Path | None:
 def find_daemon(access: DockerAccess, host: str | None = None) -> Daemon | None:
     """The first daemon that answers, or the one at `host` when it does."""
     for address in (host,) if host else access.hosts:
-        version = _ping(address, access.certificates)
+        try:
+            version = _ping(address, access.certificates)
+        except FAULTS:
+            continue
         if version is not None:
             return Daemon(
                 host=address,
@@ -95,6 +103,25 @@ def find_daemon(access: DockerAccess, host: str | None = None) -> Daemon | None:
                 runner=access.runner,
             )
     return None
+
+
+def troubles(access: DockerAccess, host: str | None = None) -> str:
+    """Why no daemon answers, by address; a usual place where nothing is goes without saying."""
+    found: list[str] = []
+    for address in (host,) if host else access.hosts:
+        try:
+            if _ping(address, access.certificates) is None:
+                found.append(f"{address}: what answers there is no Docker daemon")
+        except FileNotFoundError:
+            if host or len(access.hosts) == 1:
+                found.append(f"{address}: there is no such socket")
+        except PermissionError:
+            found.append(
+                f"{address}: the user of the service may not use this socket, add it to its group"
+            )
+        except FAULTS as error:
+            found.append(f"{address}: {error}")
+    return "; ".join(found)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -111,17 +138,14 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def _ping(address: str, certificates: Path | None) -> str | None:
-    """The version of the API behind an address, None when nobody answers there."""
+    """The version of the API behind an address, None when something else answers there."""
+    connection = _connection(address, certificates)
     try:
-        connection = _connection(address, certificates)
-        try:
-            connection.request("GET", "/_ping")
-            answer = connection.getresponse()
-            return answer.headers.get("Api-Version") if answer.status < 400 else None
-        finally:
-            connection.close()
-    except (OSError, ValueError, http.client.HTTPException):
-        return None
+        connection.request("GET", "/_ping")
+        answer = connection.getresponse()
+        return answer.headers.get("Api-Version") if answer.status < 400 else None
+    finally:
+        connection.close()
 
 
 def _connection(address: str, certificates: Path | None) -> http.client.HTTPConnection:
@@ -130,6 +154,10 @@ def _connection(address: str, certificates: Path | None) -> http.client.HTTPConn
         if not os.path.exists(parts.path):  # noqa: PTH110 - asked for each script task
             raise FileNotFoundError(parts.path)
         return _UnixConnection(parts.path)
+    if parts.scheme == "ssh":
+        raise ValueError(FORWARD)
+    if parts.scheme not in {"tcp", "http", "https"}:
+        raise ValueError("a daemon is at unix://, tcp:// or https://")
     host = parts.hostname or "localhost"
     if certificates is None and parts.scheme != "https":
         port = parts.port or PLAIN_PORT

@@ -34,11 +34,15 @@ def connect(daemon: Daemon) -> Any:
             verify=True,
         )
     try:
-        return docker.DockerClient(
+        client = docker.DockerClient(
             base_url=host, version=daemon.version, timeout=API_SECONDS, tls=tls
         )
     except UNREACHABLE as error:
         raise SetupFailed(f"The Docker daemon at {host} cannot be used: {error}") from None
+    # Else REQUESTS_CA_BUNDLE would take the place of the daemon's own authority, and a proxy come
+    # between us and it.
+    client.api.trust_env = False
+    return client
 
 
 def refused(error: Exception) -> bool:
