@@ -362,10 +362,9 @@ def test_progress_invalid_text_and_annotations_are_tidied(tmp_path: Path) -> Non
         ("ERROR", "a.py:3: it is\nbroken"),
         ("INFO", "::group::Build"),
     ]
-    [effect] = report["effects"]
-    assert effect["annotations"] == [
-        {"level": "error", "message": "it is\nbroken", "file": "a.py", "line": "3"}
-    ]
+    assert report["notes"] == {
+        "annotations": [{"level": "error", "message": "it is\nbroken", "file": "a.py", "line": "3"}]
+    }
 
 
 def test_the_output_file_and_the_summary_are_read(tmp_path: Path) -> None:
@@ -377,7 +376,8 @@ def test_the_output_file_and_the_summary_are_read(tmp_path: Path) -> None:
     with runner(tmp_path) as core:
         report = core.do(wanted)
     assert report["outputs"]["vars"] == {"a": "1", "b": "x\ny"}
-    assert report["effects"] == [{"summary": "# Done\n"}]
+    uri = report["notes"]["summary"]
+    assert LocalStorage(tmp_path / "storage").read_bytes(uri) == b"# Done\n"
 
 
 def test_outputs_over_the_limit_fail_the_task(tmp_path: Path) -> None:

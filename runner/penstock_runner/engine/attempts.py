@@ -78,7 +78,7 @@ def ended(draft: Draft, event: e.JobEnded) -> None:
         outputs=event.outputs,
         reason=event.reason,
         exit_code=event.exit_code,
-        log_file=event.log_file,
+        told={"log_file": event.log_file, "notes": event.notes},
     )
 
 
@@ -124,13 +124,16 @@ def conclude(
     outputs: Mapping[str, object] | None = None,
     reason: str | None = None,
     exit_code: int | None = None,
-    log_file: str | None = None,
+    told: Mapping[str, object] | None = None,
 ) -> None:
-    """End the current attempt, and the task run unless it is tried again."""
+    """End the current attempt, and the task run unless it is tried again.
+
+    `told` are fields of the attempt that its job has reported.
+    """
     node = draft.node(run)
     attempts = _closed(draft, run, state, reason)
-    if log_file is not None:
-        attempts = (*attempts[:-1], replace(attempts[-1], log_file=log_file))
+    if told is not None and any(told.values()):
+        attempts = (*attempts[:-1], replace(attempts[-1], **told))  # type: ignore[arg-type]
     changes: dict[str, object] = {"attempts": attempts, "lost": run.lost}
     if outputs is not None:
         changes["outputs"] = outputs

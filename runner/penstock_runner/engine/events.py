@@ -61,6 +61,7 @@ class JobEnded:
     reason: str | None = None
     exit_code: int | None = None
     log_file: str | None = None
+    notes: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

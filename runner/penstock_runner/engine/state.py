@@ -67,11 +67,15 @@ History = tuple[tuple[State, datetime], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a task run; `number` counts from 1."""
+    """One try of a task run; `number` counts from 1.
+
+    `notes` are for those who look at it: annotations, and the address of a summary.
+    """
 
     number: int
     history: History
     log_file: str | None = None
+    notes: Mapping[str, object] | None = None
     reason: str | None = None
 
     @property

@@ -98,6 +98,7 @@ class ReportReader:
             reason=report.reason,
             exit_code=report.exit_code,
             log_file=report.log_file,
+            notes=report.notes,
         )
 
 

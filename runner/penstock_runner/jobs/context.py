@@ -15,7 +15,7 @@ from penstock_runner.jobs.environment import Earlier, job_environment
 from penstock_runner.jobs.local_paths import NotAllowed, local_path
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
-from penstock_runner.jobs.output import JobOutput
+from penstock_runner.jobs.output import KEPT_ANNOTATIONS, JobOutput
 from penstock_runner.jobs.parts import Outside, Parts
 from penstock_runner.jobs.plain import plain
 from penstock_runner.jobs.protocol import Job, Metric
@@ -132,18 +132,24 @@ class JobContext(ScriptWorld):
             found.append({"variables": plain(self._variables)})
         if self._exit is not None:
             found.append({"exit": self._exit.value})
-        if self._annotations:
-            found.append({"annotations": list(self._annotations)})
-        summary = ""
-        if self._earlier is None:
-            summary = self._folders.read_side_file(
-                self._folders.summary_file, self._parts.settings.limits.summary_bytes
-            )
-        if summary:
-            found.append({"summary": self._masker.mask(summary)})
         for child in self._children:
             found.extend(child.effects)
         return tuple(found)
+
+    @property
+    def annotations(self) -> list[dict[str, str]]:
+        """What commands have said of places in files, also those of the tasks in a directory."""
+        found = list(self._annotations)
+        for child in self._children:
+            found += [{"task": child.task_id, **one} for one in child.annotations]
+        return found[:KEPT_ANNOTATIONS]
+
+    @property
+    def summary(self) -> str:
+        """The Markdown that commands have written for people who look at the execution."""
+        limit = self._parts.settings.limits.summary_bytes
+        text = self._folders.read_side_file(self._folders.summary_file, limit)
+        return self._masker.mask(text)
 
     def child(
         self,

@@ -18,6 +18,7 @@ from penstock_runner.jobs.context import JobContext
 from penstock_runner.jobs.log_files import LogFile
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
+from penstock_runner.jobs.notes import notes_of
 from penstock_runner.jobs.parts import Outside, Parts
 from penstock_runner.jobs.plain import plain
 from penstock_runner.jobs.protocol import Job, Report
@@ -72,7 +73,7 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
         outcome = _outcome(job, parts, outside, context)
         if outcome.error is not None:
             log.say(Level.ERROR, outcome.error)
-        effects = context.effects
+        effects, notes = context.effects, notes_of(context, parts.storage, job)
     finally:
         workspace.remove()
         log.flush()
@@ -88,6 +89,7 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
         reason=outcome.reason,
         exit_code=outcome.exit_code,
         effects=effects,
+        notes=notes,
         metrics=tuple(context.metrics),
         children=outcome.children,
         last_line=log.last if kept is None else 0,

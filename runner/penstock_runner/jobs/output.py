@@ -17,6 +17,7 @@ from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.settings import Limits
 
 KEPT_ANNOTATIONS = 50
+LONGEST_ANNOTATION = 4096
 TAIL = 1024 * 1024
 LEVELS = {"stdout": Level.INFO, "stderr": Level.ERROR}
 SPOKEN_LEVELS = {
@@ -158,12 +159,9 @@ class JobOutput:
     def _heed_command(self, said: utterances.Said) -> bool:
         if said.name in SPOKEN_LEVELS:
             if said.name != "debug" and len(self.annotations) < KEPT_ANNOTATIONS:
+                told = {**said.parameters, "level": said.name, "message": said.text}
                 self.annotations.append(
-                    {
-                        **{key: self._masker.mask(v) for key, v in said.parameters.items()},
-                        "level": said.name,
-                        "message": self._masker.mask(said.text),
-                    }
+                    {key: self._masker.mask(v)[:LONGEST_ANNOTATION] for key, v in told.items()}
                 )
             self._log.say(SPOKEN_LEVELS[said.name], _placed(said))
         elif said.name == "add-mask":

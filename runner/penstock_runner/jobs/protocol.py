@@ -86,7 +86,8 @@ class Report:
     """How a job ended. All log lines up to the number `last_line` are stored first.
 
     `effects` are what the task did to its execution: {"labels": {...}}, {"variables": {...}},
-    {"exit": "STATE"}. For a job that only rendered, `outputs` are the rendered values.
+    {"exit": "STATE"}. `notes` are for those who look at it: annotations, and the address of a
+    summary. For a job that only rendered, `outputs` are the rendered values.
     """
 
     execution_id: str
@@ -103,6 +104,7 @@ class Report:
     children: tuple[Mapping[str, Any], ...] = ()
     last_line: int = 0
     log_file: str | None = None
+    notes: Mapping[str, Any] | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data for a frame."""

@@ -20,6 +20,18 @@ REFUSED = ("set-env", "add-path")
 _ESCAPES = (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%"))
 
 
+_GROUP = re.compile(r"::(group|endgroup)::(.*)", re.DOTALL)
+_SECTION = re.compile(r"section_(start|end):\d+:([^\r\[]*)(\[[^\]\r]*\])?(?:\r(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """Where lines that belong together begin, with their title; or, without one, where they end."""
+
+    title: str | None = None
+    shut: bool = False
+
+
 class NotAMessage(ValueError):
     """A line looks like a message but its content is no JSON map."""
 
@@ -58,6 +70,20 @@ def read_command(line: str) -> Said | None:
         if equals:
             parameters[name.strip()] = unescape(value)
     return Said(name=found[1].lower(), text=unescape(found[3]), parameters=parameters)
+
+
+def read_fold(line: str) -> Fold | None:
+    """The fold that a line begins or ends, in either of the spellings that CI authors know."""
+    if line.startswith("::"):
+        group = _GROUP.fullmatch(line)
+        if group is not None:
+            return Fold(title=unescape(group[2]) if group[1] == "group" else None)
+    elif line.startswith("section_"):
+        section = _SECTION.fullmatch(line)
+        if section is not None:
+            title = section[4] or section[2] if section[1] == "start" else None
+            return Fold(title=title, shut="collapsed=true" in (section[3] or ""))
+    return None
 
 
 def unescape(text: str) -> str:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import click
 
 from penstock_runner.engine.state import State
-from penstock_runner.executor.links import in_words
 from penstock_server.cli.connection import Connection, connected, connection_options
 from penstock_server.cli.exits import FAILED, REFUSED, Stop
+from penstock_server.cli.log_text import log_text
 from penstock_server.cli.screen import COLOURS, duration, examples, moment, table
 
 API = "/api/v1/main"
@@ -188,9 +188,12 @@ def _print(line: Mapping[str, Any], form: str) -> None:
     if form == "json":
         click.echo(json.dumps(line))
         return
+    text = log_text(line["message"])
+    if text is None:
+        return
     level = click.style(f"{line['level']:5}", fg=COLOURS.get(line["level"]))
     who = click.style(line.get("taskId") or "flow", fg="cyan")
-    click.echo(f"{moment(line['timestamp'])} {level} {who}  {in_words(line['message'])}")
+    click.echo(f"{moment(line['timestamp'])} {level} {who}  {text}")
 
 
 def _row(execution: Mapping[str, Any]) -> tuple[str, ...]:

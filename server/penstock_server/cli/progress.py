@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from penstock_runner.executor.links import in_words
+from penstock_server.cli.log_text import log_text
 from penstock_server.cli.screen import COLOURS, duration
 
 
@@ -22,11 +22,12 @@ class Progress:
     def lines(self, rows: Sequence[Any]) -> None:
         """Log lines as they are written."""
         for row in rows:
+            text = log_text(row.message)
+            if text is None:
+                continue
             level = click.style(f"{row.level:5}", fg=COLOURS.get(row.level))
             who = click.style(row.task_id or "flow", fg="cyan")
-            click.echo(
-                f"{row.at:%H:%M:%S.%f} {level} {who}  {in_words(row.message)}", err=self._quiet
-            )
+            click.echo(f"{row.at:%H:%M:%S.%f} {level} {who}  {text}", err=self._quiet)
 
     def changed(self, execution: Any) -> None:
         """Task runs that have begun or ended."""

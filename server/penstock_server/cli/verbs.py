@@ -89,6 +89,10 @@ class AllVerbs(Verbs):
         "penstock VERB --help",
     ),
 )
+@click.option("--no-color", is_flag=True, help="Write without colours, also to a terminal.")
 @click.version_option(package_name="penstock", message="penstock %(version)s")
-def penstock() -> None:
+@click.pass_context
+def penstock(context: click.Context, *, no_color: bool) -> None:
     """Push a flow to Git and watch it run."""
+    if no_color:
+        context.color = False

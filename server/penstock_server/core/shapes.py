@@ -143,6 +143,8 @@ def _attempt(attempt: Attempt, now: datetime | None) -> Json:
     answer: Json = {"state": state_to_json(attempt.history, now)}
     if attempt.log_file is not None:
         answer["logFile"] = attempt.log_file
+    if attempt.notes is not None:
+        answer.update(attempt.notes)
     return answer
 
 

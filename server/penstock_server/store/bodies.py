@@ -269,6 +269,7 @@ def _attempt(body: Body) -> Attempt:
         number=body["number"],
         history=_history(body["history"]),
         log_file=body.get("log_file"),
+        notes=body.get("notes"),
         reason=body.get("reason"),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response
 
 from penstock_runner.engine.state import Execution, State
+from penstock_runner.tasks.storage import BadAddress, FileMissing
 from penstock_server.api.context import WebContext
 from penstock_server.api.library import KnownFlow, Library
 from penstock_server.api.resumes import on_resume
@@ -19,7 +20,7 @@ from penstock_server.store.queries import briefs
 from penstock_server.store.queries import home as asked
 from penstock_server.store.queries import lines as log_lines
 from penstock_server.web import execution as view
-from penstock_server.web import forms, gantt, outputs, spans, topology
+from penstock_server.web import forms, gantt, notes, outputs, spans, topology
 from penstock_server.web.errors import Missing
 from penstock_server.web.execution import Head, Why
 from penstock_server.web.pages import Pages
@@ -101,6 +102,13 @@ class Executions:
             return ()
         return forms.fields(on_resume(self._library, shown.execution))
 
+    def read(self, uri: str, limit: int) -> bytes | None:
+        """The beginning of a stored file; None when it is there no more."""
+        try:
+            return self._context.storage.read_bytes(uri, limit)
+        except (FileMissing, BadAddress):
+            return None
+
     def gantt(self, shown: Shown) -> gantt.Gantt:
         """The chart of an execution now."""
         flow = None if shown.known is None else shown.known.flow
@@ -132,6 +140,7 @@ class ExecutionPages:
             tab="",
             gantt=self._executions.gantt(shown),
             resume=self._executions.resume_fields(shown),
+            notes=notes.notes(shown.execution, self._executions.read),
         )
 
     @get("/executions/<namespace>/<flow_id>/<execution_id>/outputs")

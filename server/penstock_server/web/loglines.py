@@ -14,11 +14,17 @@ from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.links import LINK
 from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
+from penstock_runner.jobs import utterances
 from penstock_server.web import ansi, formats, pages, spans
 
 WITHOUT_TASK = "execution"
 _LINK = re.compile(LINK.pattern.replace('"', "&#34;"))
 ALL_OPEN = 12
+_FOLDS = {
+    "open": ' data-fold="open"',
+    "shut": ' data-fold="shut"',
+    "end": ' data-fold="end" hidden',
+}
 MARKED = frozenset({"ERROR", "WARN"})
 
 
@@ -32,6 +38,7 @@ class Line:
     level: str
     html: Markup
     attempt: int
+    fold: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,7 @@ def item(line: Line) -> Markup:
     which is safe already, are numbers and words of ours.
     """
     mark = f' data-level="{line.level}"' if line.level in MARKED else ""
+    mark += _FOLDS.get(line.fold, "")
     return Markup(  # noqa: S704 - see above
         f'<li id="L{line.n}"{mark}><a class="no" href="#L{line.n}" aria-label="Line {line.n}">'
         f'{line.n}</a><span class="at" title="{line.stamp}">{line.at}</span>'
@@ -146,14 +154,21 @@ def group(
 
 
 def line(row: LogRow, start: datetime, wanted: str = "") -> Line:
-    """One line."""
+    """One line; one that begins a fold is its title, a button for the page's script."""
+    fold = utterances.read_fold(row.message)
+    message = _linked(ansi.html(row.message if fold is None else fold.title or "", wanted))
+    kind = ""
+    if fold is not None:
+        kind = "end" if fold.title is None else "shut" if fold.shut else "open"
+        message = Markup('<button type="button" class="crease">{}</button>').format(message)
     return Line(
         n=row.n,
         at=since_start(row.at, start),
         stamp=f"{row.at.isoformat(sep=' ', timespec='milliseconds')[:23]} UTC",
         level=Level(row.level).value,
-        html=_linked(ansi.html(row.message, wanted)),
+        html=message,
         attempt=row.attempt or 1,
+        fold=kind,
     )
 
 

@@ -172,6 +172,24 @@ function fragment(html) {
   return holder.content;
 }
 
+// What a script has put into a fold of its log is shown or not as its title says.
+function crease(head, shut) {
+  $('.crease', head).setAttribute('aria-expanded', String(!shut));
+  let depth = 1;
+  for (let line = head.nextElementSibling; line && depth; line = line.nextElementSibling) {
+    if (line.dataset.fold) depth += line.dataset.fold === 'end' ? -1 : 1;
+    if (line.dataset.fold !== 'end') line.hidden = shut;
+  }
+}
+
+function creases(within) {
+  for (const head of $$('[data-fold=open], [data-fold=shut]', within)) {
+    const button = $('.crease', head);
+    const shut = button.getAttribute('aria-expanded') === 'false';
+    if (shut || !button.hasAttribute('aria-expanded')) crease(head, shut || head.dataset.fold === 'shut');
+  }
+}
+
 function addLines(groups) {
   $('#no-lines')?.remove();
   for (const one of groups) {
@@ -181,6 +199,7 @@ function addLines(groups) {
     for (const line of [...lines.children]) if (document.getElementById(line.id)) line.remove();
     unseen += lines.children.length;
     $('ol', group).append(lines);
+    creases(group);
     const icon = $('summary .si', group);
     const fresh = $('summary .si', fragment(one.shell));
     if (icon && fresh) icon.replaceWith(fresh);
@@ -214,6 +233,7 @@ function showLines() {
     if (!line) continue;
     line.classList.add('on');
     line.closest('details').open = true;
+    line.hidden = false;
     if (n === first) line.scrollIntoView({ block: 'center' });
   }
 }
@@ -307,6 +327,8 @@ function clicks(event) {
   if (target.closest('[data-palette]')) openPalette();
   const button = target.closest('.fold[data-of]');
   if (button) fold(button.dataset.of, button.getAttribute('aria-expanded') === 'true');
+  const title = target.closest('.crease');
+  if (title) crease(title.closest('li'), title.getAttribute('aria-expanded') !== 'false');
   if (target.closest('[data-close]') || target.matches('dialog')) target.closest('dialog').close();
   const option = target.closest('[role=option]');
   if (option) location.href = option.dataset.href;
@@ -330,6 +352,7 @@ document.addEventListener('keydown', keys);
 document.addEventListener('submit', submits);
 field?.addEventListener('input', narrow);
 palette?.addEventListener('keydown', palettesKeys);
+if (log) creases(log);
 addEventListener('hashchange', showLines);
 showLines();
 
