@@ -44,6 +44,8 @@ class Child:
     stop_seconds: float = STOP_SECONDS
     # What the kernel sends it when the parent dies. One with nothing to finish makes room at once.
     orphaned: signal.Signals = signal.SIGTERM
+    # What it is told to stop with; to some SIGTERM means that they may take their time.
+    stopped_with: signal.Signals = signal.SIGTERM
     ended: bool = field(default=False)
 
 
@@ -170,7 +172,7 @@ class Processes:
         if not child.pid:
             return
         until = time.monotonic() + child.stop_seconds
-        self._signal(child, signal.SIGTERM)
+        self._signal(child, child.stopped_with)
         waiting = threading.Event()
         while time.monotonic() < until:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import signal
@@ -463,8 +464,9 @@ def test_a_drained_runner_ends_its_jobs_and_itself(tmp_path: Path) -> None:
         assert gone(core.pid)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["drained", "stopped"])
 def test_a_runner_that_is_told_to_end_stops_its_jobs_and_reports_none_of_them(
-    tmp_path: Path,
+    tmp_path: Path, number: int
 ) -> None:
     marks = tmp_path / "marks"
     wanted = commands(
@@ -473,15 +475,32 @@ def test_a_runner_that_is_told_to_end_stops_its_jobs_and_reports_none_of_them(
         "while true; do sleep 0.02; done",
     )
     late = commands("true", key="late")
-    with runner(tmp_path, limits=Limits(leave=0, leave_grace=600)) as core:
+    with runner(tmp_path, limits=Limits(drain=0, leave=0, leave_grace=600)) as core:
         core.start(wanted)
         core.line("begun")
-        os.kill(core.pid, signal.SIGTERM)
+        os.kill(core.pid, number)
         core.start(late)
         with pytest.raises(ChannelClosed):
             core.until("report", lambda message: message["type"] == "report")
         assert gone(core.pid)
     assert marks.read_text() == "asked\n"
+
+
+def test_a_second_signal_ends_the_wait_of_a_runner_that_drains(tmp_path: Path) -> None:
+    wanted = commands("echo begun", "while true; do sleep 0.02; done")
+    with runner(tmp_path, limits=Limits(drain=600, leave=0)) as core:
+        core.start(wanted)
+        core.line("begun")
+        os.kill(core.pid, signal.SIGTERM)
+        core.until("leaving", lambda message: message["type"] == "leaving")
+        os.kill(core.pid, signal.SIGTERM)
+        assert gone(core.pid)
+
+
+def test_a_runner_shows_that_it_lives_also_while_it_has_nothing_to_do(tmp_path: Path) -> None:
+    with runner(tmp_path, limits=Limits(beat=0.05)) as core:
+        beats = itertools.count(1)
+        core.until("three beats", lambda m: m["type"] == "beat" and next(beats) == 3)
 
 
 def test_a_runner_whose_core_is_gone_before_it_begins_ends_without_a_word(
@@ -538,7 +557,7 @@ def test_a_job_with_megabytes_of_variables_reaches_its_worker(tmp_path: Path) ->
         assert core.texts(wanted) == ["5000000"]
 
 
-@pytest.mark.parametrize("how", ["drain", "TERM"])
+@pytest.mark.parametrize("how", ["drain", "TERM", "USR1"])
 def test_a_job_that_comes_while_the_runner_drains_is_given_back(tmp_path: Path, how: str) -> None:
     go = tmp_path / "go"
     wanted = commands("echo begun", f"while ! test -e {go}; do sleep 0.02; done")
@@ -549,7 +568,7 @@ def test_a_job_that_comes_while_the_runner_drains_is_given_back(tmp_path: Path, 
         if how == "drain":
             core.send({"type": "drain"})
         else:
-            os.kill(core.pid, signal.SIGTERM)
+            os.kill(core.pid, signal.Signals[f"SIG{how}"])
         core.until("leaving", lambda message: message["type"] == "leaving")
         core.start(late)
         back = core.until("returned", lambda message: message["type"] == "returned")

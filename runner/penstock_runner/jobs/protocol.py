@@ -10,11 +10,11 @@ core -> runner: `cancel` {execution_id, key, attempt, force}; `answer` {call, va
 error_type}; `drain` {}, after which the runner ends when its jobs have.
 
 runner -> core: `hello` {runner, labels, namespaces, protected, slots, pid}; `leaving` {}, when it
-is stopped on purpose; `escalated` {execution_id, key, attempt}, for a job whose processes had to be
-killed; `returned` {execution_id, key, attempt}, for a job that it then does not
-begin; `started` {execution_id, key, attempt, at}; `logs` {execution_id, key, attempt, lines: [[n,
-at, level, message, stream], ...]}; `call` {call, execution_id, namespace, flow_id, operation,
-arguments}.
+is stopped on purpose; `beat` {}, so that core knows it lives; `escalated` {execution_id, key,
+attempt}, for a job whose processes had to be killed; `returned` {execution_id, key, attempt}, for a
+job that it then does not begin; `started` {execution_id, key, attempt, at}; `logs` {execution_id,
+key, attempt, lines: [[n, at, level, message, stream], ...]}; `call` {call, execution_id, namespace,
+flow_id, operation, arguments}.
 """
 
 from __future__ import annotations

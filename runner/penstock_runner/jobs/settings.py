@@ -30,8 +30,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Limits:
     """Bounds of a runner and its jobs; sizes in bytes, times in seconds.
 
-    A runner that is told to end waits for `leave` for jobs that are nearly done, then for
-    `leave_grace` for those it stops.
+    A runner that is drained waits for `drain` for its jobs, one that has to end soon for `leave`,
+    then for `leave_grace` for those it stops. It shows every `beat` that it lives.
     """
 
     kill_grace: float = 10.0
@@ -44,8 +44,10 @@ class Limits:
     jobs_per_worker: int = 200
     idle_worker: float = 60.0
     call: float = 60.0
+    drain: float = 60.0
     leave: float = 1.0
     leave_grace: float = 2.0
+    beat: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

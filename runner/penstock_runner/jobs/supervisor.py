@@ -25,6 +25,7 @@ from penstock_runner.jobs.children import Children, Gone
 from penstock_runner.jobs.containers import Containers, named
 from penstock_runner.jobs.crew import Crew, Seat
 from penstock_runner.jobs.frames import Channel, ChannelClosed
+from penstock_runner.jobs.leaving import Leaving
 from penstock_runner.jobs.live import LiveJob, LiveProcess
 from penstock_runner.jobs.parts import Parts, warm
 from penstock_runner.jobs.protocol import JobId
@@ -36,7 +37,6 @@ from penstock_runner.jobs.workspace import workspace_folder
 from penstock_runner.taskrunners import descendants
 from penstock_runner.taskrunners.api import Ended
 
-DRAIN_SECONDS = 60.0
 STOP_SECONDS = 5.0
 TELL_SECONDS = 0.02
 
@@ -57,12 +57,8 @@ class Supervisor:
         self._jobs: dict[JobId, LiveJob] = {}
         self._call_numbers = itertools.count(1)
         self._calls: dict[int, tuple[Seat, int]] = {}
-        self._drain_until: float | None = None
-        self._term = False
-        self._parent = os.getppid()
-        self._leave_at: float | None = None
-        self._leaving = False
-        self._left = False
+        self._leaving = Leaving(self._limits)
+        self._beat_at = time.monotonic() + self._limits.beat
 
     def run(self) -> None:
         """Work until core closes the channel, or until drained; then leave nothing behind."""
@@ -91,7 +87,8 @@ class Supervisor:
         writer.setblocking(False)  # noqa: FBT003
         self._wake_writer = writer
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self._leaving.drain())
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: self._leaving.hurry())
         # Passed over, but not ignored: what is ignored stays so in every process of a job.
         signal.signal(signal.SIGINT, lambda _number, _frame: None)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
@@ -112,19 +109,15 @@ class Supervisor:
         self._core.flush()
         self._add_worker()
 
-    def _terminate(self, _number: int, _frame: object) -> None:
-        self._term = True
-
     def _heed_end(self) -> None:
-        if self._term and self._leave_at is None:
-            self._drain()
-            self._leave_at = time.monotonic() + self._limits.leave
+        if self._leaving.begins(time.monotonic()) and not self._leaving.orphaned:
+            self._core.send({"type": "leaving"})
 
     def _done(self) -> bool:
         self._heed_end()
-        if self._left:
+        if self._leaving.over:
             return True
-        return self._drain_until is not None and not self._jobs and not self._core.pending
+        return self._leaving.began and not self._jobs and not self._core.pending
 
     def _turn(self) -> None:
         for said in self._sockets.ready(self._patience()):
@@ -139,7 +132,7 @@ class Supervisor:
         self._keep_time()
         self._hand_out()
         self._sockets.write(self._crew)
-        if self._drain_until is None and self._crew.idle() is None:
+        if not self._leaving.began and self._crew.idle() is None:
             self._add_worker()
 
     # core
@@ -156,7 +149,7 @@ class Supervisor:
                     if seat is not None and self._crew.of_pid(seat.pid) is seat:
                         seat.channel.send({**message, "call": number})
                 case "drain":
-                    self._drain()
+                    self._leaving.drain()
                 case _:
                     pass  # a newer core may say more
 
@@ -173,24 +166,15 @@ class Supervisor:
                 self._core.send(*verdicts.messages(job_id, State.KILLED, "killed", at))
                 return
 
-    def _drain(self) -> None:
-        self._drain_until = time.monotonic() + DRAIN_SECONDS
-        if os.getppid() == self._parent:
-            # Whoever outlives its parent was not stopped on purpose.
-            self._core.send({"type": "leaving"})
-
     def _leave(self, now: float) -> None:
         """Stop what still runs, without a report: core sees it gone, and starts it again."""
-        self._left = self._leaving
-        self._leaving = True
-        self._leave_at = now + self._limits.leave_grace
         for job in list(self._jobs.values()):
             if not job.resumable:
                 stopping.ask(job, "killed", limits=self._limits, now=now)
 
     def _hand_out(self) -> None:
         self._heed_end()  # nothing begins after the signal, whenever in this turn it came
-        while self._queue and self._drain_until is not None:
+        while self._queue and self._leaving.began:
             execution_id, key, attempt = _id(self._queue.popleft())
             name = {"execution_id": execution_id, "key": key, "attempt": attempt}
             self._core.send({"type": "returned", **name})
@@ -257,7 +241,7 @@ class Supervisor:
                 self._core.send({**message, "call": number})
             case "report":
                 self._tell_started(job)
-                if not self._leaving:
+                if not self._leaving.stopped:
                     self._core.send(message)
                 if job is not None:
                     self._end(job)
@@ -305,17 +289,16 @@ class Supervisor:
 
     # time
 
-    def _patience(self) -> float | None:
+    def _patience(self) -> float:
         dues = [due for job in self._jobs.values() if (due := job.next_due) is not None]
-        if self._drain_until is not None:
-            dues.append(self._drain_until)
-        if self._leave_at is not None:
-            dues.append(self._leave_at)
+        dues.append(self._beat_at)
+        if self._leaving.due is not None:
+            dues.append(self._leaving.due)
         if self._containers.due is not None:
             dues.append(self._containers.due)
         if len(self._crew) > 1:
             dues.append(time.monotonic() + self._limits.idle_worker)
-        return max(0.0, min(dues) - time.monotonic()) if dues else None
+        return max(0.0, min(dues) - time.monotonic())
 
     def _keep_time(self) -> None:
         now = time.monotonic()
@@ -329,12 +312,11 @@ class Supervisor:
         self._containers.keep_time(now, [job.folder for job in self._jobs.values()])
         for seat in self._crew.surplus(now, self._limits.idle_worker):
             self._retire(seat)
-        if self._leave_at is not None and now >= self._leave_at:
+        if self._leaving.stops(now):
             self._leave(now)
-        if self._drain_until is not None and now >= self._drain_until:
-            self._drain_until = now + 2 * self._limits.kill_grace
-            for job in list(self._jobs.values()):
-                stopping.ask(job, "killed", limits=self._limits, now=now)
+        if now >= self._beat_at:
+            self._beat_at = now + self._limits.beat
+            self._core.send({"type": "beat"})
 
     # processes
 
@@ -366,7 +348,7 @@ class Supervisor:
             return
         stopping.kill_all(job.processes.values())
         self._tell_started(job)
-        if not self._leaving:
+        if not self._leaving.stopped:
             self._core.send(*verdicts.of_lost_worker(job, number, self._parts.now()))
         self._end(job)
         self._lost_a_worker = True

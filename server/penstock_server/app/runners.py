@@ -12,6 +12,7 @@ from pathlib import Path
 
 from penstock_runner.jobs import users
 from penstock_runner.jobs.settings import (
+    Limits,
     RunAs,
     RunnerSettings,
     default_slots,
@@ -24,6 +25,9 @@ from penstock_server.app.containers import docker_access
 from penstock_server.app.faults import CannotStart
 from penstock_server.config import RunnerSection, Settings, Told
 from penstock_server.config.storages import bucket
+
+# So often a runner shows that it lives within the time after which it is given up.
+BEATS = 4
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,9 @@ def runner_settings(
         bucket=bucket(settings, told.environment),
         cache=whom.cache,
         slots=slots,
+        limits=Limits(
+            drain=section.drain.total_seconds(), beat=section.lease.total_seconds() / BEATS
+        ),
         labels=section.labels,
         namespaces=section.namespaces,
         protected=section.protected,

@@ -77,7 +77,11 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
         Child(name="core", main=lambda: core_process.run(latest.told, clock, registry, changes)),
         Child(name="git", main=lambda: _run_git(told, registry), stop_seconds=3),
         *(
-            Child(name=name, main=partial(_run_runner, runner, clock))
+            Child(
+                name=name,
+                main=partial(_run_runner, runner, clock),
+                stopped_with=signal.SIGUSR1,
+            )
             for name, runner in runners_of(told, port).items()
         ),
         *(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from penstock_runner.flow import durations
 from penstock_runner.flow.routing import BadRoute, good_label, read_route
 from penstock_server.config.section import Section
 
@@ -17,6 +19,16 @@ def _several(value: object) -> object:
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
+def _span(value: object) -> object:
+    return value if isinstance(value, timedelta) else durations.parse(value)
+
+
+Span = Annotated[timedelta, BeforeValidator(_span), Field(ge=timedelta(), le=timedelta(hours=24))]
+Lease = Annotated[
+    timedelta, BeforeValidator(_span), Field(ge=timedelta(seconds=1), le=timedelta(hours=1))
+]
 
 
 class NamespaceDefault(Section):
@@ -59,6 +71,8 @@ class RunnerSection(Section):
     pass_env: tuple[str, ...] = ()
     pass_proxy: bool = False
     user: str | None = None
+    drain: Span = timedelta(seconds=60)
+    lease: Lease = timedelta(seconds=60)
     uids: str | None = None
 
     @model_validator(mode="after")

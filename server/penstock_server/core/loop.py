@@ -16,7 +16,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from penstock_server.core.operations import (
     triggers,
     values,
 )
+from penstock_server.core.peers import Peer
 from penstock_server.core.room import Answer, Operation, Room
 from penstock_server.store import runners as stored_runners
 from penstock_server.store.engine import Tx
@@ -65,15 +65,6 @@ OPERATIONS: Mapping[str, Operation] = {
     **triggers.OPERATIONS,
     **values.OPERATIONS,
 }
-
-
-@dataclass(slots=True, eq=False)
-class Peer:
-    """A connected process."""
-
-    channel: Channel
-    runner: str | None = None
-    git: bool = False
 
 
 class CoreLoop:
@@ -105,6 +96,7 @@ class CoreLoop:
             ("retention", room.retention.tick),
         ]
         self._next: dict[str, datetime | None] = {}
+        self._lease = room.settings.runner.lease
 
     def stop(self) -> None:
         """End the loop after the present batch, and once the runners have left.
@@ -208,7 +200,10 @@ class CoreLoop:
         except ChannelClosed:
             self._leave(peer)
             return
+        peer.heard = time.monotonic()
         for message in messages:
+            if message["type"] == "beat":
+                continue  # that it was heard is all it says
             try:
                 self._take(peer, message)
             except Exception:
@@ -275,6 +270,7 @@ class CoreLoop:
             self._room.sync.git_process_restarted()
         elif message.get("runner"):
             peer.runner = message["runner"]
+            peer.pid = message.get("pid")
             seat = RunnerSeat(
                 name=message["runner"],
                 slots=message["slots"],
@@ -312,7 +308,10 @@ class CoreLoop:
             self._selector.modify(peer.channel, wanted, peer)
 
     def _note_runners(self, now: datetime) -> datetime | None:
-        """Keep the list of runners that the page shows."""
+        """Keep the list of runners that the page shows, and give up those that hang."""
+        for peer in list(self._peers.values()):
+            if peer.hangs(time.monotonic(), self._lease.total_seconds()):
+                self._give_up(peer)
         rows = [
             stored_runners.RunnerRow(
                 name=seat.name,
@@ -333,7 +332,13 @@ class CoreLoop:
 
         if rows:
             self._room.executor.transact(writes=[write])
-        return now + SEEN_EVERY
+        return now + min(SEEN_EVERY, self._lease / 4)
+
+    def _give_up(self, peer: Peer) -> None:
+        """End a runner that hangs: only then may its jobs be started again elsewhere."""
+        log.error("the runner %s was not heard of for %s: it is killed", peer.runner, self._lease)
+        peer.kill()
+        self._leave(peer)
 
     def _finish(self) -> None:
         """Write what has already arrived, then close: a stop loses nothing that was taken."""
