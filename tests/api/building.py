@@ -234,6 +234,15 @@ class PromptCore:
         self.put(changed, read=execution.version)
         return {"execution": execution_to_json(changed)}
 
+    def executions_act(
+        self, *, action: str, ids: list[str], arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        name = {"change-status": "status"}.get(action, action)
+        given = {key: value for key, value in arguments.items() if key != "any_state"}
+        for one in ids:
+            getattr(self, f"execution_{name}")(id=one, **given)
+        return {"count": len(ids), "invalids": []}
+
     def get(self, execution_id: str) -> Execution:
         return self.store.load([execution_id])[execution_id]
 

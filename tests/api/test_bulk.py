@@ -4,6 +4,7 @@ import pytest
 from tests.api.building import NOON, Web
 
 from penstock_runner.engine.state import Execution, State
+from penstock_server.core.client import CoreRefused
 
 
 def put(web: Web, name: str, *states: State, namespace: str = "team") -> None:
@@ -75,13 +76,24 @@ def test_labels_are_put_on_many(web: Web) -> None:
     assert web.core.get("x1").labels == {"k": "v"}
 
 
-def test_many_executions_are_acted_on_side_by_side(web: Web) -> None:
+def test_core_is_asked_once_for_all_of_them(web: Web) -> None:
     names = [f"x{n:02}" for n in range(40)]
     for name in names:
         put(web, name, State.PAUSED)
     answer = web.client.post("/api/v1/executions/resume/by-query?namespace=team")
     assert answer.json == {"count": 40}
-    assert {call[1]["id"] for call in web.core.calls} == set(names)
+    [(operation, asked)] = web.core.calls
+    assert operation == "executions.act"
+    assert (asked["action"], asked["ids"]) == ("resume", names)
+
+
+def test_what_only_core_finds_unsuited_is_named_like_the_rest(web: Web) -> None:
+    put(web, "x1", State.FAILED)
+    invalids = [{"message": "No task found to restart execution from!", "path": "x1"}]
+    web.core.refusal = CoreRefused("not all", 400, {"invalids": invalids})
+    answer = web.client.post("/api/v1/executions/restart/by-ids", json=["x1"])
+    assert answer.status_code == 400
+    assert answer.json == {"message": "invalid bulk restart", "invalids": invalids}
 
 
 @pytest.mark.parametrize("body", [{}, None, [1], "x1"])

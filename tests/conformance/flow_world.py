@@ -29,6 +29,7 @@ from penstock_runner.executor.context import Context as Variables
 from penstock_runner.executor.dispatch import RunnerSeat
 from penstock_runner.executor.executor import Executor
 from penstock_runner.executor.flows import Flows
+from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.key_calls import KeyCalls
 from penstock_runner.executor.live import Live
@@ -181,7 +182,9 @@ class FlowWorld:
         """Delete an execution with what belongs to it."""
         outcomes: list[Outcome] = []
         keep = [name for name, gone in (("logs", logs), ("metrics", metrics)) if not gone]
-        self.executor.remove(execution.id, outcomes.append, keep=keep)
+        self.executor.remove(
+            Remove(execution_id=execution.id, keep=frozenset(keep), done=outcomes.append)
+        )
         self._answered(outcomes)
         if storage:
             name = (execution.namespace, execution.flow_id, execution.id)

@@ -231,3 +231,48 @@ def test_an_expression_is_evaluated_as_a_task_of_a_past_execution_saw_it(service
 
     assert evaluated("{{ outputs.make.value }} of {{ task.id }}")["result"] == "for ada of after"
     assert "nothing" in evaluated("{{ nothing.there }}")["error"]
+
+
+FULL = """
+id: full
+namespace: team
+concurrency: {limit: 1, behavior: FAIL}
+tasks:
+  - {id: sleep, type: io.kestra.plugin.core.flow.Sleep, duration: PT10M}
+"""
+
+
+def test_what_only_core_can_refuse_keeps_the_action_from_all(
+    service: Service, request: pytest.FixtureRequest
+) -> None:
+    """An execution that failed for want of a slot has no task run that a restart could begin at."""
+    service.put_flow(FULL)
+    holder = service.post(f"{API}/team/full").json()["id"]
+    await_state(service, holder, "RUNNING")
+    [hopeless, _] = started(service, "full", "FAILED", request)
+    failed = started(service, "bad", "FAILED", request)
+    answer = service.post(f"{API}/restart/by-ids", json=[*failed, hopeless])
+    assert answer.status_code == 400, answer.text
+    [invalid] = answer.json()["invalids"]
+    assert invalid["path"] == hopeless
+    assert "No task found" in invalid["message"]
+    assert [service.execution(one)["metadata"]["attemptNumber"] for one in failed] == [1, 1]
+    service.request("DELETE", f"{API}/{holder}/kill")
+
+
+def test_more_than_one_transaction_takes_is_checked_first_then_done(
+    service: Service, request: pytest.FixtureRequest
+) -> None:
+    label = {"labels": f"group:{request.node.name}"}
+    ids = [service.post(f"{API}/team/waits", params=label).json()["id"] for _ in range(230)]
+    for one in ids:
+        await_state(service, one, "PAUSED")
+    extra = started(service, "bad", "FAILED", request)[0]
+    refused = service.post(f"{API}/force-run/by-ids", json=[*ids, extra])
+    assert refused.status_code == 400
+    assert {state_of(service, one) for one in ids} == {"PAUSED"}
+    answer = service.post(f"{API}/force-run/by-ids", json=ids)
+    assert answer.json() == {"count": 230}
+    states_after(service, ids, "SUCCESS")
+    assert service.request("DELETE", f"{API}/by-ids", json=ids).json() == {"count": 230}
+    assert service.get(f"{API}/{ids[0]}").status_code == 404

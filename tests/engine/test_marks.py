@@ -130,6 +130,13 @@ def test_a_marked_flowable_leaves_behind_what_runs_in_it() -> None:
     assert "x" not in world.states()
 
 
+@pytest.mark.parametrize("branch", ["tasks", "finally"])
+def test_no_part_of_what_runs_after_the_end_runs_again(branch: str) -> None:
+    after = group("s", "Sequential", branches={"tasks": (job("b"),), branch: (job("x"),)})
+    world = World(flow(job("a"), after_execution=(after,))).start().run()
+    assert "runs after the end" in refused(world, "x", State.RUNNING)
+
+
 def test_nothing_opens_for_what_runs_after_the_end() -> None:
     world = World(flow(job("a"), after_execution=(job("after"),))).start().run()
     world.tell(marked("after", F))
@@ -173,3 +180,18 @@ def test_a_part_of_a_working_directory_is_not_marked_but_the_directory_is() -> N
     assert "change the state of 'wd'" in refused(world, "a", S)
     world.tell(marked("wd", S))
     assert world.state is S
+
+
+def test_a_loop_that_is_marked_while_it_waits_waits_anew() -> None:
+    often = {"condition": "{{ x }}", "checkFrequency": {"interval": "PT1S"}}
+    world = World(flow(group("l", "LoopUntil", job("a"), properties=often)))
+    world.answers["l:condition"] = [{**often, "condition": ""}] * 2 + [{"condition": "true"}]
+    world.start().run(timers=False)
+    world.tell(marked("a#1", State.WARNING)).run(timers=False)
+    timers = world.asked(c.StartTimer)
+    assert [timer.attempt for timer in timers] == [1, 2]
+    assert "a#2" not in world.states()
+    world.todo.extend(timers)
+    world.run()
+    assert world.state is S
+    assert [key for key, _ in jobs(world)] == ["a#1", "a#2"]

@@ -11,6 +11,7 @@ from tests.executor.test_executor import HELLO, SHELL, report_of
 from penstock_runner.engine import events as e
 from penstock_runner.engine.fold import Fold
 from penstock_runner.engine.state import Execution, RunKey, State
+from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
 from penstock_runner.executor.store import Batch, StoredFlow
@@ -51,6 +52,20 @@ def test_an_execution_whose_revision_is_gone_fails_and_says_so() -> None:
     world.executor.report(report_of(world.sent[0]))
     world.settle()
     assert world.execution(execution_id) == execution
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_execution_whose_revision_is_gone_is_deleted_all_the_same(*, ended: bool) -> None:
+    store = LostRevisions([stored(SHELL), stored(HELLO)])
+    world = World(store=store)
+    execution_id = world.start("hello" if ended else "shell")
+    store.lost = True
+    world.executor = world.make()
+    outcomes: list[Outcome] = []
+    world.executor.remove(Remove(execution_id=execution_id, done=outcomes.append))
+    world.settle()
+    assert [outcome.error for outcome in outcomes] == [None]
+    assert store.load([execution_id]) == {}
 
 
 def test_the_parent_of_an_execution_that_cannot_go_on_is_told() -> None:

@@ -10,6 +10,7 @@ from tests.executor.harness import NOON, World, stored
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import REQUEST, RunKey, State
+from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_runner.executor.store import Batch
@@ -147,7 +148,7 @@ def test_an_execution_over_the_limit_ends_at_once_if_the_flow_says_so(
 def test_a_deleted_execution_gives_its_slot_back() -> None:
     world = World(LIMITED.format(behavior="QUEUE"))
     first, second = world.start("limited"), world.start("limited")
-    world.executor.remove(first)
+    world.executor.remove(Remove(execution_id=first))
     world.settle()
     assert world.execution(second).state is State.RUNNING
 

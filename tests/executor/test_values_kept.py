@@ -10,6 +10,7 @@ from tests.executor.test_executor import report_of
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
 from penstock_runner.executor.ciphers import passing_cipher
+from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
@@ -159,7 +160,7 @@ def test_a_resumed_execution_is_shown_before_it_goes_on() -> None:
 def test_log_lines_outlive_a_deleted_execution_when_they_are_kept() -> None:
     world = World(TWO)
     execution_id = world.start("two")
-    world.executor.remove(execution_id, keep=["logs"])
+    world.executor.remove(Remove(execution_id=execution_id, keep=frozenset({"logs"})))
     world.settle()
     assert world.store.load([execution_id]) == {}
     assert world.messages(execution_id) == ["a", "b"]

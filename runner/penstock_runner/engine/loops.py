@@ -43,7 +43,10 @@ def answered(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object
         return
     if what == "again":
         at = draft.at + often.interval
-        draft.command(c.StartTimer(key=run.key, attempt=turn_of(run), at=at, purpose="loop"))
+        # A round that is opened again may wait a second time.
+        number = max(turn_of(run), int(str(run.facts.get("timer", 0))) + 1)
+        draft.note_run(run, timer=number, due=number)
+        draft.command(c.StartTimer(key=run.key, attempt=number, at=at, purpose="loop"))
         return
     if what in _REACHED:
         draft.say(run, Level.WARN, _REACHED[what])
@@ -71,7 +74,11 @@ def due(draft: Draft, event: e.TimerFired) -> None:
     """The interval is over: the children of the last round go, and those of the next one come."""
     run = None if event.key is None else draft.runs.get(event.key)
     group = None if event.key is None else draft.groups.get(event.key)
-    if run is None or group is None or not group.waiting or turn_of(run) != event.attempt:
+    if run is None or group is None or not group.waiting:
+        return
+    # What was noted of a loop that began to wait before its timers were numbered.
+    unnumbered = None if "timer" in run.facts else turn_of(run)
+    if run.facts.get("due", unnumbered) != event.attempt:
         return
     if run.state is not State.RUNNING or group.cut:
         return
@@ -79,7 +86,7 @@ def due(draft: Draft, event: e.TimerFired) -> None:
         draft.remove(old.key)
     count = round_of(run) + 1
     run = draft.move(run, outputs={**(run.outputs or {}), "iterationCount": count})
-    run = draft.note_run(run, round=count, looking=None)
+    run = draft.note_run(run, round=count, looking=None, due=None)
     group.waiting = False
     group.rounds = rounds_of(run, group.node)
     group.enter(TASKS)

@@ -36,7 +36,7 @@ def mark(draft: Draft, event: e.TaskRunMarked) -> None:
     if run is None or unmarkable(draft.plan, draft.head, run, event.state) is not None:
         return
     opens = event.state in _OPEN_AGAIN
-    if draft.node(run).stage not in WORK:
+    if _after_the_end(draft.plan, run):
         _end(draft, run, event.state)
         return
     cancel(draft, run)
@@ -65,9 +65,14 @@ def unmarkable(plan: Plan, execution: Execution, run: TaskRun, state: State) -> 
             f"Task '{run.task_id}' is a part of the one job of '{around.task.id}': "
             f"change the state of '{around.task.id}'"
         )
-    if node.stage not in WORK and state in _OPEN_AGAIN:
+    if _after_the_end(plan, run) and state in _OPEN_AGAIN:
         return f"Task '{run.task_id}' runs after the end of the execution: restart or replay that"
     return None
+
+
+def _after_the_end(plan: Plan, run: TaskRun) -> bool:
+    node = plan.node_of(run.key)
+    return any(each.stage not in WORK for each in (node, *plan.parents(node.id)))
 
 
 def _end(draft: Draft, run: TaskRun, state: State) -> None:

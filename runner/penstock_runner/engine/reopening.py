@@ -18,7 +18,7 @@ from penstock_runner.engine.plan import FINALLY, TASKS, Node
 from penstock_runner.engine.state import DONE, KEPT, Execution, RunKey, State, TaskRun
 
 # What a flowable waits to be told at its end; when it is opened again it asks anew.
-_AWAITED = frozenset({"through", "looking", "gate", "collected"})
+_AWAITED = frozenset({"through", "looking", "gate", "collected", "due"})
 _ENDED = _AWAITED | {"cut", "force", "broken"}
 # The ends that keep a group from going on.
 STOPS = frozenset({State.FAILED, State.KILLED})

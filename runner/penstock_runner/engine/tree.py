@@ -8,6 +8,9 @@ from penstock_runner.engine.draft import Draft, rounds_of, turn_of
 from penstock_runner.engine.plan import TASKS, Node
 from penstock_runner.engine.state import RunKey, TaskRun
 
+# Notes of a task run that count what was asked for.
+_NUMBERS = ("asked", "pauses", "timer")
+
 
 def children(draft: Draft, run: TaskRun | None, node: Node, branch: str) -> Iterator[TaskRun]:
     """The task runs of one branch of a flowable; of the flow itself without a task run."""
@@ -47,7 +50,7 @@ def set_back(draft: Draft, run: TaskRun) -> None:
     before = draft.fact("before")
     numbers: dict[str, object] = dict(before) if isinstance(before, Mapping) else {}
     for gone in [*below(draft, run, draft.node(run)), run]:
-        kept = {name: gone.facts[name] for name in ("asked", "pauses") if name in gone.facts}
+        kept = {name: gone.facts[name] for name in _NUMBERS if name in gone.facts}
         if gone.attempt:
             kept["base"] = gone.attempt
         if "stage" in gone.facts and draft.node(gone).flowable.repeats:

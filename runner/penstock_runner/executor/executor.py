@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,8 +26,10 @@ from penstock_runner.executor.handlers import Handlers
 from penstock_runner.executor.held import Held, Working
 from penstock_runner.executor.ids import ExecutionIds
 from penstock_runner.executor.inbox import (
+    Deed,
     Lines,
     Lost,
+    Many,
     Message,
     Recover,
     Remove,
@@ -43,7 +45,7 @@ from penstock_runner.executor.messages import Done, OnChange, Outcome, Refused, 
 from penstock_runner.executor.questions import Questions
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
-from penstock_runner.executor.store import KEEPABLE, Batch, JobRow, KvWrite, Store, Write
+from penstock_runner.executor.store import Batch, JobRow, KvWrite, Store, Write
 from penstock_runner.executor.values import Values
 from penstock_runner.jobs.protocol import JobId, Report
 from penstock_runner.tasks.registry import Registry
@@ -182,12 +184,20 @@ class Executor:
         """Queue events that depend on how the execution stands; `make` may raise `Refused`."""
         self._queue.append(Tell(execution_id=execution_id, make=make, done=done))
 
-    def remove(
-        self, execution_id: str, done: Done | None = None, *, keep: Collection[str] = ()
+    def remove(self, message: Remove) -> None:
+        """Delete an execution with its task runs, logs and metrics, but for what it keeps."""
+        self._queue.append(message)
+
+    def act_on_many(
+        self,
+        deeds: Sequence[Deed],
+        done: Done,
+        *,
+        check: bool = False,
+        leave_out: bool = False,
     ) -> None:
-        """Delete an execution with its task runs, logs and metrics; `keep` names what stays."""
-        kept = frozenset(keep) & KEEPABLE
-        self._queue.append(Remove(execution_id=execution_id, done=done, keep=kept))
+        """Queue the same for many executions: all of it or nothing, in one transaction."""
+        self._queue.append(Many(deeds=deeds, done=done, check=check, leave_out=leave_out))
 
     def report(self, report: Report) -> None:
         """A runner reports the end of a job."""

@@ -18,6 +18,7 @@ from penstock_runner.executor.held import Held
 from penstock_runner.executor.inbox import (
     Lines,
     Lost,
+    Many,
     Message,
     Recover,
     Remove,
@@ -28,8 +29,10 @@ from penstock_runner.executor.inbox import (
 )
 from penstock_runner.executor.jobs import job_row, of_flow
 from penstock_runner.executor.live import Live
+from penstock_runner.executor.many import Actions
 from penstock_runner.executor.messages import Outcome, Refused, Start
-from penstock_runner.executor.neighbourhood import Neighbourhood, send_cancel
+from penstock_runner.executor.neighbourhood import Neighbourhood
+from penstock_runner.executor.removals import Removals
 from penstock_runner.executor.reports import ReportReader
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
@@ -80,6 +83,16 @@ class Handlers:
         self._broken = Broken(store=store, held=held, dispatch=dispatch, on_end=on_end, now=now)
         self._stepper = stepper(self.neighbours)
         self._reports = ReportReader()
+        self._removals = Removals(store, held, dispatch, self.slots)
+        self._actions = Actions(
+            held=held,
+            starts=starts,
+            now=now,
+            advance=self.advance,
+            create=self._create,
+            begin=self._admission.begin,
+            removals=self._removals,
+        )
 
     def handle(self, message: Message) -> None:
         """Do what the message says."""
@@ -100,7 +113,9 @@ class Handlers:
             case Recover():
                 self._recover(message)
             case Remove():
-                self._remove(message)
+                self._removals.asked(message)
+            case Many():
+                self._actions.act(message)
             case TimerRow():
                 self._timers.fired(message)
             case MailRow():
@@ -284,23 +299,6 @@ class Handlers:
             self.advance(live)
 
         self._held.guarded(live, message, act)
-
-    def _remove(self, message: Remove) -> None:
-        live = self._held.get(message.execution_id)
-        if live is None:
-            self._held.answer_failure(message, Refused("execution not found", status=404))
-            return
-        execution = live.execution()
-        for seat in self._dispatch.seats:
-            for job in [job for job in seat.busy if job[0] == live.id]:
-                send_cancel(seat, job)
-        self._held.drop(live)
-        self.slots.release(live)
-        self._held.working.deleted.append(message.execution_id)
-        self._held.working.kept.update((message.execution_id, name) for name in message.keep)
-        if message.done is not None:
-            done = message.done
-            self._held.working.after.append(lambda: done(Outcome(executions=(execution,))))
 
     def _mail(self, row: MailRow) -> None:
         live = self._held.get(row.execution_id)

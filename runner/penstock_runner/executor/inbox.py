@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.engine import events as e
+from penstock_runner.engine.state import Execution
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Done, Start
 from penstock_runner.executor.store import JobRow, KvWrite, MailRow, TimerRow, Write
@@ -80,15 +81,56 @@ class Recover:
 
 @dataclass(slots=True, kw_only=True)
 class Remove:
-    """An execution is to be deleted with all that belongs to it."""
+    """An execution is to be deleted with all that belongs to it.
+
+    `also` gives what the same transaction writes of it.
+    """
 
     execution_id: str
     keep: frozenset[str] = frozenset()
+    also: Callable[[Execution], Write] | None = None
+    done: Done | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What is to be done to one of many executions.
+
+    `make` refuses or gives the events; with `removes` the execution is deleted as by that message,
+    with `starts` a new one is made from it.
+    """
+
+    execution_id: str
+    make: Callable[[Live, datetime], Sequence[e.Event]]
+    removes: Remove | None = None
+    starts: Callable[[Execution], Start] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Many:
+    """The same for many executions, in one transaction: all of it or nothing.
+
+    `check` only asks whether it could be done; `leave_out` leaves out those that refuse.
+    """
+
+    deeds: Sequence[Deed]
+    check: bool = False
+    leave_out: bool = False
     done: Done | None = None
 
 
 Message = (
-    Transact | Tell | Lines | Reported | Lost | Returned | Recover | Remove | TimerRow | MailRow
+    Transact
+    | Tell
+    | Lines
+    | Reported
+    | Lost
+    | Returned
+    | Recover
+    | Remove
+    | Many
+    | TimerRow
+    | MailRow
 )
 
 
@@ -99,7 +141,7 @@ def execution_of(message: Message) -> str | None:
             return message.report.execution_id
         case Lines() | Lost() | Returned():
             return message.job[0]
-        case Transact():
+        case Transact() | Many():
             return None
         case _:
             return message.execution_id

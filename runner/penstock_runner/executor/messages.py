@@ -21,6 +21,22 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One of many executions that an action does not suit."""
+
+    execution_id: str
+    reason: str
+
+
+class ManyRefused(Refused):
+    """An action does not suit all of the executions it was asked for: nothing was done."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__(f"{len(refusals)} of the executions do not allow it", status=400)
+        self.refusals = tuple(refusals)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """A new execution is asked for.
 
@@ -56,9 +72,13 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a request: the executions as committed, or why not."""
+    """What became of a request: the executions as committed, or why not.
+
+    `refusals` are those of many that were left out.
+    """
 
     executions: tuple[Execution, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     error: Exception | None = None
 
 

@@ -1,47 +1,44 @@
 """The same action on many executions: those named by id, or all that a query finds.
 
-One that does not suit refuses all: nothing is done, and the answer names each with its reason.
+One that does not suit refuses all: nothing is done, and the answer names each with its reason. Core
+checks all of them before it acts on the first; what the store shows already, it is not asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from penstock_runner.engine.state import TERMINAL, State
 from penstock_server.api import parameters
 from penstock_server.api.actions import deletion_flags, label_list
-from penstock_server.api.answers import counted
+from penstock_server.api.answers import counted, json_answer
 from penstock_server.api.context import WebContext
 from penstock_server.api.problems import BulkRefused, Problem, illegal_argument
 from penstock_server.api.sources import json_of
+from penstock_server.core.client import CoreRefused
+from penstock_server.core.rules import rule_of
 from penstock_server.core.shapes import Json
 from penstock_server.store import queries
 
 MAX_AT_ONCE = 10_000
-SIDE_BY_SIDE = 16
-
-NOT_ENDED = frozenset(State) - TERMINAL
+# Core checks and acts on so many a second at least.
+A_SECOND = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bulk:
-    """One action: what core is asked, of which states, and what is said of the others.
+    """One action, named as core's rules name it.
 
     `arguments` reads what the action needs besides the executions; `ids` finds the ids in a body.
     """
 
     name: str
-    operation: str
     method: str = "POST"
     path: str | None = None
-    states: Collection[State] = frozenset(State)
-    unsuited: str = ""
     arguments: Callable[[], Json] = dict
     ids: Callable[[Any], Any] = lambda body: body
 
@@ -67,75 +64,25 @@ def _labels() -> Json:
 
 
 def _deletion() -> Json:
-    parameters.flag(request.args, "includeNonTerminated", default=False)
-    return dict(deletion_flags())
+    any_state = parameters.flag(request.args, "includeNonTerminated", default=False)
+    return {**deletion_flags(), "any_state": any_state}
 
 
 ACTIONS = (
-    Bulk(
-        name="restart",
-        operation="execution.restart",
-        states={State.FAILED},
-        unsuited="execution not in state FAILED",
-    ),
-    Bulk(
-        name="kill",
-        operation="execution.kill",
-        method="DELETE",
-        states=NOT_ENDED,
-        unsuited="execution already finished",
-        arguments=lambda: {"cascade": False},
-    ),
-    Bulk(
-        name="resume",
-        operation="execution.resume",
-        states={State.PAUSED},
-        unsuited="execution not in state PAUSED",
-        arguments=lambda: {"inputs": None},
-    ),
-    Bulk(
-        name="pause",
-        operation="execution.pause",
-        states={State.RUNNING},
-        unsuited="execution not in state RUNNING",
-    ),
-    Bulk(name="replay", operation="execution.replay"),
-    Bulk(
-        name="change-status",
-        operation="execution.status",
-        states=TERMINAL,
-        unsuited="execution not terminated",
-        arguments=_new_status,
-    ),
+    Bulk(name="restart"),
+    Bulk(name="kill", method="DELETE", arguments=lambda: {"cascade": False}),
+    Bulk(name="resume", arguments=lambda: {"inputs": None}),
+    Bulk(name="pause"),
+    Bulk(name="replay"),
+    Bulk(name="change-status", arguments=_new_status),
     Bulk(
         name="labels",
-        operation="execution.labels",
-        states=TERMINAL,
-        unsuited="execution not terminated",
         arguments=_labels,
         ids=lambda body: body.get("executionsId") if isinstance(body, dict) else None,
     ),
-    Bulk(
-        name="unqueue",
-        operation="execution.unqueue",
-        states={State.QUEUED},
-        unsuited="execution not in state QUEUED",
-    ),
-    Bulk(
-        name="force-run",
-        operation="execution.force",
-        states=NOT_ENDED,
-        unsuited="execution is terminated",
-    ),
-    Bulk(
-        name="delete",
-        operation="execution.delete",
-        method="DELETE",
-        path="",
-        states=TERMINAL,
-        unsuited="execution not terminated",
-        arguments=_deletion,
-    ),
+    Bulk(name="unqueue"),
+    Bulk(name="force-run"),
+    Bulk(name="delete", method="DELETE", path="", arguments=_deletion),
 )
 
 
@@ -183,22 +130,23 @@ def _act(
     states: Mapping[str, str],
     arguments: Json,
 ) -> Response:
-    allowed: Collection[str] = {state.value for state in action.states}
-    if action.name == "delete" and request.args.get("includeNonTerminated", "").lower() == "true":
-        allowed = {state.value for state in State}
+    rule = rule_of(action.name, any_state=bool(arguments.get("any_state")))
+    allowed = {state.value for state in rule.states}
     invalids = [
-        {"message": action.unsuited if name in states else "execution not found", "path": name}
+        {"message": rule.unsuited if name in states else "execution not found", "path": name}
         for name in ids
         if states.get(name) not in allowed
     ]
     if invalids:
         raise BulkRefused(action.name, invalids)
-    call = partial(context.client.call, action.operation, **arguments)
-    if len(ids) <= SIDE_BY_SIDE:
-        for name in ids:
-            call(id=name)
-    else:
-        # Core commits what comes together together, so many calls side by side cost few commits.
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-            list(threads.map(lambda name: call(id=name), ids))
-    return counted(len(ids))
+    if not ids:
+        return counted(0)
+    asked = {"action": action.name, "ids": list(ids), "arguments": arguments}
+    try:
+        done = context.client.call("executions.act", timeout=30 + len(ids) / A_SECOND, **asked)
+    except CoreRefused as refused:
+        if refused.details.get("invalids"):
+            raise BulkRefused(action.name, refused.details["invalids"]) from None
+        raise
+    # What changed while many were acted on one after the other was left out.
+    return json_answer(done) if done["invalids"] else counted(done["count"])

@@ -33,6 +33,7 @@ from penstock_server.core.operations import (
     git,
     git_tasks,
     logs,
+    many,
     records,
     tasks,
     templates,
@@ -59,6 +60,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **git.OPERATIONS,
     **git_tasks.OPERATIONS,
     **logs.OPERATIONS,
+    **many.OPERATIONS,
     **records.OPERATIONS,
     **tasks.OPERATIONS,
     **templates.OPERATIONS,
@@ -94,6 +96,7 @@ class CoreLoop:
             ("sync", room.sync.tick),
             ("runners", self._note_runners),
             ("retention", room.retention.tick),
+            ("leftovers", room.leftovers.tick),
         ]
         self._next: dict[str, datetime | None] = {}
         self._lease = room.settings.runner.lease

@@ -31,6 +31,7 @@ from penstock_server.config.storages import open_storage
 from penstock_server.core.address import socket_path
 from penstock_server.core.customs import customs_of
 from penstock_server.core.followers import Followers
+from penstock_server.core.leftovers import Leftovers
 from penstock_server.core.loop import CoreLoop, listen
 from penstock_server.core.retention import Retention
 from penstock_server.core.room import Room
@@ -229,6 +230,7 @@ def make_room(
         retention=Retention(
             rules=settings.retention, database=database, executor=executor, storage=storage
         ),
+        leftovers=Leftovers(database=database, executor=executor, storage=storage, clock=clock),
     )
 
 

@@ -16,6 +16,7 @@ from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.config import Settings
+from penstock_server.core.leftovers import Leftovers
 from penstock_server.core.retention import Retention
 from penstock_server.scheduler.changes import TriggerChanges
 from penstock_server.scheduler.triggers import Scheduler
@@ -41,6 +42,7 @@ class Room:
     expressions: Expressions
     storage: Storage
     retention: Retention
+    leftovers: Leftovers
 
     def write(
         self,

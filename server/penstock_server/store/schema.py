@@ -596,6 +596,14 @@ trigger_windows = Table(
     Index("ix_trigger_windows_end_at", "end_at"),
 )
 
+# Where files of executions are that are deleted already.
+leftovers = Table(
+    "leftovers",
+    metadata,
+    Column("prefix", ascii_ordered(500), primary_key=True),
+    Column("since", Instant, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from penstock_runner.engine import events as e
-from penstock_runner.engine.marks import unmarkable
-from penstock_runner.engine.state import REQUEST, Execution, RunKey, State, TriggerOrigin
+from penstock_runner.engine.state import REQUEST, Execution, RunKey, TriggerOrigin
 from penstock_runner.executor.context import taskrun_id
-from penstock_runner.executor.live import Live
-from penstock_runner.executor.messages import Done, Outcome, Refused, Start
-from penstock_runner.executor.resumes import first_paused
+from penstock_runner.executor.inbox import Remove
+from penstock_runner.executor.messages import Done, Outcome, Start
+from penstock_server.core.operations import makes
+from penstock_server.core.operations.makes import Arguments, Make
 from penstock_server.core.room import Answer, Operation, Room, instant
 from penstock_server.core.shapes import execution_to_json
 from penstock_server.store.queries.executions import unended_children
 
 START_QUEUE = 5000
-
-Arguments = Mapping[str, Any]
-Make = Callable[[Live, datetime], Sequence[e.Event]]
 
 
 def start(room: Room, a: Arguments, answer: Answer) -> None:
@@ -58,31 +52,21 @@ def _with_execution(answer: Answer) -> Done:
     return done
 
 
-def _tell(room: Room, a: Arguments, answer: Answer, make: Make) -> None:
-    room.executor.tell_when(a["id"], make, done=_with_execution(answer))
+def _telling(maker: Callable[[Arguments], Make]) -> Operation:
+    """An operation that only moves the execution it names."""
+
+    def operation(room: Room, a: Arguments, answer: Answer) -> None:
+        room.executor.tell_when(a["id"], maker(a), done=_with_execution(answer))
+
+    return operation
 
 
 def kill(room: Room, a: Arguments, answer: Answer) -> None:
     """Kill an execution, and with `cascade` those that it started."""
-    cascade = a.get("cascade", True)
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if live.state.terminal:
-            if not cascade:
-                raise Refused(
-                    "Illegal state: Execution is already finished, can't kill it", status=409
-                )
-            return ()
-        return (e.KillRequested(at=at),)
-
-    _tell(room, a, answer, make)
-    if cascade:
+    room.executor.tell_when(a["id"], makes.kill(a), done=_with_execution(answer))
+    if a.get("cascade", True):
         for child in _running_children(room, a["id"]):
-            room.executor.tell_when(child, _kill_if_running)
-
-
-def _kill_if_running(live: Live, at: datetime) -> Sequence[e.Event]:
-    return () if live.state.terminal else (e.KillRequested(at=at),)
+            room.executor.tell_when(child, makes.kill({"cascade": True}))
 
 
 def _running_children(room: Room, execution_id: str) -> list[str]:
@@ -94,46 +78,6 @@ def _running_children(room: Room, execution_id: str) -> list[str]:
             level = [child for child in level if child not in found]
             found.extend(level)
     return found
-
-
-def pause(room: Room, a: Arguments, answer: Answer) -> None:
-    """Pause a running execution."""
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if live.state not in (State.RUNNING, State.KILLING):
-            raise Refused("Illegal argument: The execution is not running")
-        return (e.PauseRequested(at=at),)
-
-    _tell(room, a, answer, make)
-
-
-def resume(room: Room, a: Arguments, answer: Answer) -> None:
-    """Let a paused execution go on, with what its Pause task asked for."""
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if live.state is not State.PAUSED:
-            raise Refused(f"Execution '{live.id}' is not paused, can't resume it", status=409)
-        key = first_paused(live.execution())
-        return (e.Resumed(at=at, key=key, outputs=a.get("inputs")),)
-
-    _tell(room, a, answer, make)
-
-
-def restart(room: Room, a: Arguments, answer: Answer) -> None:
-    """Run again what failed."""
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if not (live.state.terminal or live.state is State.PAUSED):
-            raise Refused(
-                "Execution must be terminated to be restarted, "
-                f"current state is '{live.state.value}' !",
-                status=409,
-            )
-        if not any(run.state in (State.FAILED, State.PAUSED) for run in live.fold.runs.values()):
-            raise Refused("No task found to restart execution from!")
-        return (e.RestartRequested(at=at),)
-
-    _tell(room, a, answer, make)
 
 
 def replay(room: Room, a: Arguments, answer: Answer) -> None:
@@ -149,10 +93,16 @@ def replay(room: Room, a: Arguments, answer: Answer) -> None:
             answer.refuse(f"No task found to replay from: there is no task run {a['taskrun_id']}")
             return
         key = keys[0]
-    request = Start(
+    request = once_more(old, revision=a.get("revision"), key=key)
+    room.executor.transact(starts=[request], done=_with_execution(answer))
+
+
+def once_more(old: Execution, *, revision: int | None = None, key: RunKey | None = None) -> Start:
+    """The start that does an execution again."""
+    return Start(
         namespace=old.namespace,
         flow_id=old.flow_id,
-        revision=a.get("revision") or old.flow_revision,
+        revision=revision or old.flow_revision,
         inputs=old.inputs,
         labels=dict(old.labels),
         trigger=old.trigger,
@@ -161,70 +111,6 @@ def replay(room: Room, a: Arguments, answer: Answer) -> None:
         replay_of=old,
         replay_from=key,
     )
-    room.executor.transact(starts=[request], done=_with_execution(answer))
-
-
-def mark(room: Room, a: Arguments, answer: Answer) -> None:
-    """Give a task run another state and run what follows it again."""
-    state = State(a["state"])
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        for run in live.fold.runs.values():
-            if taskrun_id(live.id, run.key) == a["taskrun_id"]:
-                reason = unmarkable(live.fold.plan, live.fold.head, run, state)
-                if reason is not None:
-                    raise Refused(reason)
-                return (e.TaskRunMarked(at=at, key=run.key, state=state),)
-        raise Refused("No task found to restart execution from!")
-
-    _tell(room, a, answer, make)
-
-
-def status(room: Room, a: Arguments, answer: Answer) -> None:
-    """Give an ended execution another end state."""
-    wanted = State(a["status"])
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if not live.state.terminal:
-            raise Refused("You can only change the status of a terminated execution.")
-        if not wanted.terminal:
-            raise Refused("You can only change the status of an execution to a terminal state.")
-        return (e.StatusChanged(at=at, state=wanted),)
-
-    _tell(room, a, answer, make)
-
-
-def labels(room: Room, a: Arguments, answer: Answer) -> None:
-    """Put labels on an ended execution."""
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if not live.state.terminal:
-            raise Refused("The execution is not terminated", status=400)
-        return (e.LabelsSet(at=at, labels=dict(a["labels"])),)
-
-    _tell(room, a, answer, make)
-
-
-def force(room: Room, a: Arguments, answer: Answer) -> None:
-    """Let a waiting execution run now."""
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if live.state.terminal:
-            raise Refused("Only non terminated executions can be forced run.")
-        return (e.Forced(at=at),)
-
-    _tell(room, a, answer, make)
-
-
-def unqueue(room: Room, a: Arguments, answer: Answer) -> None:
-    """Let a queued execution run regardless of the limit."""
-
-    def make(live: Live, at: datetime) -> Sequence[e.Event]:
-        if live.state is not State.QUEUED:
-            raise Refused("Only QUEUED execution can be unqueued")
-        return (e.Forced(at=at),)
-
-    _tell(room, a, answer, make)
 
 
 def delete(room: Room, a: Arguments, answer: Answer) -> None:
@@ -235,31 +121,34 @@ def delete(room: Room, a: Arguments, answer: Answer) -> None:
             answer.fail(outcome.error)
             return
         if a.get("storage", True):
-            _delete_files(room, outcome.executions[0])
+            room.leftovers.gone(outcome.executions)
         answer.ok()
 
-    keep = [name for name in ("logs", "metrics") if not a.get(name, True)]
-    room.executor.remove(a["id"], done, keep=keep)
+    room.executor.remove(removal(room, a["id"], a, done))
 
 
-def _delete_files(room: Room, execution: Execution) -> None:
-    from penstock_runner.tasks.places import execution_prefix
-
-    prefix = execution_prefix(execution.namespace, execution.flow_id, execution.id)
-    room.storage.delete_below(prefix)
+def removal(room: Room, execution_id: str, a: Arguments, done: Done | None = None) -> Remove:
+    """How an execution is deleted, and what is kept of it."""
+    files = a.get("storage", True)
+    return Remove(
+        execution_id=execution_id,
+        keep=frozenset(name for name in ("logs", "metrics") if not a.get(name, True)),
+        also=(lambda execution: room.leftovers.noted([execution])) if files else None,
+        done=done,
+    )
 
 
 OPERATIONS: Mapping[str, Operation] = {
     "execution.start": start,
     "execution.kill": kill,
-    "execution.pause": pause,
-    "execution.resume": resume,
-    "execution.restart": restart,
+    "execution.pause": _telling(makes.pause),
+    "execution.resume": _telling(makes.resume),
+    "execution.restart": _telling(makes.restart),
     "execution.replay": replay,
-    "execution.mark": mark,
-    "execution.status": status,
-    "execution.labels": labels,
-    "execution.force": force,
-    "execution.unqueue": unqueue,
+    "execution.mark": _telling(makes.mark),
+    "execution.status": _telling(makes.status),
+    "execution.labels": _telling(makes.labels),
+    "execution.force": _telling(makes.force),
+    "execution.unqueue": _telling(makes.unqueue),
     "execution.delete": delete,
 }

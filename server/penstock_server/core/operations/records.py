@@ -9,8 +9,8 @@ from typing import Any
 from penstock_runner.engine.state import State
 from penstock_runner.executor.ids import first_id
 from penstock_runner.executor.messages import Outcome
+from penstock_runner.executor.store import Write
 from penstock_runner.flow.model import Level
-from penstock_runner.tasks.places import execution_prefix
 from penstock_server.core.room import Answer, Operation, Room, instant
 from penstock_server.store import logs as stored_logs
 from penstock_server.store import retention
@@ -91,11 +91,14 @@ def _purge_next(
         )
         gone = [found for found in (execution(connection, one) for one in ids) if found]
     if not gone:
-        answer.ok(done)
+        room.leftovers.when_through(lambda: answer.ok(done))
         return
+    writes: list[Write] = [lambda tx: delete_executions(tx, ids)]
+    if a.get("storage", True):
+        writes.append(room.leftovers.noted(gone))
 
-    def write(tx: Tx) -> None:
-        delete_executions(tx, ids)
+    def counted(files: int) -> None:
+        done["storagesCount"] += files
 
     def after(outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -103,12 +106,10 @@ def _purge_next(
             return
         done["executionsCount"] += len(gone)
         if a.get("storage", True):
-            for one in gone:
-                prefix = execution_prefix(one.namespace, one.flow_id, one.id)
-                done["storagesCount"] += len(room.storage.delete_below(prefix))
+            room.leftovers.gone(gone, counted)
         _purge_next(room, a, moment, done, answer)
 
-    room.executor.transact(writes=[write], done=after)
+    room.executor.transact(writes=writes, done=after)
 
 
 def purge_logs(room: Room, a: Arguments, answer: Answer) -> None:
