@@ -116,11 +116,12 @@ def collect(
     """Store the files that match and give their addresses by relative path."""
     found = find(patterns, workspace=workspace, refused=refused, output_dir=output_dir)
     kept: dict[str, str] = {}
-    for relative, path in found.items():
+    # A link may lead to a file that is moved away here: it comes before.
+    for relative, path in sorted(found.items(), key=lambda one: not one[1].is_symlink()):
         digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
         uri = address(f"{digest}-{safe_name(path.name)}")
         kept[relative] = workspace.keep(path, storage, uri, move=move)
-    return kept
+    return {relative: kept[relative] for relative in found}
 
 
 def readable(name: str) -> str:

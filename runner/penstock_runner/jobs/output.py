@@ -16,6 +16,7 @@ from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
 from penstock_runner.jobs.settings import Limits
 
+INSTEAD = {"set-env": "$PENSTOCK_ENV", "add-path": "$PENSTOCK_PATH"}
 KEPT_ANNOTATIONS = 50
 LONGEST_ANNOTATION = 4096
 TAIL = 1024 * 1024
@@ -169,7 +170,9 @@ class JobOutput:
         elif said.name == "stop-commands" and said.text:
             self._resume = said.text
         elif said.name in utterances.REFUSED:
-            self._log.say(Level.WARN, f"::{said.name}:: is refused: write to $PENSTOCK_ENV instead")
+            self._log.say(
+                Level.WARN, f"::{said.name}:: is refused: write to {INSTEAD[said.name]} instead"
+            )
         else:
             return False
         return True

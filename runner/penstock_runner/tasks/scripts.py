@@ -17,9 +17,9 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from penstock_runner.engine.state import State
+from penstock_runner.flow.model import Level
 from penstock_runner.tasks import python_environment
 from penstock_runner.tasks.api import (
-    Outputs,
     ProcessEnd,
     ProcessSpec,
     Raw,
@@ -212,6 +212,8 @@ class Script:
     def write(self, script: str) -> Path:
         """Put the script into the working directory under a name of its own."""
         name = f"{SCRIPT}{self.properties.language.suffix}"
+        if (self.ctx.workspace / name).exists():
+            self.ctx.log(Level.DEBUG, f"The script overwrites the file {name}")
         self._script = self.ctx.write_file(name, script)
         return self._script
 
@@ -242,16 +244,7 @@ class Script:
         if before is None and not self.ctx.in_container(self.properties.chosen_runner):
             _, lines = self.with_python(lines, python_task=False)
         end = self.run(lines)
-        outputs = self._outputs(end)
-        if end.exit_code:
-            raise TaskFailed(
-                f"Command failed with exit code {shown(end.exit_code)}",
-                outputs=outputs,
-                reason=end.reason,
-                exit_code=end.exit_code,
-            )
-        warned = self.properties.warning_on_std_err and end.stderr_lines > 0
-        return Result(outputs=outputs, state=State.WARNING if warned else State.SUCCESS)
+        return concluded(end, self._kept_files(), warns=self.properties.warning_on_std_err)
 
     def run(self, lines: Sequence[str]) -> ProcessEnd:
         """Run these lines in one shell."""
@@ -276,8 +269,7 @@ class Script:
 
     def _written_environment(self) -> dict[str, str]:
         """The `env` of the task, rendered."""
-        written = self.ctx.render(dict(self.properties.env), self.more) or {}
-        return {str(key): _text(value) for key, value in written.items() if value is not None}
+        return rendered_env(self.ctx, self.properties.env, self.more)
 
     def _environment(self) -> dict[str, str]:
         written = self._written_environment()
@@ -287,16 +279,40 @@ class Script:
             env["OUTPUT_DIR"] = str(self.more["outputDir"])
         return env
 
-    def _outputs(self, end: ProcessEnd) -> Outputs:
+    def _kept_files(self) -> dict[str, str]:
         if self._script is not None:
             self._script.unlink(missing_ok=True)  # no glob of `outputFiles` is meant for it
         patterns = [str(self.ctx.render(p, self.more)) for p in self.properties.output_files]
         has_output_dir = self.properties.has_output_dir
-        kept = self.ctx.collect_files(patterns, output_dir=has_output_dir)
-        outputs = {"vars": dict(end.vars), "exitCode": end.exit_code, "outputFiles": kept}
-        if end.container is not None:
-            outputs["taskRunner"] = {"containerId": end.container}
-        return outputs
+        return self.ctx.collect_files(patterns, output_dir=has_output_dir)
+
+
+def concluded(end: ProcessEnd, kept: Mapping[str, str], *, warns: bool) -> Result:
+    """The outputs of a process that has ended, with the files kept of it; or its failure."""
+    outputs: dict[str, object] = {
+        "vars": dict(end.vars),
+        "exitCode": end.exit_code,
+        "outputFiles": dict(kept),
+    }
+    if end.container is not None:
+        outputs["taskRunner"] = {"containerId": end.container}
+    if end.exit_code:
+        raise TaskFailed(
+            f"Command failed with exit code {shown(end.exit_code)}",
+            outputs=outputs,
+            reason=end.reason,
+            exit_code=end.exit_code,
+        )
+    warned = warns and end.stderr_lines > 0
+    return Result(outputs=outputs, state=State.WARNING if warned else State.SUCCESS)
+
+
+def rendered_env(
+    ctx: RunContext, env: Mapping[str, object], more: Mapping[str, object]
+) -> dict[str, str]:
+    """The `env` of a task as a process gets it; a variable that is null is left out."""
+    written = ctx.render(dict(env), more) or {}
+    return {str(key): _text(value) for key, value in written.items() if value is not None}
 
 
 def shell_command(
