@@ -47,6 +47,7 @@ from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
 from penstock_runner.executor.store import Batch, JobRow, KvWrite, Store, Write
 from penstock_runner.executor.values import Values
+from penstock_runner.flow.model import Check
 from penstock_runner.jobs.protocol import JobId, Report
 from penstock_runner.tasks.registry import Registry
 
@@ -93,6 +94,7 @@ class Executor:
         encrypt = None if cipher is None else cipher.encrypt
         decrypt = None if cipher is None else cipher.decrypt
         self._held = Held(store, flows, self.dispatch, constants or {}, decrypt, around.secrets)
+        self._starts = Starts(flows, around, self.values, now, encrypt, decrypt)
         self._one_by_one = 0
         self._paused_until: datetime | None = None
         self._next_timer: datetime | None = store.next_timer()
@@ -101,7 +103,7 @@ class Executor:
             store=store,
             held=self._held,
             dispatch=self.dispatch,
-            starts=Starts(flows, around, self.values, now, encrypt),
+            starts=self._starts,
             values=self.values,
             new_id=self.new_id,
             now=now,
@@ -148,6 +150,10 @@ class Executor:
     def new_id(self) -> str:
         """A fresh execution id."""
         return self._ids.new(self._now())
+
+    def failed_checks(self, start: Start) -> tuple[Check, ...]:
+        """The checks of its flow that a start would not pass; `Refused` when there is none."""
+        return self._starts.failed_checks(start)
 
     def transact(
         self,

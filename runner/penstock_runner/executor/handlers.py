@@ -40,6 +40,7 @@ from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
 from penstock_runner.executor.timers import Timers
 from penstock_runner.executor.values import Values
 from penstock_runner.executor.waiting import id_of
+from penstock_runner.flow.checks import level_of
 from penstock_runner.jobs.protocol import JobId
 
 
@@ -175,13 +176,15 @@ class Handlers:
         return found
 
     def _create(self, start: Start) -> Live:
-        loaded, execution, failure = self._starts.prepare(start, start.id or self.new_id())
-        live = self._held.new(loaded, execution)
+        prepared = self._starts.prepare(start, start.id or self.new_id())
+        live = self._held.new(prepared.loaded, prepared.execution)
         live.replay_from = start.replay_from
-        live.failure = start.failure or failure
+        live.failure = prepared.failure
+        for check in prepared.notes:
+            live.log(live.at, level_of(check), check.message)
         if start.replay_from is not None:
-            live.told = len(execution.history)
-            live.part.changed.update(execution.runs)
+            live.told = len(prepared.execution.history)
+            live.part.changed.update(prepared.execution.runs)
         if start.idempotency_key is not None:
             self._held.working.idempotency.append((start.idempotency_key, live.id, self._now()))
         return live

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,19 +16,44 @@ from penstock_runner.executor.context import Context
 from penstock_runner.executor.flows import NOT_FOUND, Flows, LoadedFlow
 from penstock_runner.executor.inline import InlineRender, InlineServices, Surroundings
 from penstock_runner.executor.links import link
-from penstock_runner.executor.live import PARENT_RUN, Live
+from penstock_runner.executor.live import PARENT_RUN, Live, masked
 from penstock_runner.executor.messages import Refused, Start
 from penstock_runner.executor.values import Values
 from penstock_runner.expressions.errors import ExpressionFailed, NotInline
+from penstock_runner.flow.checks import (
+    BLOCK,
+    CREATE,
+    FAIL,
+    CheckFailed,
+    failed_checks,
+    told,
+    verdict,
+)
 from penstock_runner.flow.inputs import resolve
 from penstock_runner.flow.labels import CORRELATION_ID, is_system, text_of
-from penstock_runner.flow.model import Level
+from penstock_runner.flow.model import Check, Level
 
 CORRELATION = CORRELATION_ID
 COMMIT = "system.gitCommit"
 LONGEST_GROUP = 200
+# Where somebody waits for the answer and reads why there is no execution.
+ASKING = frozenset({"api", "ui", "cli", "subflow"})
 DEEPEST_SUBFLOWS = 50
 DISABLED = "Requested Flow is disabled."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An execution as created.
+
+    `failure` is why it must fail before it begins, `notes` are checks that it did not pass and that
+    let it begin all the same.
+    """
+
+    loaded: LoadedFlow
+    execution: Execution
+    failure: str | None = None
+    notes: tuple[Check, ...] = ()
 
 
 class Starts:
@@ -41,18 +66,17 @@ class Starts:
         values: Values,
         now: Callable[[], datetime],
         encrypt: Callable[[str], str] | None = None,
+        decrypt: Callable[[str], str] | None = None,
     ) -> None:
         self._flows = flows
         self._around = around
         self._values = values
         self._now = now
         self._encrypt = encrypt
+        self._decrypt = decrypt
 
-    def prepare(self, start: Start, execution_id: str) -> tuple[LoadedFlow, Execution, str | None]:
-        """The execution as created; raises `Refused` when there can be none.
-
-        Last comes why it must fail before it begins, if it must.
-        """
+    def prepare(self, start: Start, execution_id: str) -> Prepared:
+        """The execution as created; raises `Refused` when there can be none."""
         loaded = self._flows.get(start.namespace, start.flow_id, start.revision)
         if loaded.stored.deleted:
             raise Refused(NOT_FOUND, status=404)
@@ -70,7 +94,7 @@ class Starts:
                 labels=self._labels(loaded, start, execution_id),
                 version=0,
             )
-            return loaded, copied, None
+            return Prepared(loaded=loaded, execution=copied)
         resolves = start.resolve and start.failure is None
         inputs = self._inputs(loaded, start) if resolves else start.inputs
         old = start.replay_of
@@ -91,27 +115,70 @@ class Starts:
             variables=start.variables,
             facts=start.facts,
         )
+        failed = () if old or start.failure else self._failed_checks(loaded, execution)
+        behavior = verdict(failed)
+        if behavior == BLOCK and start.origin in ASKING:
+            raise Refused(f"Flow execution blocked: {told(failed, BLOCK)}")
+        failure = told(failed, behavior) if behavior in (BLOCK, FAIL) else None
         try:
-            group = self._group(loaded, execution)
-        except (ExpressionFailed, NotInline) as failed:
-            return loaded, execution, f"The concurrency group cannot be told: {failed}"
-        if group is not None:
-            execution = replace(execution, facts={**execution.facts, GROUP: group})
-        return loaded, execution, None
+            execution = self._in_group(loaded, execution)
+        except (ExpressionFailed, NotInline) as unknown:
+            failure = failure or f"The concurrency group cannot be told: {unknown}"
+        return Prepared(
+            loaded=loaded,
+            execution=execution,
+            failure=start.failure or failure,
+            notes=failed if behavior == CREATE else (),
+        )
 
-    def _group(self, loaded: LoadedFlow, execution: Execution) -> str | None:
-        """The name of the concurrency group that an execution is in."""
+    def failed_checks(self, start: Start) -> tuple[Check, ...]:
+        """The checks of a flow that a start with these inputs would not pass."""
+        loaded = self._flows.get(start.namespace, start.flow_id, start.revision)
+        execution = Execution(
+            id="unknown",
+            namespace=loaded.stored.namespace,
+            flow_id=loaded.stored.id,
+            flow_revision=loaded.stored.revision,
+            history=((State.CREATED, self._now()),),
+            inputs=start.inputs,
+            labels=self._labels(loaded, start, "unknown"),
+        )
+        return self._failed_checks(loaded, execution)
+
+    def _failed_checks(self, loaded: LoadedFlow, execution: Execution) -> tuple[Check, ...]:
+        if not loaded.flow.checks:
+            return ()
+        variables, services = self._view(loaded, execution)
+
+        def render(condition: str) -> object:
+            try:
+                return self._around.expressions.render_typed(condition, variables, services)
+            except (ExpressionFailed, NotInline) as failed:
+                raise CheckFailed(masked(str(failed), set(services.secrets_used))) from failed
+
+        return failed_checks(loaded.flow.checks, render)
+
+    def _in_group(self, loaded: LoadedFlow, execution: Execution) -> Execution:
+        """The execution in its concurrency group, if it is in one."""
         rule = loaded.flow.concurrency
         if rule is None or rule.group is None:
-            return None
-        variables = Context(loaded, Fold(loaded.plan, execution), {}).of_execution(execution)
-        services = InlineServices(self._around, self._values, execution.namespace, self._now())
-        name = InlineRender(self._around.expressions, variables, services).text(rule.group)
-        if services.secrets_used:
+            return execution
+        variables, services = self._view(loaded, execution)
+        name = InlineRender(self._around.expressions, variables, services).text(rule.group) or ""
+        if any(secret and secret in name for secret in services.secrets_used):
             raise ExpressionFailed("it shows a secret, and the names of groups are logged")
-        if not name or not name.strip() or len(name) > LONGEST_GROUP:
+        if not name.strip() or len(name) > LONGEST_GROUP:
             raise ExpressionFailed(f"its name must have 1 to {LONGEST_GROUP} characters")
-        return name.strip()
+        return replace(execution, facts={**execution.facts, GROUP: name.strip()})
+
+    def _view(
+        self, loaded: LoadedFlow, execution: Execution
+    ) -> tuple[dict[str, Any], InlineServices]:
+        """What expressions about an execution see that does not exist yet."""
+        context = Context(loaded, Fold(loaded.plan, execution), {}, self._decrypt)
+        services = InlineServices(self._around, self._values, execution.namespace, self._now())
+        services.secrets_used.extend(context.secrets)
+        return context.of_execution(execution), services
 
     def _inputs(self, loaded: LoadedFlow, start: Start) -> Mapping[str, Any]:
         services = InlineServices(self._around, self._values, loaded.stored.namespace, self._now())

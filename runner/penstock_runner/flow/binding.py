@@ -359,7 +359,11 @@ class Binder:
         values = self._read.map(
             data, ("condition", "message", "style", "behavior"), pointer, "Check"
         )
-        return None if values is None else self._read.model(model.Check, values, pointer)
+        if values is None:
+            return None
+        if isinstance(values.get("condition"), bool):
+            values["condition"] = self._read.text(values["condition"])
+        return self._read.model(model.Check, values, pointer)
 
     def _concurrency(self, data: object) -> model.Concurrency | None:
         if data is None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from penstock_runner.flow.document import Document
 from penstock_runner.flow.faults import Fault, Severity
 
-OF_FLOWS = ("checks", "quota")
+OF_FLOWS = ("quota",)
 
 
 def ignored(document: Document, data: Mapping[str, object]) -> Iterator[Fault]:

@@ -87,17 +87,12 @@ class ExecutionRoutes:
     @post("/<namespace>/<flow_id>/validate")
     def validate(self, namespace: str, flow_id: str) -> Response:
         """Say what a start with these inputs would be told; nothing is stored."""
-        _, flow = self._library.startable(
+        known, flow = self._library.startable(
             namespace, flow_id, parameters.whole(request.args, "revision")
         )
-        labels_of(request.args)
-        return json_answer(
-            {
-                "id": flow.id,
-                "namespace": flow.namespace,
-                "inputs": self._starts.judged(flow.inputs, request),
-            }
-        )
+        flow = flow.model_copy(update={"revision": known.record.stored.revision})
+        judged = self._starts.judged(flow, request, labels_of(request.args))
+        return json_answer({"id": flow.id, "namespace": flow.namespace, **judged})
 
     @get("/<execution_id>")
     def show(self, execution_id: str) -> Response:

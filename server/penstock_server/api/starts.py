@@ -26,6 +26,8 @@ from penstock_server.api.problems import Problem, illegal_argument, invalid_enti
 from penstock_server.api.sources import is_json, json_of
 from penstock_server.core.shapes import Json, without_nulls
 
+Labels = Sequence[tuple[str, str]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
@@ -73,12 +75,35 @@ class Starts:
             self._context.storage.put_stream(address, stream)
         return dict(found.values)
 
-    def judged(self, inputs: Sequence[Input], request: Request) -> list[Json]:
-        """Each declared input with what became of it; nothing is stored."""
+    def judged(self, flow: Flow, request: Request, labels: Labels) -> Json:
+        """Each declared input with what became of it, and failed checks; nothing is stored."""
         offered = given(request)
-        addresses = _addresses(inputs, offered, ("validation", "validation", "validation"))
-        found = self._resolve(inputs, {**offered.values, **addresses})
-        return [_judged(one) for one in found.inputs]
+        addresses = _addresses(flow.inputs, offered, ("validation", "validation", "validation"))
+        found = self._resolve(flow.inputs, {**offered.values, **addresses})
+        return {
+            "inputs": [_judged(one) for one in found.inputs],
+            "checks": self._failed_checks(flow, found, labels),
+        }
+
+    def failed_checks(self, flow: Flow) -> list[Json]:
+        """The checks that a start with the defaults of a flow would not pass."""
+        if not flow.checks:
+            return []
+        return self._failed_checks(flow, self._resolve(flow.inputs, {}), ())
+
+    def _failed_checks(self, flow: Flow, found: Resolved, labels: Labels) -> list[Json]:
+        """Core judges, as it knows keys and secrets; inputs that do not fit come first."""
+        if not flow.checks or found.blocking:
+            return []
+        failed: list[Json] = self._context.client.call(
+            "execution.checks",
+            namespace=flow.namespace,
+            flow_id=flow.id,
+            revision=flow.revision,
+            inputs=found.values,
+            labels=[list(pair) for pair in labels],
+        )
+        return failed
 
     def _resolve(self, inputs: Sequence[Input], offered: Mapping[str, Any]) -> Resolved:
         return resolve(

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Response, request
 
 from penstock_runner.executor.ids import ExecutionIds
+from penstock_runner.flow.checks import BLOCK
 from penstock_runner.flow.labels import offending
 from penstock_runner.flow.model import Input
 from penstock_server.api.actors import actor
@@ -21,6 +22,8 @@ from penstock_server.api.problems import Problem
 from penstock_server.api.resumes import on_resume
 from penstock_server.api.routing import get, post
 from penstock_server.api.starts import Starts
+from penstock_server.core.client import CoreRefused
+from penstock_server.core.shapes import Json
 from penstock_server.web import forms, pages
 from penstock_server.web.errors import Missing
 from penstock_server.web.execution_page import Executions, Place
@@ -46,8 +49,11 @@ class Actions:
         known = self._library.latest(namespace, flow_id)
         if known is None:
             raise Missing(f"No flow {flow_id[:100]} in {namespace[:150]}")
-        inputs = known.flow.inputs if known.flow is not None else ()
-        return self._form(known, forms.fields(inputs))
+        flow = known.flow
+        if flow is None:
+            return self._form(known, ())
+        flow = flow.model_copy(update={"revision": known.record.stored.revision})
+        return self._form(known, forms.fields(flow.inputs), checks=self._starts.failed_checks(flow))
 
     @post("/execute/<namespace>/<flow_id>")
     def start(self, namespace: str, flow_id: str) -> Response:
@@ -65,19 +71,25 @@ class Actions:
             values = self._starts.resolved(flow.inputs, given, place)
         except Problem as problem:
             return self._form(known, self._again(flow.inputs, problem))
-        answer = self._context.client.call(
-            "execution.start",
-            timeout=START_SECONDS,
-            namespace=namespace,
-            flow_id=flow_id,
-            revision=known.record.stored.revision,
-            inputs=values,
-            labels=[list(pair) for pair in labels],
-            wait=False,
-            id=execution_id,
-            origin="ui",
-            by=actor(self._context),
-        )
+        try:
+            answer = self._context.client.call(
+                "execution.start",
+                timeout=START_SECONDS,
+                namespace=namespace,
+                flow_id=flow_id,
+                revision=known.record.stored.revision,
+                inputs=values,
+                labels=[list(pair) for pair in labels],
+                wait=False,
+                id=execution_id,
+                origin="ui",
+                by=actor(self._context),
+            )
+        except CoreRefused as refused:
+            if not flow.checks:
+                raise
+            blocked: Json = {"message": str(refused), "style": "ERROR", "behavior": BLOCK}
+            return self._form(known, forms.fields(flow.inputs, request.form), checks=[blocked])
         return to(pages.execution_link(namespace, flow_id, answer["execution"]["id"]))
 
     @post("/executions/<namespace>/<flow_id>/<execution_id>/kill")
@@ -147,17 +159,22 @@ class Actions:
         return forms.fields(inputs, request.form, errors)
 
     def _form(
-        self, known: KnownFlow, fields: Sequence[forms.Field], label_error: str = ""
+        self,
+        known: KnownFlow,
+        fields: Sequence[forms.Field],
+        label_error: str = "",
+        checks: Sequence[Json] = (),
     ) -> Response:
         stored = known.record.stored
         wrong = [field for field in fields if field.error]
         return self._pages.render(
             "execute.html",
-            status=422 if wrong or label_error else 200,
+            status=422 if wrong or label_error or (checks and request.method == "POST") else 200,
             stored=stored,
             fields=fields,
             wrong=wrong,
             labels=request.form.get("labels", ""),
             label_error=label_error,
+            checks=checks,
             valid=known.flow is not None and not stored.disabled,
         )

@@ -42,6 +42,24 @@ def start(room: Room, a: Arguments, answer: Answer) -> None:
         room.executor.transact(starts=[request], done=_with_execution(answer))
 
 
+def checks(room: Room, a: Arguments, answer: Answer) -> None:
+    """The checks that a start with these inputs would not pass."""
+    request = Start(
+        namespace=a["namespace"],
+        flow_id=a["flow_id"],
+        revision=a.get("revision"),
+        inputs=a.get("inputs"),
+        labels=dict(a.get("labels") or ()),
+    )
+    try:
+        failed = room.executor.failed_checks(request)
+    except Refused as refused:
+        answer.fail(refused)
+        return
+    shown = ("message", "style", "behavior")
+    answer.ok([{name: getattr(one, name) for name in shown} for one in failed])
+
+
 def _with_execution(answer: Answer) -> Done:
     def done(outcome: Outcome) -> None:
         if outcome.error is not None:
@@ -140,6 +158,7 @@ def removal(room: Room, execution_id: str, a: Arguments, done: Done | None = Non
 
 OPERATIONS: Mapping[str, Operation] = {
     "execution.start": start,
+    "execution.checks": checks,
     "execution.kill": kill,
     "execution.pause": _telling(makes.pause),
     "execution.resume": _telling(makes.resume),
