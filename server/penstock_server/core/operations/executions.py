@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from penstock_runner.engine.state import REQUEST, Execution, RunKey, TriggerOrigin
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.inbox import Remove
-from penstock_runner.executor.messages import Done, Outcome, Start
+from penstock_runner.executor.messages import Done, Outcome, Refused, Start
 from penstock_server.core.operations import makes
 from penstock_server.core.operations.makes import Arguments, Make
 from penstock_server.core.room import Answer, Operation, Room, instant
