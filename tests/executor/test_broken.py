@@ -108,6 +108,60 @@ def test_a_fault_of_the_engine_ends_the_execution_and_nobody_else(
     assert not world.store.jobs()
 
 
+LIMITED = SHELL.replace("id: shell", "id: limited\nconcurrency: {limit: 1, behavior: QUEUE}")
+
+
+def test_the_slot_of_an_execution_that_cannot_go_on_is_taken_once_and_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the one that waits longest, whatever else the same batch starts."""
+    world = World(LIMITED)
+    world.runner()
+    first, second = world.start("limited"), world.start("limited")
+    assert world.execution(second).state is State.QUEUED
+    work = Fold.apply
+
+    def faulty(fold: Fold, event: e.Event) -> object:
+        if fold.head.id == first and isinstance(event, e.JobEnded):
+            raise ZeroDivisionError("a rule without sense")
+        return work(fold, event)
+
+    monkeypatch.setattr(Fold, "apply", faulty)
+    world.executor.report(report_of(world.sent[0]))
+    third = world.start("limited")
+    states = [world.execution(one).state for one in (first, second, third)]
+    assert states == [State.FAILED, State.RUNNING, State.QUEUED]
+    [_, job] = [message for message in world.sent if message["type"] == "job"]
+    assert job["execution_id"] == second
+    world.executor.report(report_of(job))
+    world.settle()
+    assert world.execution(third).state is State.RUNNING
+
+
+def test_a_new_execution_that_cannot_begin_gives_its_slot_to_the_next_of_its_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(LIMITED)
+    world.runner()
+    work = Fold.settle
+
+    def faulty(fold: Fold) -> object:
+        commands = work(fold)
+        if fold.head.labels.get("bad") and fold.head.state is State.RUNNING:
+            raise ZeroDivisionError("a rule without sense")
+        return commands
+
+    monkeypatch.setattr(Fold, "settle", faulty)
+    outcomes: list[Outcome] = []
+    for labels in ({"bad": "yes"}, {"n": "2"}, {"n": "3"}):
+        start = Start(namespace="team", flow_id="limited", resolve=True, labels=labels)
+        world.executor.transact(starts=[start], done=outcomes.append)
+    world.settle()
+    ids = [outcome.executions[0].id for outcome in outcomes]
+    states = [world.execution(one).state for one in ids]
+    assert states == [State.FAILED, State.RUNNING, State.QUEUED]
+
+
 def failing_at_the_start(monkeypatch: pytest.MonkeyPatch, flow_id: str) -> None:
     """An engine that raises in the first step of a flow."""
     work = Fold.apply

@@ -42,19 +42,22 @@ class Broken:
         self._on_end = on_end
         self._now = now
 
-    def end_all(self) -> bool:
-        """Whether there were any."""
+    def end_all(self) -> list[Execution]:
+        """End them, and give them as they are now."""
         working = self._held.working
         found, self._held.broken = self._held.broken, {}
         unborn, working.stillborn = working.stillborn, {}
         stored = self._store.load(list(found)) if found else {}
-        for execution in stored.values():
-            if not execution.through:
-                self._end(execution, found[execution.id])
+        ended = [
+            self._end(execution, found[execution.id])
+            for execution in stored.values()
+            if not execution.through
+        ]
         for given_up in unborn.values():
             if given_up.new is not None:
                 given_up.new.shown = [self._end(given_up.new.base, given_up)]
-        return bool(found or unborn)
+                ended.extend(given_up.new.shown)
+        return ended
 
     def _end(self, execution: Execution, given_up: GivenUp) -> Execution:
         at = max(self._now(), execution.history[-1][1])

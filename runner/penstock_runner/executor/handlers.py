@@ -36,7 +36,7 @@ from penstock_runner.executor.removals import Removals
 from penstock_runner.executor.reports import ReportReader
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
-from penstock_runner.executor.store import MailRow, Store, TimerRow, Write
+from penstock_runner.executor.store import MailRow, Store, TimerRow, Write, pool_of
 from penstock_runner.executor.timers import Timers
 from penstock_runner.executor.values import Values
 from penstock_runner.executor.waiting import id_of
@@ -321,8 +321,12 @@ class Handlers:
     def finish(self) -> None:
         """What the batch needs once its messages are handled: news, ends, jobs for free slots."""
         self.deliver_mail()
-        while self._broken.end_all():
+        while self._held.broken or self._held.working.stillborn:
+            ended = self._broken.end_all()
+            # What the batch had decided with them no longer holds.
             self.slots.forget()
+            for execution in ended:
+                self.slots.wake(pool_of(execution))
             self.deliver_mail()
         self.neighbours.assign_waiting(self._now())
 

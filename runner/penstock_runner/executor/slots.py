@@ -65,6 +65,7 @@ class Slots:
         """The execution waits for a slot; older ones make way as far as the rule says."""
         pool, why = live.pool, f"execution {live.id} of {live.pool} is newer"
         queue = self._waiting(pool)
+        queue.pop(live.id, None)
         if rule.cancel_in_progress or rule.queue == "latest":
             for waiting in self._lives(list(queue)):
                 queue.pop(waiting.id, None)
@@ -136,8 +137,7 @@ class Slots:
                 elif live.loaded.flow.concurrency is None:
                     # Nobody will look at it again; any other is still to be recounted.
                     found.pop(live.id, None)
-            for gone in self._held.working.deleted:
-                found.pop(gone, None)
+            self._without_the_gone(found)
             self._holders[pool] = found
         return self._holders[pool]
 
@@ -147,8 +147,19 @@ class Slots:
             for live in self._touched(pool):
                 if live.state is not State.QUEUED:
                     found.pop(live.id, None)
+                else:
+                    found[live.id] = None
+            self._without_the_gone(found)
             self._queued[pool] = found
         return self._queued[pool]
+
+    def _without_the_gone(self, found: dict[str, None]) -> None:
+        """Leave out what the batch has deleted or given up, which the store still has."""
+        working = self._held.working
+        for gone in working.deleted:
+            found.pop(gone, None)
+        for given_up in working.given_up:
+            found.pop(given_up.execution.id, None)
 
     def _touched(self, pool: Pool) -> Iterator[Live]:
         """What the batch has touched so far, which the store does not know yet."""
