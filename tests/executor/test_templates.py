@@ -137,7 +137,7 @@ tasks:
 
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_template_that_changes_leaves_an_execution_that_has_begun_it_as_it_is(
-    stops: bool,
+    *, stops: bool
 ) -> None:
     made = world(tell("first"), SHELL)
     made.runner()
@@ -180,3 +180,36 @@ def test_a_replay_from_a_task_of_a_template_goes_on_with_what_the_original_found
     execution_id = made.start("build", replay_of=old, replay_from=RunKey("first/give"))
     assert made.execution(execution_id).state is State.SUCCESS
     assert RunKey("first/say") in made.execution(execution_id).runs
+
+
+def test_a_task_of_a_template_goes_where_it_asks_to_whatever_a_task_of_the_flow_asks() -> None:
+    work = "{id: work, type: io.kestra.plugin.scripts.shell.Commands, commands: [a], runsOn: %s}"
+    source = f"id: tell\nnamespace: shared\ntasks:\n  - {work % 'gpu'}\n"
+    made = world(f"  - {work % 'cpu'}\n" + tell("first"), source)
+    made.runner(labels=["cpu"], name="r1")
+    made.runner(labels=["gpu"], name="r2")
+    execution_id = made.start("build")
+    for _ in range(2):
+        made.executor.report(report_of(made.sent[-1]))
+        made.settle()
+    assert [one["required"] for one in made.sent] == [("cpu",), ("gpu",)]
+    assert made.execution(execution_id).state is State.SUCCESS
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_secrets_that_a_template_names_are_masked_whoever_shows_them(*, stops: bool) -> None:
+    source = f"""
+id: tell
+namespace: shared
+tasks:
+  - {{id: pause, type: io.kestra.plugin.core.flow.Sleep, duration: PT1S}}
+  - {{id: say, type: {LOG}, message: "{{{{ parent.outputs.args.whom }}}}"}}
+  - {{id: last, type: {LOG}, message: "{{{{ secret('KEY') }}}}"}}
+"""
+    made = World(flow(tell("first", "open sesame")), secrets={"KEY": "open sesame"})
+    keep(made, source)
+    execution_id = made.start("build")
+    if stops:
+        made.restart()
+    made.wait(1)
+    assert made.messages(execution_id)[-2:] == ["******", "******"]

@@ -28,6 +28,8 @@ from penstock_runner.engine.state import RunKey
 from penstock_runner.flow.model import Flow, Retry, Task
 
 ROOT_ID = ""
+# What stands between the id of a task that brings a template in, and those of the template's tasks.
+OF_TEMPLATE = "/"
 TASKS, ERRORS, FINALLY, AFTER, LISTENERS = (
     "tasks",
     "errors",
@@ -173,7 +175,7 @@ def _compile(
     )
     nodes[node.id] = node
     if task.kind == TEMPLATE:
-        around = f"{node.id}/"
+        around = node.id + OF_TEMPLATE
     for name, children in _branches(node, templates).items():
         enabled = [child for child in children if not child.disabled]
         placed = {child.id: place for place, child in enumerate(enabled)}

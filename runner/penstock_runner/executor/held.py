@@ -13,6 +13,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from penstock_runner.engine.flowables.template import known
 from penstock_runner.engine.state import Execution
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.flows import Flows, LoadedFlow
@@ -28,7 +29,7 @@ from penstock_runner.executor.store import (
     Store,
     Write,
 )
-from penstock_runner.jobs.secrets import values_named
+from penstock_runner.jobs.secrets import named_in, values_named
 
 HELD_EXECUTIONS = 20_000
 
@@ -105,6 +106,8 @@ class Held:
         live = Live(loaded, execution, self._constants, new=new, decrypt=self._decrypt)
         if loaded.secrets is None or loaded.secrets:
             live.mask(values_named(self._secrets, loaded.secrets))
+        if templates := known(execution):
+            live.mask(values_named(self._secrets, named_in(str(templates))))
         return live
 
     def get(self, execution_id: str) -> Live | None:

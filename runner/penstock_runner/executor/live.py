@@ -12,6 +12,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine.altered import altered
 from penstock_runner.engine.events import Event
 from penstock_runner.engine.fold import Fold
+from penstock_runner.engine.plan import OF_TEMPLATE, node_id
 from penstock_runner.engine.state import Execution, RunKey, State
 from penstock_runner.executor.context import Context, taskrun_id
 from penstock_runner.executor.flows import LoadedFlow
@@ -26,6 +27,7 @@ from penstock_runner.executor.store import (
     pool_of,
 )
 from penstock_runner.flow.model import Level, Task
+from penstock_runner.flow.routing import written_route
 from penstock_runner.jobs.masking import SHORTEST, Masker
 from penstock_runner.jobs.protocol import JobId
 
@@ -125,6 +127,13 @@ class Live:
         """
         shared = self.fold.plan is self.loaded.plan
         return self.loaded.inline if shared else self._inline
+
+    def written_route(self, key: RunKey) -> dict[str, Any] | None:
+        """What is written of where a task run goes; what a template brings is not remembered."""
+        task = self.task(key)
+        if OF_TEMPLATE in node_id(key):
+            return written_route((task, self.loaded.flow, self.loaded.default))
+        return self.loaded.route(task)
 
     def time(self, now: datetime) -> datetime:
         """The time of the next event: never before the last one, whatever the clock does."""

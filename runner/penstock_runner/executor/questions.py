@@ -32,6 +32,7 @@ from penstock_runner.expressions.errors import ExpressionFailed, NotInline
 from penstock_runner.flow.inputs import resolve_outputs
 from penstock_runner.flow.model import Level
 from penstock_runner.flow.values import BadValue
+from penstock_runner.jobs.secrets import named_in, values_named
 from penstock_runner.tasks import conditions
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.registry import Registry, UnknownType
@@ -158,7 +159,9 @@ class Questions:
             elif error is None and subject == BATCHES and command.key is not None:
                 values = self._with_batches(live, command.key, values)
             elif error is None and command.key is not None and subject == TEMPLATE:
-                values = {**values, FOUND: templates.found(live, command.key, self.find_template)}
+                found = templates.found(live, command.key, self.find_template)
+                live.mask(values_named(self.around.secrets, named_in(str(found))))
+                values = {**values, FOUND: found}
             elif error is None and command.key is not None and command.key in live.fold.runs:
                 storage = self.around.storage
                 values = completed(live, command.key, subject, values, storage, self.encrypt)

@@ -157,7 +157,7 @@ class Stepper:
 
     def route_of(self, live: Live, key: RunKey, at: datetime) -> Route:
         """Where the job of a task run may go; raises one of `PlacingFailed`."""
-        written = live.loaded.route(live.task(key))
+        written = live.written_route(key)
         if written is None:
             return NOWHERE_SPECIAL
         services = InlineServices(self.around, self.values, live.base.namespace, at)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock_runner.engine.flowables.template import content, known, named
-from penstock_runner.engine.plan import node_id
+from penstock_runner.engine.plan import OF_TEMPLATE, node_id
 from penstock_runner.engine.state import RunKey
 from penstock_runner.executor.live import Live
 from penstock_runner.expressions.errors import ExpressionFailed
@@ -27,7 +27,7 @@ def found(live: Live, key: RunKey, find: FindTemplate) -> dict[str, Any] | bool 
     task, node = live.task(key), node_id(key)
     if node in known(live.fold.head):
         return True
-    if node.count("/") >= DEEPEST:
+    if node.count(OF_TEMPLATE) >= DEEPEST:
         raise ExpressionFailed(
             f"Templates are nested {DEEPEST} deep; does '{named(task)}' bring itself in?"
         )
