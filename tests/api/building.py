@@ -23,6 +23,7 @@ from penstock_runner.expressions.environment import NoServices
 from penstock_runner.flow import durations
 from penstock_runner.flow.labels import of_execution
 from penstock_runner.flow.parse import parse_flow
+from penstock_runner.jobs.secrets import Secrets
 from penstock_runner.tasks import keyvalues
 from penstock_runner.tasks.api import KvEntry
 from penstock_runner.tasks.namespace_files import NamespaceStorage
@@ -427,6 +428,7 @@ def build(
     storage = LocalStorage(tmp_path / "storage")
     veil = Veil(database, secrets or {}, CIPHER.decrypt)
     context = WebContext(
+        secrets=Secrets(secrets or {}) if not isinstance(secrets, Secrets) else secrets,
         veil=veil.over,
         veil_json=veil.over_json,
         client=core,

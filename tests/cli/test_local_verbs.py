@@ -180,6 +180,25 @@ def test_secrets_are_named_with_their_source_and_never_shown(tmp_path: Path) -> 
     assert "SHORT\tenvironment\tall\thas fewer than 3 characters" in told.out
     assert "SECRET_BAD" in told.err
     assert "hunter22" not in told.out + told.err
+    assert "2 secrets, 2 faults" in told.err
+
+
+def test_the_doctor_counts_secrets_and_names_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("SECRET_EMPTY=\nSECRET_SHORT=YWJj\nSECRET_TWO=aHVudGVyMjI=\n")
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "two").write_text("another")
+    (tmp_path / "penstock.yaml").write_text("secret: {dir: given}\n")
+    told = penstock("doctor", "secrets", "--env-file", file, folder=tmp_path)
+    assert told.code == 1
+    assert "EMPTY\tenvironment\tall\tis empty" in told.out
+    assert "SHORT\tenvironment\tall\thas 3 characters" in told.out
+    assert "is given twice; what is used comes from" in told.out
+    assert "3 secrets, 3 faults" in told.err
+    good = tmp_path / "good"
+    good.write_text("SECRET_TWO=aHVudGVyMjI=\n")
+    (tmp_path / "penstock.yaml").unlink()
+    assert penstock("doctor", "secrets", "--env-file", good, folder=tmp_path).code == 0
 
 
 def test_secrets_are_written_over_an_open_file_closed_to_others(tmp_path: Path) -> None:

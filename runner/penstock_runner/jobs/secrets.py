@@ -151,17 +151,28 @@ def values_named(secrets: Mapping[str, str], names: Names) -> list[str]:
     return [value for value in found if value]
 
 
+def may_read(secrets: Mapping[str, str], name: str, namespace: str) -> bool:
+    """Whether a flow of a namespace may read a secret: every scope that names it lets it."""
+    return all(
+        any(fnmatchcase(namespace, allowed) for allowed in scope.namespaces)
+        for scope in getattr(secrets, "scopes", ())
+        if fnmatchcase(name, scope.names.upper())
+    )
+
+
+def names_for(secrets: Mapping[str, str], namespace: str) -> list[str]:
+    """The secrets that flows of a namespace may read, sorted."""
+    return sorted(name for name in secrets if may_read(secrets, name, namespace))
+
+
 def secret_of(secrets: Mapping[str, str], name: str, namespace: str) -> str:
     """A secret as a flow of a namespace may read it."""
     name = name.upper()
-    for scope in getattr(secrets, "scopes", ()):
-        if fnmatchcase(name, scope.names.upper()) and not any(
-            fnmatchcase(namespace, allowed) for allowed in scope.namespaces
-        ):
-            raise ExpressionFailed(
-                f"SECRET_NOT_ALLOWED: the namespace {namespace} may not read the secret {name}; "
-                "`secret.scopes` of the settings says who may"
-            )
+    if not may_read(secrets, name, namespace):
+        raise ExpressionFailed(
+            f"SECRET_NOT_ALLOWED: the namespace {namespace} may not read the secret {name}; "
+            "`secret.scopes` of the settings says who may"
+        )
     value = secrets.get(name)
     if value is None:
         raise UnknownSecret(name)

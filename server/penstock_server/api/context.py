@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from penstock_runner.engine.state import Execution
 from penstock_runner.flow.catalogue import Catalogue, TypeKind
+from penstock_runner.jobs.secrets import Secrets
 from penstock_runner.tasks.storage import Storage
 from penstock_server.clock import Clock
 from penstock_server.core.client import Following
@@ -113,6 +114,7 @@ class WebContext:
     settings: Settings
     clock: Clock
     expressions: Expressions
+    secrets: Secrets = field(default_factory=lambda: Secrets({}), repr=False)
     veil: Callable[[Execution], Execution] = field(default=lambda execution: execution)
     veil_json: Callable[[Json], Json] = field(default=lambda shown: shown)
     encrypt: Callable[[str], str] | None = None

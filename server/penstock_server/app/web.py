@@ -83,6 +83,7 @@ def make_wsgi(
         str(settings.plugin_defaults),
     )
     context = WebContext(
+        secrets=told.secrets,
         veil=veil.over,
         veil_json=veil.over_json,
         client=client,
@@ -116,34 +117,39 @@ class WebExpressions:
     """Renders for the API: webhook keys, choices of inputs."""
 
     def __init__(self, told: Told, clock: Clock) -> None:
-        settings = told.settings
-        self._expressions = Expressions(default_zone=settings.timezone)
-        self._services = WebServices(told, clock)
+        self._told, self._clock = told, clock
+        self._expressions = Expressions(default_zone=told.settings.timezone)
 
     def render(self, source: str, variables: Mapping[str, object]) -> str | None:
         """The source rendered as text."""
-        return self._expressions.render(source, variables, self._services)
+        return self._expressions.render(source, variables, self._services(variables))
 
     def render_typed(self, source: str, variables: Mapping[str, object]) -> object:
         """The source rendered to a value."""
-        return self._expressions.render_typed(source, variables, self._services)
+        return self._expressions.render_typed(source, variables, self._services(variables))
+
+    def _services(self, variables: Mapping[str, object]) -> WebServices:
+        flow = variables.get("flow")
+        namespace = str(flow.get("namespace") or "") if isinstance(flow, Mapping) else ""
+        return WebServices(self._told, self._clock, namespace)
 
 
 class WebServices(NoServices):
     """What expressions of the API may ask: the time, and secrets for webhook keys."""
 
-    def __init__(self, told: Told, clock: Clock) -> None:
+    def __init__(self, told: Told, clock: Clock, namespace: str) -> None:
         super().__init__()
         self._secrets = told.secrets
         self._clock = clock
+        self._namespace = namespace
 
     def now(self) -> datetime:
         """The present instant."""
         return self._clock.now()
 
-    def secret(self, name: str, namespace: str | None) -> str:
-        """A secret by name."""
-        return secret_of(self._secrets, name, namespace or "")
+    def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - scopes come with them
+        """A secret by name, as flows of the namespace may read it."""
+        return secret_of(self._secrets, name, self._namespace)
 
 
 def web_settings(settings: Settings) -> WebSettings:

@@ -58,6 +58,8 @@ def show(env_file: Path | None) -> None:
     for note in wrong:
         if not note.startswith("secret '"):
             click.echo(f"penstock: {note}", err=True)
+    counts = counted(len(told.secrets), "secret")
+    click.echo(f"{counts}, {counted(len(wrong), 'fault')}", err=True)
     sys.exit(FAILED if wrong else FINE)
 
 

@@ -11,7 +11,7 @@ import click
 from penstock_server.cli.clean import handed_over
 from penstock_server.cli.exits import UNREACHABLE, USAGE, Stop
 from penstock_server.cli.log_lines import set_up
-from penstock_server.cli.screen import examples
+from penstock_server.cli.screen import counted, examples
 from penstock_server.config import BadSettings, Told, read_env_file, read_settings
 
 
@@ -68,6 +68,8 @@ def command(env_file: Path | None, log_level: str, log_format: str, **options: A
         raise Stop("\n".join(bad.faults), USAGE) from None
     for note in told.notes:
         click.echo(f"penstock: {note}", err=True)
+    if told.secrets:
+        click.echo(f"penstock: {counted(len(told.secrets), 'secret')}", err=True)
     sys.exit(_serve(told))
 
 

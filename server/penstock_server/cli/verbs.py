@@ -25,6 +25,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "git": ("git", "Git sources of a server: status, plan, sync, roll back."),
     "executions": ("executions", "List, show, follow and kill executions of a server."),
     "backfill": ("backfill", "Run the dates of a schedule that are past."),
+    "doctor": ("doctor", "Look for what is wrong with secrets."),
     "secrets": ("secrets", "Encode secrets for the server's environment."),
     "db": ("database", "Upgrade or back up the store."),
     "schema": ("schema", "Print the JSON Schema of the flow language."),

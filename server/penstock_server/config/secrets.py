@@ -16,6 +16,7 @@ from penstock_server.config.faults import BadSettings
 from penstock_server.config.section import Section
 
 PREFIX = "SECRET_"
+SHORT = 4
 FILE_PREFIX = "SECRETFILE_"
 
 
@@ -93,6 +94,8 @@ def fault_of(secrets: Secrets, name: str) -> str | None:
         return "is empty"
     if len(value.strip()) < SHORTEST:
         return f"has fewer than {SHORTEST} characters and is not masked in logs"
+    if len(value.strip()) < SHORT:
+        return f"has {SHORT - 1} characters: masking it will hide other words, too"
     if name in secrets.doubled():
         return f"is given twice; what is used comes from {secrets.source(name)}"
     return None

@@ -16,7 +16,7 @@ from penstock_server.store import queries, runners
 from penstock_server.store.queries import ExecutionFilter, FlowFilter, Paging, briefs, placing
 from penstock_server.store.queries.placing import PlacedJob
 from penstock_server.store.runners import RunnerRow
-from penstock_server.web import outputs
+from penstock_server.web import outputs, secret_list
 from penstock_server.web.pages import Pages
 
 FOUND = 6
@@ -60,10 +60,12 @@ class OtherPages:
             first = with_keys[0] if with_keys else (every[0] if every else "")
             namespace = chosen or first
             entries = queries.kv_entries(connection, namespace, now) if namespace else []
+            secrets = secret_list.rows(connection, self._context.secrets, namespace)
         return self._pages.render(
             "kv.html",
             namespace=namespace,
             namespaces=every if namespace in every or not namespace else [*every, namespace],
+            secrets=secrets,
             keys=[Key(entry=entry, text=outputs.shown(entry.value)[0]) for entry in entries],
         )
 
