@@ -1,13 +1,16 @@
-"""A daemon behind TLS that asks for certificates: one of the tests' own, on loopback."""
+"""A daemon behind TLS that asks for certificates, on loopback."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +25,10 @@ from penstock_runner.taskrunners.choice import choose
 from penstock_runner.taskrunners.docker_access import (
     DockerAccess,
     certificates_of,
-    find_daemon,
     hosts_of,
 )
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("dockerd-tls")]
-START_SECONDS = 30.0
+pytestmark = pytest.mark.docker
 
 
 def openssl(folder: Path, *words: str) -> None:
@@ -52,48 +53,60 @@ def certificates(folder: Path) -> None:
     (folder / "client-key.pem").rename(folder / "key.pem")
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+class Guarded:
+    """The daemon of the tests behind TLS: only who has a certificate of the authority gets in."""
+
+    def __init__(self, folder: Path, there: str) -> None:
+        self._there = there
+        self._context = ssl.create_default_context(
+            ssl.Purpose.CLIENT_AUTH, cafile=folder / "ca.pem"
+        )
+        self._context.load_cert_chain(folder / "server.pem", folder / "server-key.pem")
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def host(self) -> str:
+        return f"tcp://127.0.0.1:{self.listening.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                ours, _ = self.listening.accept()
+                threading.Thread(target=self._serve, args=(ours,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        """Both ways in one thread: a TLS connection is not for two."""
+        theirs = socket.socket(socket.AF_UNIX)
+        with (
+            theirs,
+            contextlib.suppress(OSError),
+            self._context.wrap_socket(plain, server_side=True) as ours,
+        ):
+            theirs.connect(self._there)
+            while True:
+                waiting = [ours] if ours.pending() else []
+                for ready in waiting or select.select([ours, theirs], [], [])[0]:
+                    chunk = ready.recv(65536)
+                    if not chunk:
+                        return
+                    (theirs if ready is ours else ours).sendall(chunk)
 
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[dict[str, str]]:
     """The variables by which Docker's own client finds the daemon."""
-    program = shutil.which("dockerd")
-    if program is None or shutil.which("openssl") is None or os.geteuid() != 0:
-        pytest.skip("there is no dockerd or openssl here, or it may not be started")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        certificates(folder)
-        port = free_port()
-        command = [program, "--data-root", f"{name}/data", "--exec-root", f"{name}/exec"]
-        command += ["--pidfile", f"{name}/pid", "--bridge=none", "--iptables=false"]
-        command += ["--ip6tables=false", "-H", f"tcp://127.0.0.1:{port}", "--tlsverify"]
-        command += [
-            "--tlscacert",
-            "ca.pem",
-            "--tlscert",
-            "server.pem",
-            "--tlskey",
-            "server-key.pem",
-        ]
-        with (folder / "log").open("wb") as log:
-            service = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        found = {"DOCKER_HOST": f"tcp://127.0.0.1:{port}", "DOCKER_CERT_PATH": name,
-                 "DOCKER_TLS_VERIFY": "1"}  # fmt: skip
-        try:
-            until = time.monotonic() + START_SECONDS
-            while find_daemon(access(found)) is None:
-                if service.poll() is not None or time.monotonic() > until:
-                    said = (folder / "log").read_text()[-300:]
-                    pytest.skip(f"no daemon starts here: {said}")
-                time.sleep(0.1)
-            yield found
-        finally:
-            service.terminate()
-            service.wait(30)
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl here to make certificates")
+    there = real_docker.daemon().host
+    if not there.startswith("unix://"):
+        pytest.skip("the daemon listens on no socket that could be guarded")
+    with tempfile.TemporaryDirectory() as name:
+        certificates(Path(name))
+        guarded = Guarded(Path(name), there.removeprefix("unix://"))
+        yield {"DOCKER_HOST": guarded.host, "DOCKER_CERT_PATH": name, "DOCKER_TLS_VERIFY": "1"}
+        guarded.listening.close()
 
 
 def access(environment: dict[str, str]) -> DockerAccess:
@@ -107,12 +120,6 @@ def test_a_job_runs_on_a_daemon_that_asks_for_a_certificate(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent/bundle.pem")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    found = find_daemon(access(environment))
-    assert found is not None
-    try:
-        real_docker.give_image(found)
-    except real_docker.NoDaemon as reason:
-        pytest.skip(str(reason))
     wanted = in_container(
         "cat in.txt", "echo out > out.txt", inputFiles={"in.txt": "hello\n"},
         outputFiles=["out.txt"], runner={"networkMode": "none"},
@@ -128,7 +135,7 @@ def test_without_the_certificates_it_is_said_why_there_is_no_daemon(
 ) -> None:
     named = {"type": real_docker.TASK_RUNNER}
     plain = replace(access(environment), certificates=None)
-    with pytest.raises(SetupFailed, match="no Docker daemon"):
+    with pytest.raises(SetupFailed, match=r"tcp://127\.0\.0\.1"):
         choose(named, default="auto", access=plain)
     with tempfile.TemporaryDirectory() as empty:
         strangers = replace(access(environment), certificates=Path(empty))

@@ -21,6 +21,7 @@ from penstock_runner.jobs.settings import DEFAULT_PATH
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import choice
 from penstock_runner.taskrunners.api import SetupFailed
+from penstock_runner.taskrunners.docker_access import DockerAccess
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.storage import Storage
@@ -56,6 +57,11 @@ class ScriptWorld:
             for word in re.findall(r"://([^/\s@]+)@", value):
                 self._masker.add(word.rpartition(":")[2])
         return settings
+
+    @property
+    def docker_access(self) -> DockerAccess:
+        """How this runner may use Docker."""
+        return self._parts.settings.docker
 
     def stands_in(self, task_runner: Mapping[str, object] | None) -> bool:
         """Whether a process takes the place of a container the task did not ask to do without."""

@@ -178,7 +178,7 @@ class _Run:
             options["name"] = f"penstock-{command.folder.name}"
         return {
             "image": settings.image,
-            "command": list(command.argv),
+            "command": list(command.argv) or None,
             "environment": dict(command.env),
             "working_dir": str(command.cwd),
             "labels": docker_labels.of_job(command, settings, self._daemon.runner),

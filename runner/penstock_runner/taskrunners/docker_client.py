@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import docker
@@ -12,6 +18,7 @@ import urllib3.exceptions
 
 from penstock_runner.taskrunners.api import SetupFailed
 from penstock_runner.taskrunners.docker_access import Daemon
+from penstock_runner.taskrunners.docker_settings import registry_of
 
 API_SECONDS = 120
 UNREACHABLE = (
@@ -43,6 +50,30 @@ def connect(daemon: Daemon) -> Any:
     # between us and it.
     client.api.trust_env = False
     return client
+
+
+def discard(client: Any, container: str) -> None:
+    """Remove a container that may be on its way out by itself."""
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}:
+            raise
+
+
+@contextmanager
+def log_in(client: Any, image: str, login: Mapping[str, Any]) -> Iterator[None]:
+    """Let a build pull from the registry of an image with this login."""
+    if not login:
+        yield
+        return
+    word = f"{login.get('username', '')}:{login.get('password', '')}"
+    entry = {"auth": base64.b64encode(word.encode()).decode()}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as config:
+        json.dump({"auths": {registry_of(image): entry}}, config)
+        config.flush()
+        client.api.reload_config(config.name)
+    yield
 
 
 def refused(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from typing import Any
 
@@ -12,12 +13,18 @@ from penstock_runner.taskrunners.api import SetupFailed, Sink
 from penstock_runner.taskrunners.docker_client import UNREACHABLE
 from penstock_runner.taskrunners.docker_settings import DockerSettings
 
+ID = re.compile(r"sha256:[0-9a-f]{64}")
+"""What a build gives: no registry knows an image by it."""
+
 
 def bring(client: Any, settings: DockerSettings, sink: Sink, stopped: threading.Event) -> None:
     """See that the image is there, as the pull policy says; returns early once `stopped` is set."""
     if settings.pull == "NEVER":
         return
-    if settings.pull == "IF_NOT_PRESENT" and _present(client, settings.image):
+    kept = settings.pull == "IF_NOT_PRESENT" or (
+        settings.pull is None and ID.fullmatch(settings.image)
+    )
+    if kept and _present(client, settings.image):
         return
     trouble = _pull(client, settings, stopped)
     if trouble is None or stopped.is_set():

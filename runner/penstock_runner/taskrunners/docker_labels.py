@@ -41,6 +41,11 @@ def of_job(command: Command, settings: DockerSettings, runner: str) -> dict[str,
     return found
 
 
+def in_label(namespace: str) -> str:
+    """A namespace as the label of a container has it."""
+    return names.normalised(namespace) or ""
+
+
 def labels_of(listed: Mapping[str, Any]) -> Mapping[str, str]:
     """The labels of a container as a list of the daemon shows it."""
     return listed.get("Labels") or {}

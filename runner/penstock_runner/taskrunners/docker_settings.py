@@ -247,6 +247,19 @@ def _host(address: str) -> str:
     return DEFAULT_REGISTRY if name in DEFAULT_REGISTRY_HOSTS else name
 
 
+def login_of(properties: Mapping[str, Any], image: str) -> dict[str, Any]:
+    """The login of the image's registry in `credentials` or `config`, as the daemon reads it."""
+    return _credentials(properties, image)
+
+
+def image_in(registry: str | None, image: str) -> str:
+    """The image, in this registry unless its name already begins with it."""
+    host = _host(registry or DEFAULT_REGISTRY)
+    if host == DEFAULT_REGISTRY or image.startswith(f"{host}/"):
+        return image
+    return f"{host}/{image}"
+
+
 def registry_of(image: str) -> str:
     """The registry that an image's name begins with."""
     first, slash, _ = image.partition("/")

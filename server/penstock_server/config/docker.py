@@ -6,13 +6,16 @@ from typing import Literal
 
 from penstock_server.config.section import Section
 
-Reach = Literal["volumes", "networkMode", "privileged", "portBindings", "deviceRequests", "host"]
+Reach = Literal[
+    "volumes", "networkMode", "privileged", "portBindings", "deviceRequests", "host", "daemon"
+]
 
 
 class DockerSection(Section):
     """The Docker task runner; without `enabled` it is on for a service that only loopback reaches.
 
-    `allow` names properties of the task runner that reach beyond the container.
+    `allow` names properties of the task runner that reach beyond the container; `daemon` is what
+    tasks do to containers and images of others.
     """
 
     enabled: bool | None = None
