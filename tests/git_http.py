@@ -176,6 +176,7 @@ class GitServer:
     hanging: threading.Event | None = None
     cut_after: tuple[str, int] | None = None
     dripping: threading.Event | None = None
+    filters: bool = True
     api: Callable[[str, dict[str, str], bytes], tuple[int, dict[str, str], bytes]] | None = None
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
@@ -260,7 +261,7 @@ def serve_git(
                 "GIT_CONFIG_KEY_0": "safe.directory",
                 "GIT_CONFIG_VALUE_0": "*",
                 "GIT_CONFIG_KEY_1": "uploadpack.allowFilter",
-                "GIT_CONFIG_VALUE_1": "true",
+                "GIT_CONFIG_VALUE_1": "true" if facts.filters else "false",
                 "GIT_CONFIG_KEY_2": "http.receivepack",
                 "GIT_CONFIG_VALUE_2": "true",
                 "PATH_INFO": path,

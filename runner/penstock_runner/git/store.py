@@ -35,6 +35,7 @@ from penstock_runner.git.history import (
     last_touched,
 )
 from penstock_runner.git.names import Ignored, Patterns
+from penstock_runner.git.receiving import receive
 from penstock_runner.git.remote import Remote
 from penstock_runner.git.transport import connected
 from penstock_runner.git.tree import Entry, Listing, list_tree, text_of, tree_at
@@ -134,33 +135,27 @@ class BareStore:
     ) -> Fetched:
         """Bring the wanted commit here: one commit deep at first, then what is new.
 
-        Blobs over `blob_limit` are left out when the server can do that. `history` asks for all
-        commits.
+        Blobs over `blob_limit` are left out. `history` asks for all commits.
         """
         with self._locked(), connected(remote) as (client, path):
             seen = _look(client, path, remote, wanted or Wanted())
             if self.has(seen.commit):
                 self._remember(seen.commit)
                 return Fetched(commit=seen.commit, ref=seen.ref, new=False)
-            self._receive(client, path, seen, blob_limit=blob_limit, history=history)
+            first = Ref(SEEN) not in self._repo.refs
+            receive(
+                client,
+                path,
+                self._repo,
+                seen.commit,
+                ref=seen.ref,
+                depth=1 if first and not history else None,
+                blob_limit=blob_limit,
+            )
             if not self.has(seen.commit):
                 raise GitTrouble(GIT_CORRUPT, f"{remote.url} did not send commit {seen.commit}")
             self._remember(seen.commit)
         return Fetched(commit=seen.commit, ref=seen.ref, new=True)
-
-    def _receive(
-        self, client: GitClient, path: str, seen: Seen, *, blob_limit: int | None, history: bool
-    ) -> None:
-        target = ObjectID(seen.commit.encode())
-        first = Ref(SEEN) not in self._repo.refs
-        client.fetch(
-            path,
-            self._repo,
-            determine_wants=lambda refs, depth=None: [target],  # noqa: ARG005 - dulwich's signature
-            depth=1 if first and not history else None,
-            ref_prefix=[seen.ref.encode()],
-            filter_spec=None if blob_limit is None else b"blob:limit=%d" % blob_limit,
-        )
 
     def _remember(self, commit: str) -> None:
         self._repo.refs[Ref(SEEN)] = ObjectID(commit.encode())

@@ -113,14 +113,14 @@ def _walk(store: BaseObjectStore, tree: ObjectID) -> Iterator[Visit]:
 def _fault(raw: bytes, path: str) -> Fault | None:
     why = name_fault(raw)
     if why is not None:
-        return _bad(path, why)
+        return _bad(path[:LONGEST_PATH], why)
     if len(path.encode()) > LONGEST_PATH:
         return _bad(path[:200], f"is longer than {LONGEST_PATH} bytes")
     return None
 
 
 def _bad(path: str, why: str) -> Fault:
-    return Fault(code="BAD_PATH", message=f"{path!r} {why}", path=path)
+    return Fault(code="BAD_PATH", message=f"{path[:200]!r} {why}", path=path)
 
 
 def _note(code: str, path: str, why: str) -> Fault:
