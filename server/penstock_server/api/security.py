@@ -88,7 +88,8 @@ def install(app: Flask, settings: Settings) -> None:
     ours = _origin(settings.url) if settings.url else None
     open_paths = (*OPEN_PATHS, *SIGNED_PATHS, *settings.open_paths)
     if settings.public_status:
-        open_paths = (*open_paths, "/status")
+        # What the page looks like is no secret.
+        open_paths = (*open_paths, "/status", "/static")
 
     @app.before_request
     def _guard() -> None:

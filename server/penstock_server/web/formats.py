@@ -126,8 +126,9 @@ def words(name: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
+    """The text with a capital at its beginning; an address or a path stays as it is."""
+    first = text.partition(" ")[0]
+    return text if "/" in first else text[:1].upper() + text[1:]
 
 
 def short_id(execution_id: str) -> str:

@@ -32,6 +32,7 @@ class SourceRow:
     applied: GitCommit | None
     observed: GitCommit | None
     place: str
+    webhook: str
 
     @property
     def same(self) -> bool:
@@ -78,13 +79,42 @@ def source_row(
     """How one source stands."""
     return SourceRow(
         source=source,
-        state=source.status.upper(),
+        state=state_of(source),
         told=told(source, flows),
         flows=flows,
         applied=commits.get((source.id, source.applied_commit or "")),
         observed=commits.get((source.id, source.observed_commit or "")),
-        place=source.url.partition("://")[2] or source.url,
+        place=place_of(source),
+        webhook=webhook_of(source),
     )
+
+
+def state_of(source: GitSource) -> str:
+    """What is shown as the state of a source: its status, but for those that are not looked at."""
+    if source.status == "Suspended" and source.pinned_commit is None:
+        return "OFF"
+    if source.status == "Unknown" and source.failures:
+        return "UNREACHED"
+    return source.status.upper()
+
+
+def place_of(source: GitSource) -> str:
+    """Where its flows come from, in short."""
+    if source.origin == "deploy":
+        return "deployed"
+    return f"{source.url.partition('://')[2] or source.url}, {source.ref}"
+
+
+def webhook_of(source: GitSource) -> str:
+    """How its webhook does, when no moment tells it."""
+    codes = {one.get("code") for one in source.conditions or ()}
+    if "WEBHOOK_REJECTED" in codes:
+        return "rejected"
+    if "WEBHOOK_SILENT" in codes:
+        return "silent"
+    if source.origin == "deploy" or not source.config.get("webhook"):
+        return "none"
+    return "not heard yet"
 
 
 def told(source: GitSource, flows: int) -> str:
@@ -96,7 +126,9 @@ def told(source: GitSource, flows: int) -> str:
         return str(source.conditions[0].get("message", ""))[:300]
     if source.observed_at is None:
         return "not looked at yet"
-    return formats.some(flows, "flow")
+    waits = source.status == "OutOfSync" and source.behind
+    more = f", {formats.some(source.behind, 'commit')} not applied" if waits else ""
+    return f"{formats.some(flows, 'flow')}{more}"
 
 
 def run_row(

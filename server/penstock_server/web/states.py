@@ -25,7 +25,11 @@ LABELS: Mapping[str, str] = {
     "OUTOFSYNC": "Out of sync",
     "DEGRADED": "Degraded",
     "SUSPENDED": "Pinned",
+    "OFF": "Switched off",
+    "UNREACHED": "Not reached yet",
 }
+# Without a symbol of their own.
+_PLAIN = frozenset({"OFF", "UNREACHED"})
 EXECUTION_STATES = tuple(LABELS)[:14]
 OPEN = frozenset(
     {"CREATED", "QUEUED", "RUNNING", "RETRYING", "RESTARTED", "PAUSED", "KILLING"},
@@ -52,7 +56,7 @@ def label(state: str) -> str:
 
 def icon(state: str) -> str:
     """The symbol of a state in the sprite."""
-    return state if state in LABELS else "CREATED"
+    return state if state in LABELS and state not in _PLAIN else "CREATED"
 
 
 def heaviest(states: Iterable[str]) -> str | None:
