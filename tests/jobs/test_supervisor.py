@@ -251,10 +251,13 @@ def test_a_job_whose_worker_dies_is_reported_by_the_supervisor(tmp_path: Path) -
     with runner(tmp_path) as core:
         core.start(wanted)
         core.line("ready")
+        killed = []
         for pid in children(core):
             with contextlib.suppress(ProcessLookupError):
                 if os.getsid(pid) == os.getsid(0):  # a worker: a command has a session of its own
                     os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+        assert all(gone(pid) for pid in killed)
         report = core.report(wanted)
         assert (report["state"], report["reason"]) == ("FAILED", "runner-lost")
         assert core.line("The worker that ran this task was ended by SIGKILL")
