@@ -361,3 +361,43 @@ def test_a_batch_that_is_not_written_leaves_nothing_assigned() -> None:
     second = world.start("plain")
     end(world, world.sent[0])
     assert world.sent[-1]["execution_id"] == second
+
+
+def test_a_kill_while_a_task_waits_for_its_retry_ends_it_killed() -> None:
+    world = World(ASKING % "retry: {type: constant, interval: PT1H, maxAttempts: 2}")
+    world.runner()
+    started = world.start("asking")
+    job = world.sent[0]
+    failed = Report(
+        execution_id=started, key=job["key"], attempt=1, state="FAILED", at=world.now, reason="exit"
+    )
+    world.executor.report(failed)
+    world.settle()
+    assert world.states(started) == {"work": "RETRYING"}
+    world.executor.tell(started, e.KillRequested(at=world.now))
+    world.settle()
+    assert world.states(started) == {"work": "KILLED"}
+    assert world.execution(started).state.value == "KILLED"
+    world.wait(2 * 3600)
+    assert [one["type"] for one in world.sent] == ["job"]
+
+
+@pytest.mark.parametrize(
+    ("flow", "namespace", "state"),
+    [
+        ("", None, "CREATED"),
+        ("onRunnerLost: FAIL", None, "FAILED"),
+        ("", "FAIL", "FAILED"),
+        ("onRunnerLost: RETRY", "FAIL", "CREATED"),
+    ],
+)
+def test_the_nearest_level_says_what_becomes_of_a_task_whose_runner_is_lost(
+    flow: str, namespace: Any, state: str
+) -> None:
+    customs = Customs(namespace=lambda _name: NamespaceDefault(on_runner_lost=namespace))
+    world = World((ASKING % "") + flow + "\n", customs=customs)
+    world.runner(name="r1")
+    started = world.start("asking")
+    world.executor.runner_left("r1")
+    world.settle()
+    assert world.states(started) == {"work": state}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from tests.flow.shelf import LOG, RETURN, a_log, codes, flow_text, read, told
 
 from penstock_runner.flow.defaults import Default
@@ -221,3 +222,19 @@ def test_a_place_is_given_even_for_what_is_missing() -> None:
         "MISSING_PROPERTY",
         4,
     )
+
+
+@pytest.mark.parametrize(
+    "said", ["killGrace: PT6M", "killGrace: -PT1S", "idleTimeout: -PT1S", "queueTimeout: soon"]
+)
+def test_a_time_to_wait_that_cannot_be_is_refused(said: str) -> None:
+    assert codes(flow_text(a_log(more=said))) == ["BAD_VALUE"]
+
+
+def test_times_to_wait_are_read() -> None:
+    more = "killGrace: PT5M, idleTimeout: PT30S, queueTimeout: PT0S"
+    flow = read(flow_text(a_log(more=more)))[0].flow
+    assert flow is not None
+    [task] = flow.tasks
+    assert (task.kill_grace, task.idle_timeout) == (timedelta(minutes=5), timedelta(seconds=30))
+    assert task.queue_timeout == timedelta()

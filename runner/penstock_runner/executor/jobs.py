@@ -117,6 +117,7 @@ def plain_task(task: Task) -> dict[str, Any]:
         "logToFile": task.log_to_file,
         "killGrace": None if task.kill_grace is None else task.kill_grace.total_seconds(),
         "killSignal": task.kill_signal,
+        "idleTimeout": None if task.idle_timeout is None else task.idle_timeout.total_seconds(),
         "properties": dict(task.properties),
     }
     if task.task_cache:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from penstock_runner.flow import model
 from penstock_runner.flow.document import Document, pointer_of
@@ -31,6 +32,7 @@ FLOW_CLASS = "io.kestra.core.models.flows.Flow"
 FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
 TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
+LONGEST_GRACE = timedelta(seconds=300)
 INPUT_ID = re.compile(r"[a-zA-Z0-9][.a-zA-Z0-9_-]*")
 
 _FLOW_PROPERTIES = frozenset(
@@ -52,6 +54,11 @@ _TASK_FIELDS = {
     "taskCache": "task_cache", "onRunnerLost": "on_runner_lost", "killSignal": "kill_signal",
     "assets": "assets", "version": "version", "pluginDefaultsRef": "plugin_defaults_ref",
 }  # fmt: skip
+_TASK_DURATIONS = {
+    "queueTimeout": ("queue_timeout", None),
+    "idleTimeout": ("idle_timeout", None),
+    "killGrace": ("kill_grace", LONGEST_GRACE),
+}
 _TRIGGER_FIELDS = {
     "description": "description", "disabled": "disabled", "logLevel": "log_level", "when": "run_if",
     "minLogLevel": "log_level", "inputs": "inputs", "stopAfter": "stop_after", "runsOn": "runs_on",
@@ -155,9 +162,9 @@ class Binder:
             values["retry"] = self.retry(data["retry"], pointer + "/retry")
         if data.get("timeout") is not None:
             values["timeout"] = self._read.timeout(data["timeout"], pointer + "/timeout")
-        for name, field in (("queueTimeout", "queue_timeout"), ("killGrace", "kill_grace")):
+        for name, (field, longest) in _TASK_DURATIONS.items():
             if data.get(name) is not None:
-                values[field] = self._read.duration(data[name], f"{pointer}/{name}")
+                values[field] = self._read.wait(data[name], f"{pointer}/{name}", longest)
         if flowable is None:
             own = {k: v for k, v in data.items() if k not in COMMON_TASK}
         else:

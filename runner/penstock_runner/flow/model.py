@@ -92,6 +92,7 @@ class Task(Model):
     task_cache: Mapping[str, object] | None = None
     on_runner_lost: OnRunnerLost | None = None
     queue_timeout: timedelta | None = None
+    idle_timeout: timedelta | None = None
     kill_grace: timedelta | None = None
     kill_signal: Literal["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "KILL"] | None = None
     assets: Mapping[str, object] | None = None

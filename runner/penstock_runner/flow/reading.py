@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar, cast
 
 from pydantic import ValidationError
@@ -125,13 +126,24 @@ class Reading:
             return value
         return None if self.duration(value, pointer) is None else str(value)
 
-    def duration(self, value: object, pointer: str) -> object:
+    def duration(self, value: object, pointer: str) -> timedelta | None:
         """A duration, or None after a fault."""
         try:
             return durations.parse(value)
         except durations.BadDuration as error:
             self.add("BAD_VALUE", str(error), pointer)
             return None
+
+    def wait(self, value: object, pointer: str, longest: timedelta | None) -> timedelta | None:
+        """A duration that is not negative and not too long, or None after a fault."""
+        found = self.duration(value, pointer)
+        if found is None:
+            return None
+        if found < timedelta() or (longest is not None and found > longest):
+            most = "" if longest is None else f" and at most {durations.to_iso(longest)}"
+            self.add("BAD_VALUE", f"{value} is no time to wait: at least PT0S{most}", pointer)
+            return None
+        return found
 
     def known(
         self, data: Mapping[str, object], allowed: Collection[str], pointer: str, what: str

@@ -68,6 +68,7 @@ _TASK_PROPERTIES: Schema = {
     "taskCache": _MAP,
     "onRunnerLost": _ON_RUNNER_LOST,
     "queueTimeout": _DURATION,
+    "idleTimeout": _DURATION,
     "killGrace": _DURATION,
 }
 

@@ -291,7 +291,7 @@ COMMON_TASK = frozenset(
         "runsOn", "runs-on", "logLevel", "allowFailure", "allowWarning", "logToFile", "runIf",
         "when",
         "interruptible", "taskCache", "assets", "version", "pluginDefaultsRef", "onRunnerLost",
-        "queueTimeout", "killGrace", "killSignal",
+        "queueTimeout", "idleTimeout", "killGrace", "killSignal",
     )
 )  # fmt: skip
 

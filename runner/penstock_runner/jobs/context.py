@@ -23,10 +23,11 @@ from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.script_world import ScriptWorld
 from penstock_runner.jobs.services import JobServices
 from penstock_runner.jobs.settings import Stop
+from penstock_runner.jobs.silence import Listening
 from penstock_runner.jobs.users import home_of
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import choice
-from penstock_runner.taskrunners.api import Command, Ended, SetupFailed
+from penstock_runner.taskrunners.api import Command, Ended, SetupFailed, Sink
 from penstock_runner.taskrunners.limits import read_limits
 from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
@@ -50,6 +51,7 @@ class JobContext(ScriptWorld):
         taskrun_id: str,
         variables: Mapping[str, Any],
         earlier: Earlier | None = None,
+        idle: float | None = None,
     ) -> None:
         self._job = job
         self._parts = parts
@@ -65,6 +67,8 @@ class JobContext(ScriptWorld):
         self._last_choice = None
         self._earlier = earlier
         self._children: list[JobContext] = []
+        self._idle: float | None = job.task.get("idleTimeout") if idle is None else idle
+        self.was_silent_for: float | None = None
         self.task_id = task_id
         self.taskrun_id = taskrun_id
         self.metrics: list[Metric] = []
@@ -137,6 +141,12 @@ class JobContext(ScriptWorld):
         return tuple(found)
 
     @property
+    def silent_for(self) -> float | None:
+        """How long a command has said nothing, when it was stopped for that."""
+        found = (self.was_silent_for, *(child.silent_for for child in self._children))
+        return next((seconds for seconds in found if seconds is not None), None)
+
+    @property
     def annotations(self) -> list[dict[str, str]]:
         """What commands have said of places in files, also those of the tasks in a directory."""
         found = list(self._annotations)
@@ -171,6 +181,7 @@ class JobContext(ScriptWorld):
             taskrun_id=taskrun_id,
             variables={**self.renderer.variables, **variables},
             earlier=earlier,
+            idle=task.get("idleTimeout"),
         )
         child.metrics = self.metrics
         self._children.append(child)
@@ -269,7 +280,7 @@ class JobContext(ScriptWorld):
                     settings=self._parts.settings,
                     stop=Stop.of(self._job.task, self._parts.settings.limits),
                     outside=self._outside,
-                    sink=output,
+                    sink=self._heard(output),
                     resumes=self._earlier is None,
                 )
         except SetupFailed as failed:
@@ -277,6 +288,18 @@ class JobContext(ScriptWorld):
         if chosen.kind != "process":
             self._folders.take_back()
         return self._told(ended, output)
+
+    def _heard(self, output: JobOutput) -> Sink:
+        """Where output goes; whoever has to speak now and then is listened to."""
+        idle = self._idle
+        if idle is None:
+            return output
+
+        def stop() -> None:
+            self.was_silent_for = idle
+            self._outside.deadline(0)
+
+        return Listening(output, idle, stop)
 
     def _told(self, ended: Ended, output: JobOutput) -> ProcessEnd:
         """What the process said beside its lines, for the task and for the log."""

@@ -160,16 +160,20 @@ def _outcome(job: Job, parts: Parts, outside: Outside, context: JobContext) -> O
         outcome = working_directory.run(job, parts, outside, context)
     else:
         outcome = run_task(context, job.task, parts, outside)
-    return _judged(outcome, outside, limit)
+    return _judged(outcome, outside, limit, context.silent_for)
 
 
-def _judged(outcome: Outcome, outside: Outside, limit: float | None) -> Outcome:
+def _judged(
+    outcome: Outcome, outside: Outside, limit: float | None, silent_for: float | None
+) -> Outcome:
     """The outcome of an attempt that was asked to stop is that, whatever the task says."""
     match outside.cancellation.reason:
         case "killed":
             return replace(outcome, state=State.KILLED, reason="killed", error=None)
         case "timeout":
             error = f"Timeout after {clock(limit or 0)}"
+            if silent_for is not None:
+                error = f"No output for {clock(silent_for)}, which is the idleTimeout of the task"
             return replace(outcome, state=State.FAILED, reason="timeout", error=error)
         case _:
             return outcome

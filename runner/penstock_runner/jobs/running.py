@@ -13,7 +13,7 @@ from penstock_runner.jobs.protocol import Job
 from penstock_runner.jobs.settings import RunnerSettings, Stop
 from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import process
-from penstock_runner.taskrunners.api import Command, Ended, SetupFailed, signal_name
+from penstock_runner.taskrunners.api import Command, Ended, SetupFailed, Sink, signal_name
 from penstock_runner.taskrunners.choice import Choice
 
 
@@ -24,7 +24,7 @@ def run(
     image: str | None,
     settings: RunnerSettings,
     outside: Outside,
-    sink: JobOutput,
+    sink: Sink,
     stop: Stop,
     resumes: bool,
 ) -> Ended:
@@ -47,7 +47,7 @@ def _in_docker(
     image: str | None,
     settings: RunnerSettings,
     outside: Outside,
-    sink: JobOutput,
+    sink: Sink,
     stop: Stop,
     *,
     resumes: bool,

@@ -141,6 +141,8 @@ def log_to_json(row: LogRow) -> Json:
 
 def _attempt(attempt: Attempt, now: datetime | None) -> Json:
     answer: Json = {"state": state_to_json(attempt.history, now)}
+    if attempt.reason is not None:
+        answer["reason"] = attempt.reason
     if attempt.log_file is not None:
         answer["logFile"] = attempt.log_file
     if attempt.notes is not None:
