@@ -28,10 +28,26 @@ def jobs(world: World) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("state", [State.CREATED, State.RUNNING, State.RESTARTED])
 def test_an_early_task_that_runs_again_takes_along_what_failed_after_it(state: State) -> None:
     world = World(flow(job("a"), job("b"), job("c")), outcomes={"b": [F]}).start().run()
-    world.tell(marked("a", state)).run()
+    world.tell(marked("a", state))
+    assert world.states() == {"a": "RESTARTED"}
+    world.run()
     assert world.states() == {"a": "SUCCESS", "b": "SUCCESS", "c": "SUCCESS"}
     assert jobs(world) == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("c", 1)]
     assert world.ends() == [F, S]
+
+
+def test_what_failed_further_down_after_a_task_that_runs_again_begins_anew_in_its_time() -> None:
+    """Beside it in a dag or in a value of a loop, only what comes after it waits for it."""
+    inner = group("s", "Sequential", job("b"))
+    needs = {"b": ("a",), "c": ()}
+    dag = group("d", "Dag", job("a"), job("b"), job("c"), depends_on=needs)
+    for made, after in ((flow(job("a"), inner), {"s", "b"}), (flow(dag), {"b"})):
+        world = World(made, outcomes={"b": [F], "c": [F]}).start().run()
+        world.tell(marked("a", State.RUNNING))
+        assert not after & world.states().keys()
+        world.run()
+        assert world.state is S
+        assert set(world.states().values()) == {"SUCCESS"}
 
 
 def test_a_task_of_a_killed_execution_runs_again_with_what_was_killed_beside_it() -> None:

@@ -11,6 +11,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import tree
 from penstock_runner.engine.draft import Draft, sent, started
 from penstock_runner.engine.flowables.api import Role
+from penstock_runner.engine.following import comes_after
 from penstock_runner.engine.groups import ROOT, WORK
 from penstock_runner.engine.index import index
 from penstock_runner.engine.pauses import wake
@@ -107,14 +108,27 @@ def restarted(draft: Draft, stage: str = TASKS) -> None:
 
 
 def clear_the_way(draft: Draft, run: TaskRun, states: Collection[State]) -> None:
-    """Open again what was cut off around a task run, and what ended there in one of the states."""
-    stages = _stages(draft, run)
+    """Open again what was cut off around a task run, and what ended there in one of the states.
+
+    What comes after the task run is forgotten instead: the rules open it when its time has come.
+    """
+    stages, path = _stages(draft, run), _path(draft, run)
     if states and draft.node(run).role is Role.GROUP:
         stages[run.key] = TASKS
-    found = [other for other in draft.runs.values() if _in_the_way(draft, other, stages, states)]
-    for other in found:
-        if other.key != run.key:
+    found = [(one, _in_the_way(draft, one, stages, states)) for one in draft.runs.values()]
+    for other, top in found:
+        if top is None or other.key == run.key or other.key not in draft.runs:
+            continue
+        beside = path.get(top.parent or ROOT)
+        if beside is not None and comes_after(draft, top, beside):
+            _forget(draft, top)
+        else:
             again(draft, other, anew=True)
+
+
+def _path(draft: Draft, run: TaskRun) -> dict[RunKey, TaskRun]:
+    """The task run and those around it, each by the group that it is in."""
+    return {each.parent or ROOT: each for each in (run, *tree.ancestors(draft, run))}
 
 
 def _stages(draft: Draft, run: TaskRun) -> dict[RunKey, str]:
@@ -129,18 +143,18 @@ def _stages(draft: Draft, run: TaskRun) -> dict[RunKey, str]:
 
 def _in_the_way(
     draft: Draft, run: TaskRun, stages: Mapping[RunKey, str], states: Collection[State]
-) -> bool:
-    """Whether the task run would end at once what is opened around another."""
+) -> TaskRun | None:
+    """What would end a group that is opened around another: the task run, or one around it."""
     if not run.state.terminal:
-        return False
+        return None
     while run.facts.get("cut") or run.state in states or _left_open(run):
         stage = draft.node(run).stage
         if (around := run.parent or ROOT) in stages:
-            return stages[around] == stage
+            return run if stages[around] == stage else None
         run = draft.runs[around]
         if stage != TASKS or draft.node(run).role is Role.DIRECTORY:
-            return False
-    return False
+            return None
+    return None
 
 
 def _left_open(run: TaskRun) -> bool:

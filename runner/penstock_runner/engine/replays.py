@@ -7,8 +7,7 @@ from dataclasses import replace
 from penstock_runner.engine import events as e
 from penstock_runner.engine import tree
 from penstock_runner.engine.draft import Draft
-from penstock_runner.engine.orders import InSequence
-from penstock_runner.engine.plan import Node
+from penstock_runner.engine.following import comes_after
 from penstock_runner.engine.reopening import (
     STOPS,
     again,
@@ -64,32 +63,5 @@ def _forget_after(draft: Draft, run: TaskRun) -> None:
     parent = None if run.parent is None else draft.runs[run.parent]
     owner = draft.plan.node(node.parent)
     for sibling in list(tree.children(draft, parent, owner, node.branch)):
-        if _follows(owner, parent, run, sibling, draft.node(sibling)):
+        if comes_after(draft, sibling, run):
             tree.remove(draft, sibling)
-
-
-def _follows(
-    owner: Node, parent: TaskRun | None, run: TaskRun, sibling: TaskRun, its: Node
-) -> bool:
-    values = None if parent is None or parent.values is None else len(parent.values)
-    ids = [node.task.id for node in owner.branches.get(its.branch, ())]
-    order = owner.flowable.order(owner.task, ids, values)
-    position = ids.index(run.task_id)
-    if isinstance(order, InSequence):
-        # Of later values, what comes before the task in the file is kept.
-        return (its.position, sibling.place) > (position, run.place)
-    if owner.task.depends_on:
-        return run.task_id in _needed_by(owner, its.task.id)
-    return its.position > position and sibling.place == run.place and values is not None
-
-
-def _needed_by(dag: Node, task_id: str) -> set[str]:
-    """All that a task of a dag depends on, directly or not."""
-    found: set[str] = set()
-    todo = [task_id]
-    while todo:
-        for other in dag.task.depends_on.get(todo.pop(), ()):
-            if other not in found:
-                found.add(other)
-                todo.append(other)
-    return found
