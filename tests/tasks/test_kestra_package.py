@@ -46,9 +46,10 @@ def used(folder: Path, heard: Heard, **properties: Any) -> Report:
     return run(folder, "python.Script", heard, settings=settings, **given)
 
 
-def test_outputs_metrics_and_logs_of_the_package_arrive(folder: Path) -> None:
+@pytest.mark.parametrize("version", ["kestra", "kestra<2"])
+def test_outputs_metrics_and_logs_of_the_package_arrive(folder: Path, version: str) -> None:
     heard = Heard()
-    report = used(folder, heard, script=SCRIPT)
+    report = used(folder, heard, script=SCRIPT, dependencies=[version])
     assert report.state == "SUCCESS", heard.said
     assert report.outputs is not None
     assert report.outputs["vars"] == {"rows": 3, "nested": {"who": "Ada"}, "more": [1, 2]}

@@ -14,6 +14,7 @@ from tests.conformance.matchers import Matcher, typed
 from tests.conformance.placeholders import Placeholders
 from tests.conformance.single_job import KeyValueStore
 
+from penstock_runner.expressions import ion
 from penstock_runner.expressions.environment import Expressions
 from penstock_runner.expressions.errors import ExpressionFailed, KeyExpired
 from penstock_runner.jobs import files
@@ -84,6 +85,10 @@ class _Operations:
             return None if wanted is True else self.matcher.mismatch(wanted, error, "error")
         if error is not None:
             return f"refused: {error}"
+        if (path := expected.pop("file", None)) is not None:
+            key = self._key_of(path)
+            answer = {**answer, "text": ion.write(typed_value(self._entry(key)))}
+            expected["entries"] = {key: expected.pop("metadata")["expirationDate"]}
         for key, value in expected.pop("entries", {}).items():
             first, last = map(isodate.parse_duration, value["expires_in"])
             left = self._entry(key).expires - self.moment  # type: ignore[operator]
@@ -91,6 +96,12 @@ class _Operations:
                 return f"{key} expires in {left}"
         found = (self.matcher.mismatch(w, answer.get(k), k) for k, w in expected.items())
         return next(filter(None, found), None)
+
+    def _key_of(self, path: str) -> str:
+        """The key that a file of the case is about: here it is a row, with a value and an end."""
+        folder, _, name = path.rpartition("/")
+        assert folder == "/${namespace_path}/_kv"
+        return name.removesuffix(".ion")
 
     def _entry(self, key: str) -> KvEntry:
         entry = self.keys.get(NAMESPACE, key)
