@@ -137,6 +137,48 @@ def test_killed_at_any_statement_the_store_has_the_old_commit_or_the_new_one_who
     assert len(outcomes) > 15, "too few statements were met"
 
 
+def test_killed_while_rows_are_put_aside_or_moved_the_store_has_one_of_both_commits_whole(
+    tmp_path: Path, repository: Repository
+) -> None:
+    """Some of the many statements of a large apply, those at its end among them."""
+    home = tmp_path / "home"
+    home.mkdir()
+    url = f"file://{repository.path}"
+    world = World(home, url=url)
+    world.roots.append(tmp_path)
+    world.start(url=url)
+    old = repository.commit({f"f{n}.yml": flow(f"f{n}") for n in range(4)})
+    world.sync()
+    before = _state(world)
+    new = repository.commit({f"f{n}.yml": flow(f"f{n}", "# new\n") for n in range(MANY)})
+    world.service.look("main", trigger="webhook")
+    answer = look(world.asked.pop(), home / "bare", REGISTRY)
+    world.close()
+
+    outcomes: list[str | None] = []
+    whole = tmp_path / "whole"
+    shutil.copytree(home, whole)
+    assert _killed_at(1_000_000, whole, url, answer) == 0
+    count = int((whole / "statements").read_text())
+    for number in (1, count // 4, count // 2, *range(count - 40, count + 5, 4)):
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(home, copy)
+        status = _killed_at(number, copy, url, answer)
+        again = World(copy, url=url)
+        state = _state(again)
+        again.close()
+        shutil.rmtree(copy)
+        outcomes.append(state[0])
+        assert state[0] == new or state == before, f"killed at statement {number}"
+        assert state[0] == old or set(state[1].values()) == {
+            flow(f"f{n}", "# new\n") for n in range(MANY)
+        }
+        if status == 0:
+            break
+    assert (outcomes[0], outcomes[-1]) == (old, new)
+    assert len(outcomes) > 8, "too few statements were met"
+
+
 def _killed_at(number: int, folder: Path, url: str, answer: Mapping[str, Any]) -> int:
     """Apply in a process that kills itself at a statement; 0 when it came to the end before."""
     pid = os.fork()
@@ -172,7 +214,12 @@ def _apply_and_die(number: int, folder: Path, url: str, answer: Mapping[str, Any
         raw = tx.raw
     raw.set_trace_callback(statement)
     world.service.receive(answer)
+    for _ in range(1000):
+        if world.service.status("main")["status"] != "Progressing":
+            break
+        world.service.tick(world.clock.now())
     raw.set_trace_callback(None)
+    (folder / "statements").write_text(str(count))
 
 
 def _state(world: World) -> tuple[str | None, dict[str, str], int]:

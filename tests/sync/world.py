@@ -19,6 +19,7 @@ from penstock_server.scheduler.rendering import without_services
 from penstock_server.store import flows
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.migrations import upgrade
+from penstock_server.store.staging import Staging
 from penstock_server.sync.folding import folded
 from penstock_server.sync.look import look
 from penstock_server.sync.service import SyncService
@@ -93,6 +94,10 @@ class RememberedTriggers:
 
     def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> Sequence[Flow]:
         return flows
+
+    def stage(self, tx: Any, made: Sequence[Flow], staging: Staging) -> None: ...
+
+    def write_staged(self, tx: Any, staging: Staging) -> None: ...
 
     def write_ready(self, tx: Any, made: Sequence[Flow]) -> None:
         self.saved += made

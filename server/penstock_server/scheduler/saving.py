@@ -18,6 +18,7 @@ from penstock_server.scheduler.rows import digest_of, states_of
 from penstock_server.scheduler.schedules import KINDS
 from penstock_server.store import triggers
 from penstock_server.store.bulk import Bound
+from penstock_server.store.staging import Staging
 from penstock_server.store.triggers import TriggerState
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,11 @@ class Saving:
             if known.keys() - set(kept):
                 made.fewer.append((flow.namespace, flow.id, kept))
         return made
+
+    def stage(self, tx: Any, made: ReadyTriggers, staging: Staging) -> None:
+        """Put rows aside that were made ready."""
+        triggers.stage_bound(tx, made.rows, staging)
+        made.rows.clear()
 
     def write(self, tx: Any, made: ReadyTriggers) -> None:
         """Write rows that were made ready."""

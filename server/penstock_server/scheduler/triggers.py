@@ -34,6 +34,7 @@ from penstock_server.scheduler.saving import ReadyTriggers, Saving
 from penstock_server.scheduler.schedules import ALL, KINDS
 from penstock_server.scheduler.switches import Switches
 from penstock_server.store import triggers
+from penstock_server.store.staging import Staging
 from penstock_server.store.triggers import TriggerState
 
 log = logging.getLogger(__name__)
@@ -176,6 +177,14 @@ class Scheduler:
     def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> ReadyTriggers:
         """What saving these flows means for their triggers, to be written later."""
         return self._saving.ready(connection, flows, now)
+
+    def stage(self, tx: Any, made: ReadyTriggers, staging: Staging) -> None:
+        """Put it aside, to be written with the flows."""
+        self._saving.stage(tx, made, staging)
+
+    def write_staged(self, tx: Any, staging: Staging) -> None:
+        """Write what was put aside, before `write_ready` of each."""
+        triggers.put_staged(tx, staging)
 
     def write_ready(self, tx: Any, made: ReadyTriggers) -> None:
         """Write it, with the flows."""

@@ -18,6 +18,7 @@ from penstock_server.store.bulk import Bound, BulkInsert
 from penstock_server.store.engine import Tx
 from penstock_server.store.flow_rows import Head, Save, head_values, revision_values
 from penstock_server.store.schema import flow_revisions, flows, to_micros
+from penstock_server.store.staging import Staging
 
 Name = tuple[str, str]
 _REVISIONS = BulkInsert(flow_revisions)
@@ -34,6 +35,7 @@ _DELETION = (
     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
     " FROM flow_revisions r WHERE r.namespace = ? AND r.id = ? AND r.revision = ?"
 )
+_ALL = "SELECT namespace, id, revision, digest, managed_by, deleted FROM flows"
 _GONE = (
     "UPDATE flows SET revision = revision + 1, deleted = ?, drifted = ?, updated_at = ?"
     " WHERE namespace = ? AND id = ?"
@@ -74,6 +76,14 @@ class ReadyFlows:
     _rows: list[Bound] = field(default_factory=list)
     _before: dict[Name, Live | None] = field(default_factory=dict)
 
+    @property
+    def _bulks(self) -> list[tuple[BulkInsert, list[Bound]]]:
+        return [
+            (_REVISIONS, self._revisions),
+            (_NEW_HEADS, self._new_rows),
+            (_HEADS, self._rows),
+        ]
+
     def save(self, connection: Connection, saves: Sequence[Save], now: datetime) -> None:
         """Make the rows of some texts ready."""
         before = stored.heads(connection, [(save.namespace, save.id) for save in saves])
@@ -108,17 +118,34 @@ class ReadyFlows:
             if there != live:
                 raise Outdated(f"flow {'.'.join(name)} was changed meanwhile")
 
-    def write(self, tx: Tx) -> None:
+    def stage(self, tx: Tx, staging: Staging) -> None:
+        """Put the rows aside that are ready so far."""
+        for bulk, rows in self._bulks:
+            staging.put(tx, bulk, rows)
+            rows.clear()
+
+    def write(self, tx: Tx, staging: Staging) -> None:
         """Move all heads, unless one has moved since; then `Outdated`, and nothing is written."""
-        present = {one.name: one for one in lives(tx.connection, names=self._before.keys())}
+        present = _present(tx, self._before.keys())
         for name, before in self._before.items():
-            if present.get(name) != before:
+            if present.get(name) != (None if before is None else _body(before)):
                 raise Outdated(f"flow {'.'.join(name)} was changed meanwhile")
-        _REVISIONS.write(tx, self._revisions)
-        _NEW_HEADS.write(tx, self._new_rows)
-        _HEADS.write(tx, self._rows)
+        for bulk, rows in self._bulks:
+            staging.write(tx, bulk, rows)
         tx.execute_many(_DELETION, self.gone)
         tx.execute_many(_GONE, [(True, False, row[1], *row[-3:-1]) for row in self.gone])
+
+
+def _present(tx: Tx, names: Collection[Name]) -> dict[Name, tuple[Any, ...]]:
+    """The flows of these names as they are now, as `_body` tells one."""
+    if len(names) <= _FEW:
+        return {one.name: _body(one) for one in lives(tx.connection, names=names)}
+    # One walk over the table is faster than many questions.
+    return {(row[0], row[1]): tuple(row[2:]) for row in tx.raw.execute(_ALL).fetchall()}
+
+
+def _body(live: Live) -> tuple[Any, ...]:
+    return (live.revision, live.digest, live.managed_by, live.deleted)
 
 
 def lives(

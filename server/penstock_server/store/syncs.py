@@ -20,6 +20,7 @@ from penstock_server.store.schema import (
     sync_runs,
     webhook_deliveries,
 )
+from penstock_server.store.staging import Staging
 
 Data = Mapping[str, Any]
 _ITEMS = BulkInsert(sync_items)
@@ -137,9 +138,14 @@ def bound_item(run_id: str, place: int, item: SyncItem) -> Bound:
     return _ITEMS.bound({"run_id": run_id, "place": place, **upserts.values_of(item)})
 
 
-def add_bound_items(tx: Tx, rows: Sequence[Bound]) -> None:
-    """Store what a run did."""
-    _ITEMS.write(tx, rows)
+def stage_items(tx: Tx, rows: Sequence[Bound], staging: Staging) -> None:
+    """Put lines of a run aside."""
+    staging.put(tx, _ITEMS, rows)
+
+
+def add_bound_items(tx: Tx, rows: Sequence[Bound], staging: Staging) -> None:
+    """Store what a run did: these lines and those that were put aside."""
+    staging.write(tx, _ITEMS, rows)
 
 
 def items(connection: Connection, run_id: str) -> list[SyncItem]:

@@ -13,6 +13,7 @@ from penstock_server.store import upserts
 from penstock_server.store.bulk import Bound, BulkInsert
 from penstock_server.store.engine import Tx
 from penstock_server.store.schema import triggers
+from penstock_server.store.staging import Staging
 
 _CHUNK = 200
 # Who holds a trigger, who has switched it off and when it fired last is not for its text to say.
@@ -86,6 +87,16 @@ def bound(state: TriggerState) -> Bound:
 def put_bound(tx: Tx, rows: Sequence[Bound]) -> None:
     """Write triggers that have changed; what has happened to them meanwhile stays."""
     _CHANGED.write(tx, rows)
+
+
+def stage_bound(tx: Tx, rows: Sequence[Bound], staging: Staging) -> None:
+    """Put triggers aside that have changed."""
+    staging.put(tx, _CHANGED, rows)
+
+
+def put_staged(tx: Tx, staging: Staging) -> None:
+    """Write the triggers that were put aside."""
+    staging.write(tx, _CHANGED, [])
 
 
 def remove_many(tx: Tx, names: Iterable[tuple[str, str]]) -> None:

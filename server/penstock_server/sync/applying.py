@@ -1,14 +1,14 @@
 """Writing an applied commit: one transaction with everything that follows from a plan.
 
 `Application` holds what was decided. `prepare` makes all rows ready, bit by bit, while others go
-on; `write`, called with the store's open transaction, only hands them over. Readers see the commit
-before or the commit after, never something between.
+on, and puts them aside when they are many; `write`, called with the store's open transaction, only
+hands them over. Readers see the commit before or the commit after, never something between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,8 +16,10 @@ from typing import Any, Protocol
 from penstock_runner.flow.model import Flow, Trigger
 from penstock_server.store import flows, sources, syncs
 from penstock_server.store.bulk import Bound
+from penstock_server.store.faults import StoreUnavailable
 from penstock_server.store.flow_batches import Live as Stored
 from penstock_server.store.flow_batches import ReadyFlows
+from penstock_server.store.staging import Staging
 from penstock_server.sync.desired import (
     Contents,
     FlowText,
@@ -32,6 +34,7 @@ from penstock_server.sync.settings import SourceSettings
 from penstock_server.sync.suites import write_suites
 
 AT_ONCE = 100
+Open = Callable[[], AbstractContextManager[Any]]
 
 
 class TriggerRows(Protocol):
@@ -41,8 +44,16 @@ class TriggerRows(Protocol):
         """What new texts of flows mean for their triggers, to be written later."""
         ...
 
+    def stage(self, tx: Any, made: Any, staging: Staging) -> None:
+        """Put it aside."""
+        ...
+
+    def write_staged(self, tx: Any, staging: Staging) -> None:
+        """Write all that was put aside."""
+        ...
+
     def write_ready(self, tx: Any, made: Any) -> None:
-        """Write it."""
+        """Write it, or what is left of it when it was put aside."""
         ...
 
     def flows_deleted(self, tx: Any, names: Sequence[Key]) -> None:
@@ -73,6 +84,11 @@ class Application:
     _triggers: list[Any] = field(default_factory=list)
     _items: list[Bound] = field(default_factory=list)
     _packed: str = ""
+    _staging: Staging = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have a place of its own to put rows aside."""
+        self._staging = Staging(self.run_id)
 
     @property
     def changed(self) -> list[Key]:
@@ -80,14 +96,23 @@ class Application:
         moved = (*SAVED, Action.PRUNED)
         return [item.key for item in self.plan.of(*moved) if item.is_flow]
 
-    def prepare(self, read: Callable[[], AbstractContextManager[Any]]) -> Iterator[None]:
-        """Make all rows ready, some at a time; raises `Outdated` when a flow has changed."""
+    def prepare(self, read: Open, begin: Open | None = None) -> Iterator[None]:
+        """Make all rows ready, some at a time; raises `Outdated` when a flow has changed.
+
+        With `begin`, which opens a transaction, many rows are put aside as they get ready; `forget`
+        removes them in the end.
+        """
         texts = {flow.desired.key: flow for flow in self.contents.flows}
         saved = [item for item in self.plan.of(*SAVED) if item.is_flow]
+        aside = begin if len(self.plan.changes) > AT_ONCE else None
         for start in range(0, len(saved), AT_ONCE):
             with read() as connection:
                 self._prepare_flows(connection, saved[start : start + AT_ONCE], texts)
             yield
+            if aside is not None:
+                with aside() as tx:
+                    self._stage(tx)
+                yield
         self._prepare_deletions()
         self.revisions = {
             item.key: item.live.revision for item in self.plan.items if item.live is not None
@@ -99,6 +124,11 @@ class Application:
             some = enumerate(changes[start : start + 2 * AT_ONCE], start)
             self._items += [self._item(place, item) for place, item in some]
             yield
+            if aside is not None:
+                with aside() as tx:
+                    syncs.stage_items(tx, self._items, self._staging)
+                self._items.clear()
+                yield
         if self.owned:
             self.new_manifest = manifest_of(
                 self.contents, self.revisions, self.manifest, self.contents.invalid
@@ -115,7 +145,7 @@ class Application:
         if not self._ready:
             for _ in self.prepare(lambda: nullcontext(tx.connection)):
                 pass
-        self._flows.write(tx)
+        self._flows.write(tx, self._staging)
         self._let_go(tx)
         self._tell_triggers(tx)
         write_files(
@@ -136,7 +166,20 @@ class Application:
         )
         if self.owned:
             self._remember(tx)
-        syncs.add_bound_items(tx, self._items)
+        syncs.add_bound_items(tx, self._items, self._staging)
+
+    def forget(self, begin: Open) -> None:
+        """Remove what was put aside."""
+        if not self._staging.used:
+            return
+        # A store that cannot be reached has forgotten it with the connection.
+        with suppress(StoreUnavailable), begin() as tx:
+            self._staging.drop(tx)
+
+    def _stage(self, tx: Any) -> None:
+        self._flows.stage(tx, self._staging)
+        if self.triggers is not None and self._triggers:
+            self.triggers.stage(tx, self._triggers[-1], self._staging)
 
     def _let_go(self, tx: Any) -> None:
         """What a person has held for a time, and has the text of its repository again, is free."""
@@ -236,6 +279,7 @@ class Application:
     def _tell_triggers(self, tx: Any) -> None:
         if self.triggers is None:
             return
+        self.triggers.write_staged(tx, self._staging)
         for made in self._triggers:
             self.triggers.write_ready(tx, made)
         gone = [item.key for item in self.plan.of(Action.PRUNED) if item.is_flow]

@@ -28,10 +28,14 @@ AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Database(Protocol):
-    """What syncs read from."""
+    """What syncs read from, and put rows aside in."""
 
     def read(self) -> Any:
         """A context manager that gives a connection."""
+        ...
+
+    def begin(self) -> Any:
+        """A context manager that gives a transaction."""
         ...
 
 

@@ -231,7 +231,7 @@ class Reconciler:
             now=now,
             triggers=around.triggers,
         )
-        yield from job.prepare(around.database.read)
+        yield from self._ready(job)
         after = applied(
             source.state,
             now,
@@ -264,6 +264,7 @@ class Reconciler:
         def done(outcome: Outcome) -> None:
             source.applying = False
             self._done_with(source)
+            job.forget(around.database.begin)
             again = isinstance(outcome.error, Outdated) and tries > 1
             source.working = source.working if again else None
             if again:
@@ -289,6 +290,15 @@ class Reconciler:
 
         source.applying = True
         around.starter.transact(writes=[write], done=done)
+
+    def _ready(self, job: Application) -> Iterator[None]:
+        """Make the rows of a commit ready; when that fails, nothing of them stays."""
+        database = self._around.database
+        try:
+            yield from job.prepare(database.read, database.begin)
+        except Exception:
+            job.forget(database.begin)
+            raise
 
     def _pushed(
         self, source: HeldSource, run: Run, contents: Contents, decided: SyncPlan
