@@ -99,3 +99,26 @@ def test_the_schema_is_printed_and_knows_the_types_that_are_installed() -> None:
     schema = penstock("schema").json
     assert schema["$schema"].startswith("http://json-schema.org/draft-07")
     assert "io.kestra.plugin.core.log.Log" in str(schema["definitions"]["task"])
+
+
+OFFLINE = """
+import socket, sys
+
+
+def refuse(*_arguments, **_more):
+    raise AssertionError("validate asks the network")
+
+
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+sys.argv = ["penstock", "validate", *sys.argv[1:]]
+from penstock_server.cli import main
+
+main()
+"""
+
+
+def test_validate_asks_no_network(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(log_flow("a"))
+    command = [sys.executable, "-c", OFFLINE, str(tmp_path), "--format", "github"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from penstock_runner.flow.faults import Fault, Severity
 
@@ -107,13 +108,24 @@ def gitlab(faults: Iterable[Fault]) -> str:
         {
             "description": fault.message + (f" ({fault.hint})" if fault.hint else ""),
             "check_name": fault.code,
-            "fingerprint": fingerprint(fault),
+            "fingerprint": told,
             "severity": _GITLAB[fault.severity],
             "location": {"path": fault.path, "lines": {"begin": fault.line}},
         }
-        for fault in in_order(faults)
+        for fault, told in _told_apart(in_order(faults))
     ]
     return _dump(items)
+
+
+def _told_apart(faults: Iterable[Fault]) -> Iterator[tuple[Fault, str]]:
+    """Each fault with a fingerprint of its own: of two alike, readers would show one."""
+    seen: Counter[str] = Counter()
+    for fault in faults:
+        alike = fingerprint(fault)
+        number = seen[alike]
+        seen[alike] += 1
+        told = f"{alike}\0{number}".encode()
+        yield fault, alike if number == 0 else hashlib.sha256(told).hexdigest()
 
 
 def fingerprint(fault: Fault) -> str:
