@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,29 @@ def environment_of(endpoint: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+def google(endpoint: str) -> dict[str, str]:
+    """A service account of an emulator, as a key in the environment."""
+    account = {"gcs_base_url": endpoint, "disable_oauth": True}
+    empty = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    return {
+        "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps({**account, **empty}),
+        "GOOGLE_ALLOW_HTTP": "true",
+    }
+
+
+def opened(place: str, environment: dict[str, str]) -> Storage:
+    found = bucket_of(place, environment)
+    assert found is not None
+    return open_bucket(found)
+
+
+PLACES = {
+    "s3": (f"s3://{NAME}", environment_of),
+    "gs": (f"gs://{NAME}", google),
+}
+
+
+@pytest.fixture(params=["folder", "memory", "s3", "gs"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "folder":
         yield LocalStorage(tmp_path / "storage")
@@ -50,10 +74,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
 
         yield ObjectStorage(MemoryStore)
         return
+    place, environment = PLACES[request.param]
     with bucket() as (endpoint, _):
-        found = bucket_of(f"s3://{NAME}/below", environment_of(endpoint))
-        assert found is not None
-        yield open_bucket(found)
+        yield opened(f"{place}/below", environment(endpoint))
 
 
 def test_what_is_put_can_be_read(storage: Storage, tmp_path: Path) -> None:
@@ -107,6 +130,14 @@ class Pipe(io.RawIOBase):
 def test_a_stream_that_cannot_go_back_is_stored(storage: Storage) -> None:
     storage.put_stream(URI, io.BufferedReader(Pipe(b"x" * 100_000)))
     assert storage.facts(URI).size == 100_000
+
+
+def test_a_file_of_many_parts_arrives_whole(storage: Storage, tmp_path: Path) -> None:
+    content = b"".join(n.to_bytes(4, "big") for n in range(3_000_000))
+    storage.put_bytes(URI, content)
+    assert storage.facts(URI).size == len(content)
+    storage.fetch(URI, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == content
 
 
 def test_a_missing_file_is_missing(storage: Storage, tmp_path: Path) -> None:
@@ -169,6 +200,58 @@ def test_the_files_of_a_bucket_are_below_its_prefix(tmp_path: Path) -> None:
         assert found is not None
         open_bucket(found).put_bytes(URI, b"text")
         assert objects == {"below/here/a/b/file.txt": b"text"}
+
+
+@needs_the_extra
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_a_store_that_is_busy_is_asked_again(kind: str) -> None:
+    place, environment = PLACES[kind]
+    seen: list[str] = []
+    with bucket([503, 500], seen) as (endpoint, objects):
+        opened(place, environment(endpoint)).put_bytes(URI, b"text")
+        assert objects == {"a/b/file.txt": b"text"}
+        assert [call.partition(" ")[0] for call in seen] == ["PUT"] * 3
+
+
+@needs_the_extra
+@pytest.mark.parametrize("kind", list(PLACES))
+@pytest.mark.parametrize("status", [403, 400])
+def test_a_store_that_refuses_is_told_with_its_name(kind: str, status: int) -> None:
+    place, environment = PLACES[kind]
+    with bucket([status] * 9) as (endpoint, _):
+        storage = opened(place, environment(endpoint))
+        with pytest.raises(StorageUnreachable, match=f"storage {place}: ") as told:
+            storage.read_bytes(URI)
+    assert str(status) in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@needs_the_extra
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_a_store_that_says_nothing_is_given_up(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_storage, "REQUEST_SECONDS", "200ms")
+    monkeypatch.setattr(object_storage, "RETRY_SECONDS", 1)
+    place, environment = PLACES[kind]
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        storage = opened(place, environment(endpoint))
+        with pytest.raises(StorageUnreachable, match=f"storage {place}: "):
+            storage.exists(URI)
+
+
+@needs_the_extra
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_what_another_deletes_meanwhile_does_not_stop_a_deletion(kind: str) -> None:
+    place, environment = PLACES[kind]
+    with bucket() as (endpoint, objects):
+        storage = opened(place, environment(endpoint))
+        for name in "abcd":
+            storage.put_bytes(f"kestra:///x/{name}", b"")
+        listed = list(storage.walk("kestra:///x"))
+        objects.pop("x/b")
+        storage.walk = lambda _: iter(listed)  # type: ignore[method-assign]
+        assert storage.delete("kestra:///x") is True
+        assert objects == {}
 
 
 @needs_the_extra

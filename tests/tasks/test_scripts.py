@@ -270,7 +270,7 @@ def works(program: str, folder: Path) -> bool:
     found = shutil.which(program)
     if found is None:
         return False
-    asked = [found, "version" if program == "go" else "--version"]
+    asked = [found, {"go": "version", "lua": "-v"}.get(program, "--version")]
     env = {"PATH": os.environ["PATH"], "HOME": str(folder / "nobody")}
     return subprocess.run(asked, check=False, capture_output=True, env=env).returncode == 0
 

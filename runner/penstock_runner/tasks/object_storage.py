@@ -41,6 +41,7 @@ OPTIONS = (
     *("AWS_DEFAULT_REGION", "AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
     *("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
     *("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
+    *("GOOGLE_BASE_URL", "GOOGLE_ALLOW_HTTP"),
 )
 """Variables of the service that say how to reach a bucket; jobs never see them."""
 
@@ -94,7 +95,8 @@ def _connected(bucket: Bucket) -> Any:
 
     client: Any = {"timeout": REQUEST_SECONDS, "connect_timeout": CONNECT_SECONDS}
     options: Any = dict(bucket.options)
-    if str(options.pop("aws_allow_http", "")).lower() == "true":
+    plain = [options.pop(f"{name}_allow_http", "") for name in ("aws", "google")]
+    if "true" in map(str.lower, plain):
         client["allow_http"] = True
     kind: Any = S3Store if bucket.url.startswith("s3:") else GCSStore
     return kind.from_url(
@@ -221,8 +223,17 @@ class ObjectStorage:
         keys = [self._key(facts.uri) for facts in self.walk(uri)]
         with self._asking() as obstore:
             for start in range(0, len(keys), AT_ONCE):
-                obstore.delete(self._store, keys[start : start + AT_ONCE])
+                self._delete(obstore, keys[start : start + AT_ONCE])
         return bool(keys and key)
+
+    def _delete(self, obstore: Any, keys: list[str]) -> None:
+        """Delete objects, of which others may have deleted some meanwhile."""
+        try:
+            obstore.delete(self._store, keys)
+        except FileNotFoundError:
+            for key in keys:
+                with suppress(FileNotFoundError):
+                    obstore.delete(self._store, key)
 
     def delete_below(self, prefix: str) -> list[str]:
         """Delete all files below an address and give their addresses, then that of the folder."""
