@@ -17,9 +17,10 @@ from typing import Any
 from penstock_runner.git.apart import Identity, apart, own_identity
 from penstock_runner.git.exceptions import DAMAGE
 from penstock_runner.git.remote import Remote
-from penstock_runner.git.store import BareStore, Fetched, Seen, Wanted, discard, look
+from penstock_runner.git.store import BareStore, Fetched, Seen, Wanted, look
 from penstock_runner.git.transport import with_files
 from penstock_runner.git.trouble import GIT_CORRUPT, GitTrouble, message_for
+from penstock_runner.git.upkeep import UNMADE, discard
 
 HOSTS = "known_hosts"
 SIZE = "fresh_size"
@@ -107,7 +108,7 @@ def copy_of(remote: Remote, path: Path) -> Copy:
 def clear_leftovers(folder: Path) -> None:
     """Remove the copies that were being made, or were replaced, when a process died."""
     for path in folder.iterdir():
-        if path.suffix in (".new", ".old"):
+        if path.suffix in (".new", ".old", UNMADE):
             discard(path)
 
 

@@ -105,7 +105,7 @@ class _Sieve:
                 self._more()
             given = self._held[self._at : self._at + step]
             out = inflating.decompress(given, _CHUNK)
-            left = inflating.unused_data if inflating.eof else inflating.unconsumed_tail
+            left = inflating.unused_data or inflating.unconsumed_tail
             used = len(given) - len(left)
             if not used and not out:
                 self._more()

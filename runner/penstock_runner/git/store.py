@@ -6,10 +6,10 @@ a lock file holds others back. The store is a folder that we made; one that is a
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from penstock_runner.flow.faults import Fault
-from penstock_runner.git.apart import ENTERED
 from penstock_runner.git.checkout import write_files
 from penstock_runner.git.history import (
     CommitInfo,
@@ -46,12 +45,12 @@ from penstock_runner.git.trouble import (
     GitTrouble,
     message_for,
 )
+from penstock_runner.git.upkeep import LOCK, make, unlock
 
 RefKind = Literal["branch", "tag", "commit"]
 HEAD = "HEAD"
 SEEN = b"refs/heads/seen"
 MOST_PACKS = 50
-_STALE_SECONDS = 600
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 IGNORE_FILES = (".penstockignore", ".kestraignore")
 
@@ -100,14 +99,18 @@ class BareStore:
     """One remote's objects on disk."""
 
     def __init__(self, path: Path) -> None:
-        _make(path)
+        make(path)
         self.path = path
         self._repo = Repo(str(path))
         self._objects = self._repo.object_store
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._repo.close()
+        """Let go of the files.
+
+        Where reading one has failed, its bytes are still held by who was told so; they go later.
+        """
+        with contextlib.suppress(BufferError):
+            self._repo.close()
 
     def reopen(self) -> None:
         """Open the files anew, in a process that was forked: both would move one position."""
@@ -162,10 +165,14 @@ class BareStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the store's lock; the system lets go of it when a process dies."""
-        handle = os.open(self.path / "penstock.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        """Hold the store's lock; the system lets go of it when a process dies.
+
+        Other locks in the store are then those of the dead.
+        """
+        handle = os.open(self.path / LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            unlock(self.path)
             yield
         finally:
             os.close(handle)
@@ -287,39 +294,6 @@ class FolderMissing(Exception):
     def __init__(self, folder: str, commit: str) -> None:
         super().__init__(f"commit {commit[:7]} has no folder {folder!r}")
         self.folder = folder
-
-
-def tidy(path: Path, now: float) -> None:
-    """Remove what a killed fetch left ten minutes ago or more (`now` in epoch seconds)."""
-    leftovers = [
-        *path.glob("objects/**/tmp_*"),
-        *path.glob("objects/**/incoming-*"),
-        *path.glob("**/*.lock"),
-    ]
-    for file in leftovers:
-        if file.name != "penstock.lock" and file.lstat().st_mtime < now - _STALE_SECONDS:
-            file.unlink(missing_ok=True)
-
-
-def discard(path: Path) -> None:
-    """Remove a store; used when it is damaged or crowded, before a fresh fetch."""
-    if path.is_symlink():
-        raise _unsafe(path)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _make(path: Path) -> None:
-    for part in (path, path / "objects", path / "refs"):
-        if part.is_symlink() and part != ENTERED:
-            raise _unsafe(part)
-    if not (path / "objects").is_dir():
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        Repo.init_bare(str(path)).close()
-    path.chmod(0o700)
-
-
-def _unsafe(path: Path) -> GitTrouble:
-    return GitTrouble(GIT_CORRUPT, f"{path} is a symlink; remove it, the store is made again")
 
 
 def _look(client: GitClient, path: str, remote: Remote, wanted: Wanted) -> Seen:

@@ -24,8 +24,8 @@ from typing import Any
 
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.git.copies import clear_leftovers
-from penstock_runner.git.store import tidy
 from penstock_runner.git.trouble import GIT_CORRUPT, GIT_TIMEOUT, GIT_TOO_BIG, GitTrouble
+from penstock_runner.git.upkeep import tidy
 from penstock_runner.jobs.frames import Channel, ChannelClosed
 from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.asked import TASK_STORES
