@@ -96,6 +96,11 @@ class KeyValueStore:
         raise TaskFailed(f"{operation} is the server's")
 
 
+def made_address(name: str) -> str:
+    """Where a file of the setup lies: its name says so, or it is any place of its own."""
+    return name if "://" in name else places.address(f"/made/{name}.txt")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
     """How a task ended; `files` are those left in its working directory, where that matters."""
@@ -130,8 +135,12 @@ class World:
             self.storage.put_bytes(uri, str(text).encode())
         for uri, items in (setup.get("ion") or {}).items():
             self.storage.put_bytes(uri, "".join(json.dumps(i) + "\n" for i in items).encode())
-        for uri, made in (setup.get("files") or {}).items():
-            self.storage.put_bytes(uri, made_lines(made).encode())
+        for name, made in (setup.get("files") or {}).items():
+            self.storage.put_bytes(made_address(name), made_lines(made).encode())
+        for namespace, files in (setup.get("namespace_files") or {}).items():
+            for path, text in files.items():
+                uri = places.namespace_file(namespace, path)
+                self.storage.put_bytes(uri, str(text).encode())
         names = self._names(case)
         for name, text in (setup.get("task_file") or {}).items():
             # The case counts the file and its folder, so it lies directly in the execution's.

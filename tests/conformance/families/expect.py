@@ -19,7 +19,7 @@ from tests.conformance.flow_world import KEY, LEVELS, FlowWorld, Late, in_order
 from tests.conformance.live_flow import live_reason
 from tests.conformance.matchers import ABSENT, Matcher, typed
 from tests.conformance.placeholders import Placeholders
-from tests.conformance.single_job import made_lines
+from tests.conformance.single_job import made_address, made_lines
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import Execution, RunKey, State, TaskRun
@@ -102,7 +102,7 @@ class _Play:
         if "flow_inline" in case:
             self.world.save(yaml.safe_dump(case["flow_inline"], sort_keys=False))
         for name, made in ((case.get("setup") or {}).get("files") or {}).items():
-            uri = name if "://" in name else places.address(f"/made/{name}.txt")
+            uri = made_address(name)
             self.world.storage.put_bytes(uri, made_lines(made).encode())
             self.saved[name] = uri
         self.world.prepare(case)

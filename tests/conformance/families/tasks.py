@@ -16,7 +16,7 @@ from tests.conformance.echo_site import serving
 from tests.conformance.live_task import run_live
 from tests.conformance.matchers import ABSENT, Matcher
 from tests.conformance.placeholders import Placeholders
-from tests.conformance.single_job import NAMESPACE, NeedsServer, Ran, World
+from tests.conformance.single_job import NAMESPACE, NeedsServer, Ran, World, made_address
 from tests.conformance.stored_flows import import_reason, last_revisions
 from tests.taskrunners import real_docker
 
@@ -58,7 +58,10 @@ def run(case: Case, context: Context) -> Outcome:
         return outcome(_defaults(case, context))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         site = stack.enter_context(serving(case["server"])) if "server" in case else None
-        named = {"server": site} if site else {}
+        made = (case.get("setup") or {}).get("files") or {}
+        named = {name: made_address(name) for name in made}
+        if site:
+            named["server"] = site
         fill = Placeholders(context=context, folder=Path(folder), named=named.get).fill
         alone = _Alone(fill(case), World(Path(folder), _now), context, fill)
         try:
