@@ -81,6 +81,18 @@ def test_auto_takes_docker_where_a_daemon_answers(daemon: Daemon) -> None:
     assert (chosen.daemon.host, chosen.daemon.version) == (daemon.host, "1.45")
 
 
+def test_the_old_docker_property_says_how_a_container_is_to_be_where_there_is_one(
+    tmp_path: Path, daemon: Daemon
+) -> None:
+    chosen = choose({"image": "present"}, default="auto", access=nowhere(tmp_path))
+    assert (chosen.kind, chosen.stands_in) == ("process", True)
+    there = DockerAccess(hosts=(daemon.host,))
+    chosen = choose({"image": "present"}, default="auto", access=there)
+    assert (chosen.kind, chosen.properties) == ("docker", {"image": "present"})
+    with pytest.raises(SetupFailed, match="without a type"):
+        choose({"type": None, "image": "present"}, default="auto", access=there)
+
+
 def test_something_that_listens_and_says_nothing_is_no_daemon(tmp_path: Path) -> None:
     address = str(tmp_path / "d.sock")
     with socket.socket(socket.AF_UNIX) as mute:

@@ -259,6 +259,23 @@ def test_without_docker_a_task_that_names_no_runner_is_a_process_and_says_so(
     assert len(heard.texts("WARN")) == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [
+        ({"docker": {"image": "ubuntu"}}, "SUCCESS"),
+        ({"containerImage": "ubuntu"}, "SUCCESS"),
+        ({"runner": "DOCKER", "docker": {"image": "ubuntu"}}, "FAILED"),
+        ({"taskRunner": {"image": "ubuntu"}}, "FAILED"),
+    ],
+)
+def test_naming_an_image_asks_for_no_docker_but_naming_the_runner_does(
+    tmp_path: Path, given: dict[str, Any], state: str
+) -> None:
+    nowhere = {"docker": DockerAccess(hosts=(f"unix://{tmp_path}/no.sock",)), "task_runner": "auto"}
+    report = run(tmp_path, "shell.Commands", commands=["true"], settings=nowhere, **given)
+    assert report.state == state, report.error
+
+
 def test_an_interpreter_that_is_not_installed_is_a_setup_failure(tmp_path: Path) -> None:
     report = run(tmp_path, "shell.Commands", interpreter=["no-such-shell"], commands=["true"])
     assert (report.state, report.reason) == ("FAILED", "setup")

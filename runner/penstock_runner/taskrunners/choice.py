@@ -53,15 +53,19 @@ class Choice:
 def choose(
     named: Mapping[str, object] | None, *, default: str, access: DockerAccess | None = None
 ) -> Choice:
-    """The task runner for a task that names one, or none; an unusable one is a `SetupFailed`."""
+    """The task runner for a task that names one, or none; an unusable one is a `SetupFailed`.
+
+    Properties without a `type` are for a container, if it comes to that.
+    """
     access = access or DockerAccess()
-    if named:
+    if named and "type" in named:
         return _named(named, access)
+    properties = named or {}
     if default == "process":
         return Choice(kind="process", stands_in=True)
-    daemon = find_daemon(access) if access.enabled else None
+    daemon = _preferred(properties, access) if access.enabled else None
     if daemon is not None:
-        return Choice(kind="docker", daemon=daemon)
+        return Choice(kind="docker", properties=properties, daemon=daemon)
     if default == "docker":
         raise SetupFailed(_no_docker(access) if access.enabled else DOCKER_IS_OFF)
     note = FELL_BACK if access.enabled else STAYED_OFF
@@ -84,6 +88,11 @@ def _named(named: Mapping[str, object], access: DockerAccess) -> Choice:
                 "io.kestra.plugin.core.runner.Process or "
                 "io.kestra.plugin.scripts.runner.docker.Docker"
             )
+
+
+def _preferred(properties: Mapping[str, object], access: DockerAccess) -> Daemon | None:
+    host = str(properties.get("host") or "") or None
+    return find_daemon(access) if host is None else daemon_for(host, access)
 
 
 def daemon_for(host: str | None, access: DockerAccess) -> Daemon:

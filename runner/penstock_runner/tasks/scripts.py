@@ -149,16 +149,19 @@ class ScriptProperties(TaskProperties):
 
     @property
     def chosen_runner(self) -> Mapping[str, object] | None:
-        """The task runner that the properties name, in the present spelling."""
+        """The task runner that the properties name, in the present spelling.
+
+        The old `docker` alone names none: it says how a container is to be, where there is one.
+        """
         match self.runner:
             case "PROCESS":
                 return {"type": PROCESS}
             case "DOCKER":
                 return {"type": DOCKER, **(self.docker or {})}
             case None if self.task_runner is None and self.docker is not None:
-                return {"type": DOCKER, **self.docker}
+                return self.docker
             case _:
-                return self.task_runner
+                return None if self.task_runner is None else {"type": None, **self.task_runner}
 
 
 class LanguageScript(ScriptProperties):
