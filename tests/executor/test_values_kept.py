@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.executor.harness import World
@@ -220,5 +221,16 @@ def test_a_secret_of_one_task_is_masked_in_the_log_of_every_other() -> None:
     [job] = [message for message in world.sent if message["type"] == "job"]
     assert list(job["masks"]) == ["hunter-22"]
     world.executor.report(report_of(job, outputs={"vars": {"x": "hunter-22"}}))
+    world.settle()
+    assert "it is ******" in world.messages(execution)
+
+
+def test_what_a_job_has_learnt_to_hide_is_masked_in_later_tasks() -> None:
+    world = World(HANDED.replace("{{ secret('TOKEN') }}", "x"))
+    world.runner()
+    execution = world.start("handed")
+    [job] = [message for message in world.sent if message["type"] == "job"]
+    report = report_of(job, outputs={"vars": {"x": "made-up-4711"}})
+    world.executor.report(replace(report, masks=("made-up-4711",)))
     world.settle()
     assert "it is ******" in world.messages(execution)

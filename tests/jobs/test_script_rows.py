@@ -205,3 +205,11 @@ def test_a_link_beside_what_it_leads_to_is_an_output_of_its_own(tmp_path: Path) 
     assert warned == [
         "outputFiles: away.txt is a link that leaves the working directory; it is not kept"
     ]
+
+
+def test_what_is_to_be_hidden_is_told_to_core_for_later_jobs(tmp_path: Path) -> None:
+    wanted = commands("echo '::add-mask::made-up-4711'", "echo it is made-up-4711")
+    with runner(tmp_path) as core:
+        report = core.do(wanted)
+        assert core.texts(wanted) == ["it is ******"]
+    assert list(report["masks"]) == ["made-up-4711"]

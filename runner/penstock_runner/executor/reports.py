@@ -68,6 +68,7 @@ class ReportReader:
         run = live.fold.runs.get(key)
         if run is None:
             return
+        live.mask(list(report.masks))
         _keep_metrics(live, report, run)
         if report.children:
             yield _children(report, key, at)

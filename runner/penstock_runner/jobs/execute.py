@@ -28,6 +28,7 @@ from penstock_runner.tasks.api import Cancelled, Result, TaskFailed
 from penstock_runner.tasks.binding import bind
 from penstock_runner.tasks.polling import WORD, hear
 
+MOST_MASKS = 100
 WORKING_DIRECTORY = "io.kestra.plugin.core.flow.WorkingDirectory"
 
 
@@ -90,6 +91,7 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
         exit_code=outcome.exit_code,
         effects=effects,
         notes=notes,
+        masks=tuple(masker.learnt[:MOST_MASKS]),
         metrics=tuple(context.metrics),
         children=outcome.children,
         last_line=log.last if kept is None else 0,

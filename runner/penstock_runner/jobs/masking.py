@@ -26,13 +26,15 @@ KEY = 4
 
 
 class Masker:
-    """The secrets that one job has seen, and the text without them."""
+    """The secrets that one job has seen, and the text without them; `learnt` are those it added."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._forms: tuple[str, ...] = ()
         self._longest = 0
+        self.learnt: list[str] = []
         for value in values:
             self.add(value)
+        self.learnt.clear()
 
     def add(self, value: str) -> bool:
         """Hide this value from now on; False when it is too short to be hidden."""
@@ -43,6 +45,7 @@ class Masker:
         if fresh:
             self._longest = max(self._longest, *map(len, fresh))
             self._forms += fresh  # in one go: another thread may be masking
+            self.learnt.append(value)
         return True
 
     def mask(self, text: str) -> str:

@@ -87,7 +87,8 @@ class Report:
 
     `effects` are what the task did to its execution: {"labels": {...}}, {"variables": {...}},
     {"exit": "STATE"}. `notes` are for those who look at it: annotations, and the address of a
-    summary. For a job that only rendered, `outputs` are the rendered values.
+    summary. `masks` are secrets that the job has learnt of, for the logs of later ones; they are
+    stored nowhere. For a job that only rendered, `outputs` are the rendered values.
     """
 
     execution_id: str
@@ -105,6 +106,7 @@ class Report:
     last_line: int = 0
     log_file: str | None = None
     notes: Mapping[str, Any] | None = None
+    masks: tuple[str, ...] = field(default=(), repr=False)
 
     def to_wire(self) -> dict[str, Any]:
         """Plain data for a frame."""
@@ -118,4 +120,5 @@ class Report:
         plain["metrics"] = tuple(Metric(**m) for m in plain.get("metrics", ()))
         plain["effects"] = tuple(plain.get("effects", ()))
         plain["children"] = tuple(plain.get("children", ()))
+        plain["masks"] = tuple(plain.get("masks", ()))
         return cls(**plain)
