@@ -178,6 +178,9 @@ class LocalRun:
         match operation:
             case "files.list":
                 return []
+            case "executions.kill":
+                self._executor.tell(a["execution_id"], e.KillRequested(at=self._now()))
+                return None
             case "encryption.encrypt":
                 return self._cipher.encrypt(str(a["text"]))
             case "logs.errors":

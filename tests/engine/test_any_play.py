@@ -13,11 +13,13 @@ from hypothesis import HealthCheck, settings, target
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.engine.story import NOON, execution
-from tests.engine.trees import flows
+from tests.engine.trees import CONTENT, flows
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.flowables.api import Role
+from penstock_runner.engine.flowables.template import FOUND, known
+from penstock_runner.engine.flowables.template import PURPOSE as TEMPLATE
 from penstock_runner.engine.fold import Fold, fold
 from penstock_runner.engine.marks import MARKS
 from penstock_runner.engine.plan import AFTER, FINALLY, LISTENERS, Plan
@@ -111,8 +113,9 @@ class AnyPlay(RuleBasedStateMachine):
                 assert let_through, f"{command.key} began after a kill"
 
     def stages(self, run: TaskRun) -> set[str]:
-        task = self.plan.node(run.task_id)
-        return {node.stage for node in [task, *self.plan.parents(task.task.id)]}
+        plan = self.fold.plan
+        task = plan.node_of(run.key)
+        return {node.stage for node in [task, *plan.parents(task.id)]}
 
     def follows_the_end(self, run: TaskRun) -> bool:
         return any(stage == AFTER or stage.startswith(LISTENERS) for stage in self.stages(run))
@@ -208,6 +211,8 @@ class AnyPlay(RuleBasedStateMachine):
                     name: data.draw(st.sampled_from(TRUTHS)) if "{" in str(asked) else asked
                     for name, asked in command.expressions.items()
                 }
+                if command.purpose.split("#")[0] == TEMPLATE:
+                    values[FOUND] = self.template(command)
                 self.tell(
                     e.Evaluated(
                         at=self.at,
@@ -239,9 +244,14 @@ class AnyPlay(RuleBasedStateMachine):
             case _:
                 raise AssertionError(command)
 
+    def template(self, command: c.Evaluate) -> object:
+        """The tasks of a template, once for all who bring it in at one place."""
+        node = self.fold.plan.node_of(RunKey(str(command.key)))
+        return True if node.id in known(self.fold.head) else node.task.properties[CONTENT]
+
     def report(self, command: c.RunJob) -> None:
         """A working directory tells of its children before its end."""
-        node = self.plan.node(command.task_id)
+        node = self.fold.plan.node_of(command.key)
         if node.role is not Role.DIRECTORY:
             return
         history = ((State.CREATED, self.at), (State.RUNNING, self.at), (State.SUCCESS, self.at))
@@ -340,7 +350,7 @@ class AnyPlay(RuleBasedStateMachine):
         if not hasattr(self, "plan") or self.marks or self.fold.head.attempt_number > 1:
             return
         for run in self.fold.runs.values():
-            parent = self.plan.node(self.plan.node(run.task_id).parent)
+            parent = self.fold.plan.node(self.fold.plan.node_of(run.key).parent)
             if parent.role is Role.DIRECTORY:
                 continue  # a second attempt of the directory runs its children again
             ends = [state for state, _ in run.history if state.terminal and state != "FAILED"]

@@ -8,7 +8,11 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from tests.engine.story import flow, group, job
 
+from penstock_runner.engine.flowables.template import content
 from penstock_runner.flow.model import Flow, Listener, Output, Retry, RetryBehavior, Task
+
+# Where a task that brings in a template has what is found for it.
+CONTENT = "content"
 
 Draw = Callable[[st.SearchStrategy], object]
 
@@ -51,7 +55,7 @@ class Tree:
         if depth > 0:
             kinds += ["Sequential", "Parallel", "Dag", "If", "ForEach", "EachParallel"]
             kinds += ["AllowFailure", "Switch", "LoopUntil", "Parallel", "Parallel", "Sequential"]
-            kinds += ["Loop"]
+            kinds += ["Loop", "Template"]
         kinds += ["Pause", "Subflow", "WorkingDirectory"]
         kind = self.draw(st.sampled_from(kinds))
         return self.leaf() if kind == "job" else self.flowable(kind, depth)
@@ -92,13 +96,20 @@ class Tree:
                     st.sampled_from([{}, {"delay": "PT1S"}, {"timeout": "PT1S"}])
                 )
                 if depth > 0 and self.draw(st.booleans()):
-                    branches = {"tasks": self.tasks(depth - 1, 2)}
+                    branches["tasks"] = self.tasks(depth - 1, 2)
+                if self.draw(st.integers(0, 2)) == 0:
+                    branches["onPause"] = (self.leaf(),)
                 return group(name, kind, properties=properties, branches=branches, **more)
             case "WorkingDirectory":
                 branches = {"tasks": (job(self.name()),)}
             case "Subflow":
                 wait = self.draw(st.booleans())
                 properties = {"namespace": "team", "flowId": "child", "wait": wait}
+                return group(name, kind, properties=properties, **more)
+            case "Template":
+                errors = self.tasks(0, 1) if self.draw(st.integers(0, 3)) == 0 else ()
+                kept = content(self.tasks(depth - 1, 2), errors)
+                properties = {"namespace": "team", "templateId": name, CONTENT: kept}
                 return group(name, kind, properties=properties, **more)
             case "If":
                 properties = {"condition": "{{ x }}"}

@@ -51,7 +51,7 @@ def test_a_type_of_the_language_that_is_not_here_is_known_by_name() -> None:
     found = REGISTRY.find("io.kestra.plugin.aws.dynamodb.PutItem")
     assert found is not None
     assert (found.available, found.properties, found.kind) == (False, None, "task")
-    later = REGISTRY.find("io.kestra.plugin.core.execution.Kill")
+    later = REGISTRY.find("io.kestra.plugin.core.flow.PurgeFlows")
     assert later is not None
     assert not later.available
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.draft import Draft
+from penstock_runner.engine.flowables.api import Role
+from penstock_runner.engine.groups import Group
 from penstock_runner.engine.outcomes import allowed
 from penstock_runner.engine.plan import TASKS, Node
 from penstock_runner.engine.state import RunKey, State, TaskRun
@@ -15,6 +17,7 @@ from penstock_runner.engine.truth import constant
 from penstock_runner.flow import durations
 from penstock_runner.flow.model import Level, Task
 
+ON_PAUSE = "onPause"
 _ASKED = ("delay", "timeout", "pauseDuration", "behavior")
 _AFTER: Mapping[str, State | None] = {
     "RESUME": None,
@@ -25,9 +28,28 @@ _AFTER: Mapping[str, State | None] = {
 
 
 def start(draft: Draft, run: TaskRun, node: Node) -> None:
-    """Begin a Pause task: at once, or when its delays are rendered."""
-    asked = said(node.task)
+    """Begin a Pause task: first comes what it does to tell of the pause."""
     run = draft.move(run, State.RUNNING)
+    if node.branches.get(ON_PAUSE):
+        run = draft.move(run, branch=ON_PAUSE, facts={**run.facts, "stage": TASKS})
+        draft.dirty.append(draft.open_group(run, node, ON_PAUSE))
+    else:
+        _wait(draft, run, node)
+
+
+def announced(draft: Draft, group: Group) -> bool:
+    """Begin to wait, when the group has told of the pause; whether it has."""
+    run = draft.runs.get(group.key)
+    if run is None or group.node.role is not Role.PAUSE or run.branch != ON_PAUSE:
+        return False
+    del draft.groups[group.key]
+    _wait(draft, draft.note_run(draft.move(run, branch=None), stage=None), group.node)
+    return True
+
+
+def _wait(draft: Draft, run: TaskRun, node: Node) -> None:
+    """Pause at once, or when the delays are rendered."""
+    asked = said(node.task)
     if constant(asked):
         hold(draft, run, node, asked)
     else:
@@ -36,7 +58,8 @@ def start(draft: Draft, run: TaskRun, node: Node) -> None:
 
 def said(task: Task) -> dict[str, object]:
     """What the task says of its own end."""
-    return {name: task.properties[name] for name in _ASKED if name in task.properties}
+    asked = {name: task.properties[name] for name in _ASKED if name in task.properties}
+    return asked if task.timeout is None else {"timeout": task.timeout, **asked}
 
 
 def hold(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object]) -> None:

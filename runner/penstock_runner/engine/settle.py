@@ -100,6 +100,8 @@ def _advance(draft: Draft, group: Group, *, stopped: bool) -> None:
         if not run.facts.get("through"):
             loops.look(draft, group, run)
             return
+    if group.stage == TASKS and not stopped and pauses.announced(draft, group):
+        return
     stage = group.next_stage(quiet=draft.fact("exit") is not None)
     if stage is None:
         _close(draft, group)

@@ -216,6 +216,19 @@ class Resume(TaskProperties):
         return {}
 
 
+@task("io.kestra.plugin.core.execution.Kill")
+class Kill(TaskProperties):
+    """Kill an execution, and with `propagateKill` those that it has started."""
+
+    execution_id: str
+    propagate_kill: bool = True
+
+    def run(self, ctx: RunContext) -> Outputs:
+        """Have it killed."""
+        ctx.call("executions.kill", execution_id=self.execution_id, propagate=self.propagate_kill)
+        return {}
+
+
 def read_labels(value: object) -> dict[str, str]:
     """Labels from a map, a list of `{key, value}`, or the JSON text of a map."""
     if isinstance(value, str):

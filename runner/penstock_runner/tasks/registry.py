@@ -35,8 +35,6 @@ SHIPPED_IN_FULL: Final = ("io.kestra.plugin.core.", "io.penstock.")
 NOT_SHIPPED: Final = frozenset(
     f"io.kestra.plugin.core.{name}"
     for name in (
-        "execution.Kill",
-        "flow.Approval",
         "flow.PurgeFlows",
         "flow.Version",
         "kv.Version",

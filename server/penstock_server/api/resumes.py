@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from flask import Request
 
+from penstock_runner.engine.flowables.template import known as found_for
+from penstock_runner.engine.plan import Plan
 from penstock_runner.engine.state import Execution, State
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.resumes import asked_on_resume, first_paused
@@ -38,9 +40,8 @@ def on_resume(library: Library, execution: Execution) -> tuple[Input, ...]:
     )
     if key is None or known is None or known.flow is None:
         return ()
-    task_id = execution.runs[key].task_id
-    task = next((task for task in known.flow.walk() if task.id == task_id), None)
+    plan = Plan.of(known.flow, found_for(execution))
     try:
-        return () if task is None else asked_on_resume(task)
+        return asked_on_resume(plan.node_of(key).task) if plan.knows(key) else ()
     except Refused as refused:
         raise conflict(str(refused)) from None

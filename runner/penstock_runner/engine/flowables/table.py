@@ -38,6 +38,7 @@ FLOWABLES: Mapping[str, Flowable] = {
     PREFIX + "LoopUntil": LOOP_UNTIL,
     PREFIX + "WaitFor": LOOP_UNTIL,
     PREFIX + "Pause": PAUSE,
+    PREFIX + "Approval": PAUSE,
     PREFIX + "Subflow": SUBFLOW,
     PREFIX + "WorkingDirectory": WORKING_DIRECTORY,
     FOR_EACH_ITEM: SEQUENTIAL,

@@ -83,11 +83,12 @@ def kill(room: Room, a: Arguments, answer: Answer) -> None:
     """Kill an execution, and with `cascade` those that it started."""
     room.executor.tell_when(a["id"], makes.kill(a), done=_with_execution(answer))
     if a.get("cascade", True):
-        for child in _running_children(room, a["id"]):
+        for child in running_children(room, a["id"]):
             room.executor.tell_when(child, makes.kill({"cascade": True}))
 
 
-def _running_children(room: Room, execution_id: str) -> list[str]:
+def running_children(room: Room, execution_id: str) -> list[str]:
+    """All that an execution has started, directly or not, and that has not ended."""
     found: list[str] = []
     with room.database.read() as connection:
         level = [execution_id]

@@ -13,6 +13,8 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Outcome, Refused
 from penstock_runner.executor.resumes import first_paused, resume_outputs
 from penstock_runner.expressions.environment import NoServices
+from penstock_server.core.operations import makes
+from penstock_server.core.operations.executions import running_children
 from penstock_server.core.room import Answer, Operation, Room
 
 ERROR_LINES = 100
@@ -65,6 +67,23 @@ def resume(room: Room, a: Arguments, answer: Answer) -> None:
     room.executor.tell_when(a["execution_id"], make, done)
 
 
+def kill(room: Room, a: Arguments, answer: Answer) -> None:
+    """Kill an execution for the task that asks; one that has ended is left as it is."""
+
+    def done(outcome: Outcome) -> None:
+        if outcome.error is None:
+            answer.ok()
+        else:
+            answer.refuse(f"No execution found for execution id {a['execution_id']}", 404)
+
+    # Whether it has ended or not, its children may run.
+    killing = makes.kill({"cascade": True})
+    room.executor.tell_when(a["execution_id"], killing, done)
+    if a.get("propagate", True):
+        for child in running_children(room, a["execution_id"]):
+            room.executor.tell_when(child, killing)
+
+
 def encrypt(room: Room, a: Arguments, answer: Answer) -> None:
     """A text as SECRET outputs are kept; None when there is no key."""
     key = room.settings.encryption_key
@@ -74,5 +93,6 @@ def encrypt(room: Room, a: Arguments, answer: Answer) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     "logs.errors": error_lines,
     "executions.resume": resume,
+    "executions.kill": kill,
     "encryption.encrypt": encrypt,
 }
