@@ -20,6 +20,8 @@ from penstock_server.api.sources import json_of, source_of, to_yaml
 from penstock_server.core.shapes import Json
 from penstock_server.store import queries
 
+MOST_REVISIONS = 1000
+
 
 class FlowRoutes:
     """The routes below `/flows` about single flows and lists of them."""
@@ -124,6 +126,19 @@ class FlowRoutes:
         if not records:
             raise not_found()
         return json_answer([flow_to_json(self._library.known(r), source=True) for r in records])
+
+    @delete("/<namespace>/<flow_id>/revisions")
+    def remove_revisions(self, namespace: str, flow_id: str) -> Response:
+        """Take revisions out of a flow's history, `?revisions=1,2`; never its latest."""
+        text = parameters.required(request.args, "revisions")
+        numbers = [part.strip() for part in text.split(",") if part.strip()]
+        if not numbers or not all(part.isascii() and part.isdigit() for part in numbers):
+            raise illegal_argument("revisions is a list of numbers, 1,2")
+        found = [int(part) for part in numbers[:MOST_REVISIONS]]
+        self._context.client.call(
+            "flow.delete_revisions", namespace=namespace, id=flow_id, revisions=found
+        )
+        return empty(204)
 
     @get("/<namespace>/<flow_id>/tasks/<task_id>")
     def task(self, namespace: str, flow_id: str, task_id: str) -> Response:

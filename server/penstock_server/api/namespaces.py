@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from penstock_runner.flow.binding import NAMESPACE
 from penstock_server.api import parameters, routing
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.graphs import namespace_dependencies
 from penstock_server.api.library import Library
-from penstock_server.api.routing import get, post
+from penstock_server.api.problems import Problem, illegal_argument
+from penstock_server.api.routing import get, post, put
 from penstock_server.api.sources import json_of
+from penstock_server.core.shapes import Json
 from penstock_server.store import queries
 
 
@@ -56,6 +59,18 @@ class NamespaceRoutes:
             names |= {above for name in names for above in parents(name)}
         return with_flows, sorted(name for name in names if text.lower() in name.lower())
 
+    @post("")
+    def create(self) -> Response:
+        """A namespace is there as soon as something is in it: only its name can be given."""
+        body = _described(json_of(request))
+        return json_answer({"id": body["id"], "deleted": False})
+
+    @put("/<namespace>")
+    def change(self, namespace: str) -> Response:
+        """The same for one that is named already."""
+        _described({**_object(json_of(request)), "id": namespace})
+        return json_answer({"id": namespace, "deleted": False})
+
     @get("/<namespace>")
     def show(self, namespace: str) -> Response:
         """One namespace; any name is one."""
@@ -74,6 +89,24 @@ class NamespaceRoutes:
 def blueprint(context: WebContext, library: Library) -> Blueprint:
     """The routes below `/namespaces` about namespaces themselves."""
     return routing.blueprint("namespaces", "/namespaces", NamespaceRoutes(context, library))
+
+
+def _described(body: object) -> Json:
+    """What is said of a namespace; what could not be kept is refused instead of forgotten."""
+    given = _object(body)
+    name = given.get("id")
+    if not isinstance(name, str) or NAMESPACE.fullmatch(name) is None:
+        raise illegal_argument("id is the name of a namespace, company.team")
+    lost = sorted(key for key, value in given.items() if value and key not in {"id", "tenantId"})
+    if lost:
+        raise illegal_argument(f"namespaces have no {', '.join(lost)} here: leave that out")
+    return given
+
+
+def _object(body: object) -> Json:
+    if not isinstance(body, dict):
+        raise Problem(422, "a JSON object is needed", reason="Invalid json mapping")
+    return body
 
 
 def parents(namespace: str) -> list[str]:

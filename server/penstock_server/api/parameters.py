@@ -107,7 +107,7 @@ def labels(args: Args) -> list[tuple[str, str]]:
 
 def execution_filter(args: Args, now: datetime) -> ExecutionFilter:
     """Which executions a search or an action by query is about."""
-    args = _spelled_out(args)
+    args = plain(args)
     start, end = _time(args, now)
     child = _one_of(args, "childFilter", ("CHILD", "MAIN"))
     return ExecutionFilter(
@@ -126,7 +126,7 @@ def execution_filter(args: Args, now: datetime) -> ExecutionFilter:
 
 def flow_filter(args: Args) -> FlowFilter:
     """Which flows a search or an action by query is about."""
-    args = _spelled_out(args)
+    args = plain(args)
     return FlowFilter(
         text=args.get("q") or None,
         scopes=_scopes(args),
@@ -137,7 +137,7 @@ def flow_filter(args: Args) -> FlowFilter:
 
 def log_filter(args: Args, now: datetime) -> LogFilter:
     """Which log lines a search is about."""
-    args = _spelled_out(args)
+    args = plain(args)
     start, end = _time(args, now)
     return LogFilter(
         text=args.get("q") or None,
@@ -221,11 +221,11 @@ def _one_of(args: Args, name: str, known: Iterable[str]) -> str | None:
     return text.upper()
 
 
-def _spelled_out(args: Args) -> Args:
+def plain(args: Args) -> Args:
     """The newer `filters[field][OP]=value` as the plain names."""
     if not any(name.startswith("filters[") for name in args):
         return args
-    plain: Args = MultiDict(
+    told: Args = MultiDict(
         [(k, v) for k, v in args.items(multi=True) if not k.startswith("filters[")]
     )
     for name, value in args.items(multi=True):
@@ -235,10 +235,10 @@ def _spelled_out(args: Args) -> Args:
         if found is None or found[2] not in _OPERATIONS.get(found[1], _OPERATIONS[""]):
             raise illegal_argument(f"the filter '{_short(name)}' is not known")
         if found[1] == "labels":
-            plain.add("labels", f"{found[3]}:{value}" if found[3] else value)
+            told.add("labels", f"{found[3]}:{value}" if found[3] else value)
         else:
-            plain.add(_FILTER_NAMES.get(found[1], found[1]), value)
-    return plain
+            told.add(_FILTER_NAMES.get(found[1], found[1]), value)
+    return told
 
 
 _OPERATIONS = {

@@ -12,6 +12,8 @@ from flask import Blueprint, Flask
 from penstock_server.api import (
     actions,
     bulk,
+    concurrency_limits,
+    csv_exports,
     evaluation,
     executions,
     files,
@@ -98,6 +100,8 @@ def resources(context: WebContext, followers: follow.Followers) -> list[Blueprin
         git_webhooks.blueprint(context),
         graphs.blueprint(context, library),
         *kv.blueprints(context),
+        concurrency_limits.blueprint(context, library),
+        csv_exports.blueprint(context),
         measurements.blueprint(context),
         misc.blueprint(context),
         outputs.blueprint(context),

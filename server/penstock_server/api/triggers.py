@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from penstock_server.api import parameters, routing
-from penstock_server.api.answers import counted, json_answer, paged
+from penstock_server.api.answers import counted, empty, json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.library import Library
 from penstock_server.api.problems import (
@@ -18,7 +18,7 @@ from penstock_server.api.problems import (
     illegal_argument,
     not_found,
 )
-from penstock_server.api.routing import get, post, put
+from penstock_server.api.routing import delete, get, post, put
 from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import queries
@@ -26,6 +26,13 @@ from penstock_server.store.queries import Paging, TriggerRecord
 
 MAX_AT_ONCE = 10_000
 REALTIME = "RealtimeTrigger"
+FILTERS = {
+    "NAMESPACE": "namespace",
+    "FLOW_ID": "flowId",
+    "FLOWID": "flowId",
+    "QUERY": "q",
+    "Q": "q",
+}
 
 Chosen = Callable[[TriggerRecord], bool]
 
@@ -40,7 +47,7 @@ class TriggerRoutes:
     @get("/search")
     def search(self) -> Response:
         """Triggers of all flows, one page, with what their flows say of them."""
-        args = request.args
+        args = parameters.plain(request.args)
         records, total = self._page(
             parameters.paging(args),
             text=args.get("q"),
@@ -75,6 +82,61 @@ class TriggerRoutes:
         asked = {"disabled": body.get("disabled"), "backfill": _backfill(body)}
         self._call("trigger.set", name, **asked, anew=True)
         return self._answer(name)
+
+    @put("/set-disabled")
+    def switch(self) -> Response:
+        """Switch one trigger; newer clients' way to say it."""
+        body = _body()
+        if not isinstance(body.get("disabled"), bool):
+            raise illegal_argument("disabled must be true or false")
+        name = _name(body)
+        self._definition(*name)
+        self._call("trigger.set", name, disabled=body["disabled"], anew=True)
+        return self._answer(name)
+
+    @put("/backfill/create")
+    def begin(self) -> Response:
+        """Begin a backfill; newer clients' way to say it."""
+        body = _body()
+        asked = _backfill(body)
+        if asked is None:
+            raise illegal_argument("a backfill has at least a start")
+        name = _name(body)
+        self._definition(*name)
+        self._call("trigger.set", name, backfill=asked, anew=True)
+        return self._answer(name)
+
+    @delete("/<namespace>/<flow_id>/<trigger_id>")
+    def forget(self, namespace: str, flow_id: str, trigger_id: str) -> Response:
+        """Forget what is known of a trigger; one that its flow still has begins anew."""
+        self._record(namespace, flow_id, trigger_id)
+        self._call("trigger.delete", (namespace, flow_id, trigger_id))
+        return empty(204)
+
+    @delete("/delete/by-triggers")
+    def forget_named(self) -> Response:
+        """Forget what is known of the triggers in the body."""
+        return self._each("trigger.delete", self._named(json_of(request)), _any)
+
+    @delete("/delete/by-query")
+    def forget_found(self) -> Response:
+        """Forget what is known of the triggers that a query finds; it has to say which."""
+        given = json_of(request) if request.get_data(cache=True) else None
+        asked = _filters(given)
+        wanted = {**parameters.plain(request.args).to_dict(), **asked}
+        chosen = {name: wanted[name] for name in ("q", "namespace", "flowId") if wanted.get(name)}
+        if not chosen:
+            raise illegal_argument("say which triggers: namespace, flowId or q")
+        found, _ = self._page(
+            Paging(size=MAX_AT_ONCE),
+            text=chosen.get("q"),
+            namespace=chosen.get("namespace"),
+            flow_id=chosen.get("flowId"),
+        )
+        exact = asked.get("namespace")
+        return self._each(
+            "trigger.delete", found, lambda one: exact is None or one.namespace == exact
+        )
 
     @post("/<namespace>/<flow_id>/<trigger_id>/unlock")
     def unlock(self, namespace: str, flow_id: str, trigger_id: str) -> Response:
@@ -149,9 +211,12 @@ class TriggerRoutes:
             return queries.triggers_page(connection, paging, **wanted)
 
     def _found(self) -> list[TriggerRecord]:
-        args = request.args
+        args = parameters.plain(request.args)
         return self._page(
-            Paging(size=MAX_AT_ONCE), text=args.get("q"), namespace=args.get("namespace") or None
+            Paging(size=MAX_AT_ONCE),
+            text=args.get("q"),
+            namespace=args.get("namespace") or None,
+            flow_id=args.get("flowId") or None,
         )[0]
 
     def _named(self, body: object) -> list[TriggerRecord]:
@@ -279,6 +344,23 @@ def _backfill(body: Json) -> Json | None:
             raise illegal_argument("the backfill's start must be before its end")
         answer["end"] = iso(end)
     return answer
+
+
+def _filters(body: object) -> dict[str, str]:
+    """The filters of a body; one that is not known would mean more triggers than were asked for."""
+    if body is None:
+        return {}
+    listed = body.get("filters") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        raise illegal_argument("give filters as a list")
+    found: dict[str, str] = {}
+    for one in listed:
+        field = FILTERS.get(str(one.get("field")).upper()) if isinstance(one, dict) else None
+        value = one.get("value") if isinstance(one, dict) else None
+        if field is None or one.get("operation") != "EQUALS" or not isinstance(value, str):
+            raise illegal_argument("filters are of NAMESPACE, FLOW_ID or QUERY, with EQUALS")
+        found[field] = value
+    return found
 
 
 def _operation(action: str) -> str:

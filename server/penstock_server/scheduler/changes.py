@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.executor.messages import Refused
+from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.api import TaskFailed
 from penstock_server.clock import Clock
 from penstock_server.scheduler import backfills
@@ -88,6 +89,15 @@ class TriggerChanges:
         """Evaluate anew: a question that is out is taken back, what the last left is forgotten."""
         self._scheduler.take_back(name)
         self._change(tx, name, lambda state: replace(state, last_date=None, evaluated_at=None))
+
+    def forget(self, tx: Any, name: Name, flow: Flow | None) -> None:
+        """Drop all that is known of a trigger; one that the flow still has begins anew."""
+        self._scheduler.take_back(name)
+        triggers.remove_one(tx.connection, *name)
+        if flow is not None:
+            self._scheduler.flow_saved(tx, flow, self._clock.now())
+        self._scheduler.changed()
+        self._scheduler.switches.changed()
 
     def unlock(self, tx: Any, name: Name) -> None:
         """Free a trigger from the execution that it waits for."""

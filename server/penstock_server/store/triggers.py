@@ -178,6 +178,11 @@ def remove(
     return int(connection.execute(gone).rowcount)
 
 
+def remove_one(connection: Connection, namespace: str, flow_id: str, trigger_id: str) -> None:
+    """Forget one trigger."""
+    connection.execute(_of(delete(triggers), namespace, flow_id, trigger_id))
+
+
 def _of(statement: Any, namespace: str, flow_id: str, trigger_id: str | None = None) -> Any:
     chosen = statement.where(triggers.c.namespace == namespace, triggers.c.flow_id == flow_id)
     return chosen if trigger_id is None else chosen.where(triggers.c.trigger_id == trigger_id)

@@ -11,7 +11,7 @@ from penstock_runner.flow.flow_rules import renamed
 from penstock_runner.flow.model import Flow
 from penstock_runner.flow.parse import parse_flow
 from penstock_server.core.room import Answer, Operation, Room
-from penstock_server.store import audits
+from penstock_server.store import audits, revisions
 from penstock_server.store import flows as stored_flows
 from penstock_server.store.engine import Tx
 
@@ -147,6 +147,29 @@ def delete(room: Room, a: Arguments, answer: Answer) -> None:
     room.write(answer, [write], changed_flows=[(namespace, flow_id)])
 
 
+def delete_revisions(room: Room, a: Arguments, answer: Answer) -> None:
+    """Take revisions out of the history of a flow: not its latest, and none that was run."""
+    namespace, flow_id, numbers = a["namespace"], a["id"], [int(one) for one in a["revisions"]]
+
+    def write(tx: Tx) -> None:
+        head = stored_flows.head(tx.connection, namespace, flow_id)
+        if head is None:
+            raise Refused("Not Found", status=404)
+        if head.managed_by is not None:
+            _check_owner(room, tx, head, a, "delete")
+        if head.revision in numbers:
+            raise Refused(f"Illegal state: revision {head.revision} is the latest", status=409)
+        run = revisions.used(tx.connection, namespace, flow_id, numbers)
+        if run:
+            raise Refused(
+                f"Illegal state: there are executions of revision {run[0]}: delete them first",
+                status=409,
+            )
+        revisions.remove(tx.connection, namespace, flow_id, numbers)
+
+    room.write(answer, [write], changed_flows=[(namespace, flow_id)])
+
+
 def disable(room: Room, a: Arguments, answer: Answer) -> None:
     """Switch a flow off or on without touching its text."""
     namespace, flow_id = a["namespace"], a["id"]
@@ -172,5 +195,6 @@ def disable(room: Room, a: Arguments, answer: Answer) -> None:
 OPERATIONS: Mapping[str, Operation] = {
     "flow.save": save,
     "flow.delete": delete,
+    "flow.delete_revisions": delete_revisions,
     "flow.disable": disable,
 }

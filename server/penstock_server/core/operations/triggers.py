@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock_runner.engine.state import TriggerOrigin
-from penstock_runner.executor.messages import Outcome, Start
+from penstock_runner.executor.messages import Outcome, Refused, Start
 from penstock_server.core.operations.executions import START_QUEUE
 from penstock_server.core.room import Answer, Operation, Room
 from penstock_server.core.shapes import execution_to_json
@@ -92,6 +92,15 @@ def restart(room: Room, a: Arguments, answer: Answer) -> None:
     room.write(answer, [lambda tx: room.triggers.restart(tx, _name(a))])
 
 
+def forget(room: Room, a: Arguments, answer: Answer) -> None:
+    """Drop the state of a trigger; one that its flow still has begins anew."""
+    try:
+        flow = room.flows.get(a["namespace"], a["flow_id"]).flow
+    except Refused:
+        flow = None
+    room.write(answer, [lambda tx: room.triggers.forget(tx, _name(a), flow)])
+
+
 def unlock(room: Room, a: Arguments, answer: Answer) -> None:
     """Free a trigger from an execution that it waits for."""
     room.write(answer, [lambda tx: room.triggers.unlock(tx, _name(a))])
@@ -105,6 +114,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "webhook.fire": fire_webhook,
     "trigger.set": change,
     "triggers.toggle": toggle,
+    "trigger.delete": forget,
     "trigger.unlock": unlock,
     "trigger.restart": restart,
     "backfill.pause": pause_backfill,
