@@ -1,4 +1,4 @@
-"""Calls that newer clients make: triggers one by one, lists as CSV, limits, revisions, namespaces."""
+"""Calls that newer clients make: single triggers, lists as CSV, limits, revisions, namespaces."""
 
 from __future__ import annotations
 
