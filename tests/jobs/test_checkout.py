@@ -44,8 +44,8 @@ def test_what_cannot_be_checked_out_says_why(tmp_path: Path) -> None:
     home, git = synced(tmp_path)
     for broken, told in (
         ({}, "does not come from a Git source"),
-        ({**git, "source": "other"}, "has no store here"),
-        ({**git, "commit": "1" * 40}, "is not in the store"),
+        ({**git, "source": "other"}, "the Git source 'other' does not have commit"),
+        ({**git, "commit": "1" * 40}, "does not have commit 1111111"),
     ):
         with pytest.raises(TaskFailed, match=told):
             check_out(broken, home, tmp_path / "work")

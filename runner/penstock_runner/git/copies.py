@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,25 +46,29 @@ class Copy:
         )
         return Seen(**answer)
 
-    def fetch(self, wanted: Wanted, *, applied: str | None, blob_limit: int) -> Fetched:
+    def fetch(
+        self, wanted: Wanted, *, applied: str | None, blob_limit: int, beside: Sequence[str] = ()
+    ) -> Fetched:
         """Bring the wanted commit here; a copy that has grown too much is replaced."""
         self._prepare()
         if _crowded(self.path):
-            return self.renew(wanted, applied=applied, blob_limit=blob_limit)
+            return self.renew(wanted, applied=applied, blob_limit=blob_limit, beside=beside)
         return self._fetched(self.path, wanted, blob_limit)
 
-    def renew(self, wanted: Wanted, *, applied: str | None, blob_limit: int) -> Fetched:
-        """A fresh copy in the place of this one."""
+    def renew(
+        self, wanted: Wanted, *, applied: str | None, blob_limit: int, beside: Sequence[str] = ()
+    ) -> Fetched:
+        """A fresh copy in the place of this one; `beside` are commits that others have applied."""
         fresh, old = _beside(self.path, "new"), _beside(self.path, "old")
         for leftover in (fresh, old):
             discard(leftover)
         self._make(fresh)
         with contextlib.suppress(OSError):
             shutil.copy2(self.path / HOSTS, fresh / HOSTS)
-        if applied is not None:
+        for known in dict.fromkeys((*beside, *([applied] if applied is not None else []))):
             # Not every host gives out a commit by its name, and it may be gone.
             with contextlib.suppress(GitTrouble):
-                self._fetched(fresh, Wanted(kind="commit", name=applied), blob_limit)
+                self._fetched(fresh, Wanted(kind="commit", name=known), blob_limit)
         fetched = self._fetched(fresh, wanted, blob_limit)
         self.path.rename(old)
         fresh.rename(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,24 @@ LOCK = "penstock.lock"
 UNMADE = ".making"
 _PACK_LOCKS = "objects/pack/*.lock"
 _STALE_SECONDS = 600
+_NAME = re.compile(r"[a-z0-9-]{1,63}")
 # What a store has once it is made.
 _WHOLE = ("HEAD", "config", "objects/pack", "refs/heads")
+
+
+def pointer(stores: Path, name: str) -> Path:
+    """The file that names the store of a source which has none of its own name."""
+    return stores / f"{name}.at"
+
+
+def store_path(stores: Path, name: str) -> Path:
+    """The store of a source, by the name of the source."""
+    said = pointer(stores, name)
+    try:
+        other = said.read_text().strip()
+    except OSError:
+        return stores / name
+    return stores / other if _NAME.fullmatch(other) else stores / name
 
 
 def tidy(path: Path, now: float) -> None:

@@ -14,7 +14,7 @@ from penstock_runner.jobs.checkout import check_out
 from penstock_runner.jobs.environment import Earlier
 from penstock_runner.jobs.logs import LogBook
 from penstock_runner.jobs.masking import Masker
-from penstock_runner.jobs.parts import Parts
+from penstock_runner.jobs.parts import Outside, Parts
 from penstock_runner.jobs.protocol import Job
 from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.settings import DEFAULT_PATH
@@ -36,6 +36,7 @@ class ScriptWorld:
     task_id: str
     taskrun_id: str
     _job: Job
+    _outside: Outside
     _parts: Parts
     _folders: Workspace
     _log: LogBook
@@ -97,10 +98,14 @@ class ScriptWorld:
     def check_out(self) -> None:
         """Put the tree of the execution's commit into the working directory."""
         self._folders.make()
-        made = check_out(self._job.git, self._parts.settings.home, self._folders.path)
+        home, target = self._parts.settings.home, self._folders.path
+        made = check_out(self._job.git, home, target, self._bring)
         self._folders.give(*made)
         commit = self._job.git.get("commit", "")
         self._log.say(Level.INFO, f"Checked out {commit[:7]} of {self._job.git.get('source')}")
+
+    def _bring(self, source: str, commit: str) -> bool:
+        return bool(self._outside.call("git.bring", {"source": source, "commit": commit}))
 
     def place_files(
         self,

@@ -15,6 +15,7 @@ from penstock_server.sync.checking import FAILED, OK, SKIPPED, WARNING, step
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.requests import MissingSecret, Secrets, look_request, report_token
 from penstock_server.sync.rules import Rules
+from penstock_server.sync.sharing import shared_store
 
 _PATIENCE = timedelta(seconds=30)
 
@@ -35,6 +36,7 @@ class Checks:
         self._rules = rules
         self._send = send
         self._secrets = secrets
+        self.sources: Mapping[str, HeldSource] = {}
         self._waiting: dict[str, tuple[HeldSource, list[Told], datetime]] = {}
 
     def start(self, source: HeldSource, told: Told) -> None:
@@ -55,6 +57,7 @@ class Checks:
                 observed=None,
                 reread=False,
                 look=Look(),
+                shared=shared_store(source, self.sources.values()),
             )
         except MissingSecret as missing:
             self._answer(name, [step("auth", FAILED, str(missing))])

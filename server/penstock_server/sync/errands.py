@@ -9,10 +9,10 @@ from typing import Any
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.checking import check
-from penstock_server.sync.look import Message, Tell, look, silent
+from penstock_server.sync.look import Message, Tell, bring, look, silent
 from penstock_server.sync.posting import post
 
-KINDS = frozenset({"look", "call", "check"})
+KINDS = frozenset({"look", "call", "check", "bring"})
 
 
 def run_errand(
@@ -28,5 +28,7 @@ def run_errand(
             return post(message)
         case "check":
             return check(message, store)
+        case "bring":
+            return bring(message, store)
         case _:
             return look(message, store, catalogue, storage, tell)

@@ -62,6 +62,22 @@ def look(
         return failed(source["id"], GitTrouble(GIT_TOO_BIG, "reading it takes too much memory"))
 
 
+def bring(request: Mapping[str, Any], store: Path) -> Message:
+    """Take one commit into the store of a source, for who wants its files: `brought`."""
+    source, commit = request["source"], request["source"]["ref"]
+    told = {"type": "brought", "source": source["id"], "commit": commit}
+    try:
+        copy = copy_of(remote_for(source), store)
+        wanted, limit = Wanted(kind="commit", name=commit), source["limits"]["blob_bytes"]
+        copy.fetch(wanted, applied=request.get("applied"), blob_limit=limit)
+    except GitTrouble as trouble:
+        why = _of_commit(source, trouble)
+        return {**told, "error": f"{why.code} {why.message}"}
+    except DAMAGE as damage:
+        return {**told, "error": message_for(GIT_CORRUPT, source["url"], type(damage).__name__)}
+    return {**told, "error": None}
+
+
 def _of_commit(source: Mapping[str, Any], trouble: GitTrouble) -> GitTrouble:
     """Servers hang up when they are asked for a commit that they do not have."""
     if source["ref_kind"] != "commit" or trouble.code != GIT_NETWORK:
@@ -127,8 +143,9 @@ def _look(
         return {"type": "moved", "source": source["id"]}
     wanted = Wanted(kind="commit", name=seen.commit)
     applied, limit = request.get("applied"), source["limits"]["blob_bytes"]
+    beside = request.get("beside") or ()
     try:
-        copy.fetch(wanted, applied=applied, blob_limit=limit)
+        copy.fetch(wanted, applied=applied, blob_limit=limit, beside=beside)
         _announce(request, seen, tell)
         return _found(request, path, seen, catalogue, storage)
     except GitTrouble as trouble:
@@ -138,7 +155,7 @@ def _look(
         pass
     # Whatever is wrong with the local copy, a fresh one is cheap; a second time it is the host's.
     try:
-        copy.renew(wanted, applied=applied, blob_limit=limit)
+        copy.renew(wanted, applied=applied, blob_limit=limit, beside=beside)
         return _found(request, path, seen, catalogue, storage)
     except DAMAGE as damage:
         message = message_for(GIT_CORRUPT, copy.remote.url, type(damage).__name__)

@@ -32,6 +32,7 @@ from penstock_server.sync.asked import TASK_STORES
 from penstock_server.sync.errands import KINDS, run_errand
 from penstock_server.sync.folding import folded
 from penstock_server.sync.look import Message, failed
+from penstock_server.sync.sharing import say_where, store_of
 
 _GRACE_SECONDS = 2.0
 _CPU_SECONDS = 300
@@ -52,6 +53,7 @@ class LookerSettings:
 @dataclass(slots=True, kw_only=True)
 class _Child:
     source: str
+    store: str
     request: Mapping[str, Any]
     host: str
     pid: int
@@ -137,17 +139,17 @@ class Looker:
 
     def _start_waiting(self, now: float) -> None:
         """Start looks in the order they came; one a source, a few a host."""
-        busy = {child.source for child in self._children.values()}
+        busy = {child.store for child in self._children.values()}
         for message in list(self._waiting):
             if len(self._children) >= self._settings.at_once:
                 return
             source = message["source"]
             host = _host(source["url"])
             there = sum(child.host == host for child in self._children.values())
-            if source["id"] in busy or there >= self._settings.per_host:
+            if store_of(source) in busy or there >= self._settings.per_host:
                 continue
             self._waiting.remove(message)
-            busy.add(source["id"])
+            busy.add(store_of(source))
             self._start(message, host, now)
 
     def _start(self, message: Mapping[str, Any], host: str, now: float) -> None:
@@ -161,6 +163,7 @@ class Looker:
         theirs.close()
         child = _Child(
             source=source["id"],
+            store=store_of(source),
             request=message,
             host=host,
             pid=pid,
@@ -186,7 +189,9 @@ class Looker:
             for child in self._children.values():
                 child.channel.close()
             limit_resources(message["source"]["limits"])
-            store = self._settings.home / "git" / message["source"]["id"]
+            stores = self._settings.home / "git"
+            store = stores / store_of(message["source"])
+            say_where(stores, message["source"])
             channel = Channel(connection, limit=1 << 30)
             connection.setblocking(True)  # noqa: FBT003 - the standard library's own signature
 

@@ -20,6 +20,7 @@ from penstock_server.sync.records import Records
 from penstock_server.sync.reports import of_commit
 from penstock_server.sync.requests import MissingSecret, Secrets, look_request
 from penstock_server.sync.rules import Rules
+from penstock_server.sync.sharing import shared_store
 from penstock_server.sync.state import seen, unreachable
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Looks:
         self._rules = rules
         self._send = send
         self._secrets = secrets
+        self.sources: Mapping[str, HeldSource] = {}
 
     def due(self, source: HeldSource, now: datetime) -> None:
         """Do what is to be done for a source whose moment has come."""
@@ -100,6 +102,7 @@ class Looks:
                 edited=source.drifted,
                 kept=self._records.kept(source, look.commit) if look.pin is not None else None,
                 brief=observed is not None and not whole and _is_brief(look),
+                shared=shared_store(source, self.sources.values()),
             )
         except MissingSecret as missing:
             source.looking = None

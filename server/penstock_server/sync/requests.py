@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -14,6 +15,14 @@ from penstock_server.sync.settings import GitSettings, SourceSettings
 from penstock_server.sync.state import SourceState
 
 Secrets = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """A store of several sources: that of the first of them, and what the others have applied."""
+
+    store: str
+    applied: Sequence[str] = ()
 
 
 class MissingSecret(Exception):
@@ -37,12 +46,13 @@ def look_request(
     edited: Collection[Key] = (),
     kept: dict[str, Any] | None = None,
     brief: bool = False,
+    shared: Shared | None = None,
 ) -> dict[str, Any]:
     """The message for one look.
 
     A `brief` one asks only whether the ref has moved, and carries nothing for reading. `reread` has
     every file read again, whatever was applied, `edited` those that hold these flows; `kept` is a
-    commit that the store remembers.
+    commit that the store remembers, `shared` the store that several sources have.
     """
     described = settings.model_dump(
         mode="json",
@@ -58,6 +68,7 @@ def look_request(
         "file_roots": [str(root) for root in git.file_roots],
         **network_of(settings, git, settings.shown_url),
         "auth": _auth(settings, secrets) if kept is None else None,
+        "store": shared.store if shared is not None else settings.id,
     }
     if brief:
         return {"type": "look", "source": described, "observed": observed, "brief": True}
@@ -75,6 +86,7 @@ def look_request(
         "source": described,
         "observed": observed if look.aim != "plan" else None,
         "applied": state.applied_commit,
+        "beside": list(shared.applied) if shared is not None else [],
         "known": {} if reread else known,
         "force": look.force or look.aim == "plan",
         "announce": _announced(settings, state, look),

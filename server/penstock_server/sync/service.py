@@ -16,6 +16,7 @@ from penstock_runner.executor.messages import Starter
 from penstock_server.clock import Clock
 from penstock_server.sync.applying import TriggerRows
 from penstock_server.sync.asked import Look, Pin, Wait
+from penstock_server.sync.bringing import Bringing
 from penstock_server.sync.checks import Checks
 from penstock_server.sync.checks import Told as Checked
 from penstock_server.sync.deploys import Deploy, DeployRefused, Deploys, Told
@@ -99,7 +100,8 @@ class SyncService:
         self.reporting = Reporting(around, records, rules, send, secrets)
         self.tasks = TaskSyncs(around, rules, send)
         self.roster = Roster(around, records, rules, self.reporting.follow, cipher)
-        self._sources = self.roster.sources
+        self._sources = self._looks.sources = self._checks.sources = self.roster.sources
+        self.bringing = Bringing(around, rules, send, secrets, self._sources)
 
     # What core's loop calls
 
@@ -108,6 +110,7 @@ class SyncService:
         self._push_starts.tick(now)
         self.reporting.tick(now)
         self._checks.tick(now)
+        self.bringing.tick(now)
         self.tasks.tick(now)
         self.roster.tick(now)
         for source in self._sources.values():
@@ -130,6 +133,9 @@ class SyncService:
             return
         if message["type"] == "checked" or message.get("errand") == "check":
             self._checks.receive(message)
+            return
+        if message["type"] == "brought" or message.get("errand") == "bring":
+            self.bringing.receive(message)
             return
         source = self._sources.get(name)
         if source is None:

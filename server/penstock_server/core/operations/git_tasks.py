@@ -61,7 +61,13 @@ def sources(room: Room, a: Arguments, answer: Answer) -> None:
     )
 
 
+def bring(room: Room, a: Arguments, answer: Answer) -> None:
+    """Have a commit of a source fetched into its store; whether it is there by now."""
+    answer.ok(room.sync.bringing.ask(str(a["source"]), str(a["commit"])))
+
+
 OPERATIONS: Mapping[str, Operation] = {
+    "git.bring": bring,
     "git.task.start": start,
     "git.task.result": result,
     "git.task.sources": sources,
