@@ -21,7 +21,7 @@ from penstock_runner.jobs.plain import plain
 from penstock_runner.jobs.protocol import Job, Metric
 from penstock_runner.jobs.rendering import JobRender
 from penstock_runner.jobs.script_world import ScriptWorld
-from penstock_runner.jobs.services import JobServices
+from penstock_runner.jobs.services import JobServices, readable_executions
 from penstock_runner.jobs.settings import Stop
 from penstock_runner.jobs.silence import Listening
 from penstock_runner.jobs.users import home_of
@@ -29,7 +29,6 @@ from penstock_runner.jobs.workspace import Workspace
 from penstock_runner.taskrunners import choice
 from penstock_runner.taskrunners.api import Command, Ended, SetupFailed, Sink
 from penstock_runner.taskrunners.limits import read_limits
-from penstock_runner.tasks import places
 from penstock_runner.tasks.api import Cancelled, ProcessEnd, ProcessSpec, TaskFailed
 from penstock_runner.tasks.namespace_files import NamespaceStorage
 from penstock_runner.tasks.storage import Storage
@@ -79,7 +78,7 @@ class JobContext(ScriptWorld):
             masker=masker,
             storage=self._storage,
             namespace=job.namespace,
-            execution_prefix=places.execution_prefix(job.namespace, job.flow_id, job.execution_id),
+            execution_prefixes=readable_executions(job),
             call=outside.call,
         )
         self.renderer = JobRender(parts.expressions, variables, services)

@@ -11,12 +11,26 @@ from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.jobs.calls import Call, RemoteKeyValues
 from penstock_runner.jobs.derived import derived
 from penstock_runner.jobs.masking import Masker
+from penstock_runner.jobs.protocol import Job
 from penstock_runner.jobs.secrets import secret_of
 from penstock_runner.tasks import places
 from penstock_runner.tasks.storage import BadAddress, FileMissing, Storage
 
 LONGEST_READ = 64 * 1024 * 1024
 NAMESPACE_FILE = "nsfile://"
+
+
+def readable_executions(job: Job) -> tuple[str, ...]:
+    """Where the files are that a job may read: its execution's, its original's, its parent's."""
+    own: list[tuple[Any, ...]] = [(job.namespace, job.flow_id, job.execution_id)]
+    execution, trigger = (job.variables.get(name) for name in ("execution", "trigger"))
+    if isinstance(execution, Mapping):
+        own.append((job.namespace, job.flow_id, execution.get("originalId")))
+    if isinstance(trigger, Mapping):
+        own.append(tuple(trigger.get(name) for name in ("namespace", "flowId", "executionId")))
+    return tuple(
+        places.execution_prefix(*name) for name in own if all(isinstance(one, str) for one in name)
+    )
 
 
 class JobServices:
@@ -30,7 +44,7 @@ class JobServices:
         masker: Masker,
         storage: Storage,
         namespace: str,
-        execution_prefix: str,
+        execution_prefixes: Sequence[str],
         call: Call,
     ) -> None:
         self._now = now
@@ -38,7 +52,7 @@ class JobServices:
         self._masker = masker
         self._storage = storage
         self._namespace = namespace
-        self._execution_prefix = execution_prefix
+        self._execution_prefixes = execution_prefixes
         self._call = call
 
     @property
@@ -122,7 +136,8 @@ class JobServices:
             return places.namespace_file(self._namespace, uri.removeprefix(NAMESPACE_FILE))
         if places.execution_of(uri) is None:
             return uri
-        if not places.path_of(uri).startswith(places.path_of(self._execution_prefix) + "/"):
+        path = places.path_of(uri)
+        if not any(path.startswith(places.path_of(p) + "/") for p in self._execution_prefixes):
             raise ExpressionFailed(
                 f"Unable to read the file '{uri}' as it didn't belong to the current execution"
             )
