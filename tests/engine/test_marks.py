@@ -153,6 +153,18 @@ def test_no_part_of_what_runs_after_the_end_runs_again(branch: str) -> None:
     assert "runs after the end" in refused(world, "x", State.RUNNING)
 
 
+def test_nothing_opens_below_a_flowable_that_is_given_an_end() -> None:
+    inner = group("s", "Sequential", job("x", run_if="{{ x }}"))
+    world = World(flow(group("p", "Parallel", job("a"), inner)), outcomes={"a": [F]}).start()
+    world.todo = [command for command in world.todo if isinstance(command, c.RunJob)]
+    world.run()
+    assert world.states() == {"p": "FAILED", "a": "FAILED", "s": "KILLED", "x": "KILLED"}
+    asked = len(world.commands)
+    world.tell(marked("s", K))
+    assert world.commands[asked:] == [c.End(state=K)]
+    assert world.states()["x"] == "KILLED"
+
+
 def test_nothing_opens_for_what_runs_after_the_end() -> None:
     world = World(flow(job("a"), after_execution=(job("after"),))).start().run()
     world.tell(marked("after", F))

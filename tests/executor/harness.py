@@ -42,6 +42,7 @@ class World:
         storage: Path | None = None,
         cipher: Cipher | None = None,
         customs: Customs = NO_CUSTOMS,
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         self.now = NOON
         self.sent: list[dict[str, Any]] = []
@@ -53,6 +54,7 @@ class World:
         self.storage = LocalStorage(storage or Path("unused-storage"))
         self.cipher = cipher
         self._customs = customs
+        self._elapsed = elapsed
         self.executor = self.make()
 
     def make(self) -> Executor:
@@ -69,6 +71,7 @@ class World:
             now=lambda: self.now,
             listener=Quiet(),
             cipher=self.cipher,
+            elapsed=self._elapsed,
         )
 
     def restart(self) -> None:

@@ -8,8 +8,10 @@ import pytest
 from tests.executor.harness import NOON, World
 from tests.executor.test_executor import SHELL, report_of
 
+from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
 from penstock_runner.executor.memory import MemoryStore
+from penstock_runner.jobs.protocol import Report
 
 RECURSIVE = """
 id: {id}
@@ -68,25 +70,127 @@ def test_a_loop_over_what_is_no_list_fails_and_says_what_it_is(values: str) -> N
     assert message.startswith("Unable to resolve state from the Flowable task: ")
 
 
-def test_reports_that_are_late_doubled_or_of_nobody_change_nothing() -> None:
+def reported(world: World, execution_id: str, late: Report) -> list[str]:
+    """What the log says more after a report, which changes nothing else."""
+    before, said = world.execution(execution_id), len(world.messages(execution_id))
+    for _ in range(3):
+        world.executor.report(late)
+        world.settle()
+    after = world.execution(execution_id)
+    assert (after.history, after.runs, after.labels) == (before.history, before.runs, before.labels)
+    return list(dict.fromkeys(world.messages(execution_id)[said:]))
+
+
+LABELS = {"labels": {"late": "yes"}}
+
+
+def test_a_report_for_a_task_run_that_is_not_there_is_left_aside_and_told() -> None:
     world = World(SHELL)
     world.runner()
     execution_id = world.start("shell")
-    job = world.sent[0]
+    job = {**world.sent[0], "key": "nobody"}
+    [message] = reported(world, execution_id, report_of(job, effects=[LABELS]))
+    assert message.startswith("A report for 'nobody' came, which is no task run of this execution")
+
+
+def test_a_report_for_an_execution_that_is_not_there_harms_nobody() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    job = {**world.sent[0], "execution_id": "nobody"}
+    assert reported(world, execution_id, report_of(job)) == []
+
+
+def test_a_report_that_comes_again_is_left_aside_and_told() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    report = report_of(world.sent[0], effects=[LABELS])
+    world.executor.report(report)
+    world.settle()
+    assert world.execution(execution_id).state is State.SUCCESS
+    again = reported(world, execution_id, report)
+    assert again == ["Attempt 1 reported a second time; it was left aside"]
+
+
+def test_a_report_of_another_end_after_the_end_is_left_aside_and_told() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    world.executor.report(report_of(world.sent[0]))
+    world.settle()
+    late = report_of(world.sent[0], "FAILED", effects=[{"exit": "CANCELLED"}])
+    [message] = reported(world, execution_id, late)
+    assert message == "Attempt 1 reported after its task run ended; it was left aside"
+
+
+def test_a_report_of_a_runner_that_was_given_up_is_left_aside_and_told() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    first = world.sent[0]
     world.executor.runner_left("r1")
     world.runner(name="r2")
-    for late in (job, {**job, "key": "nobody"}, {**job, "execution_id": "nobody"}):
-        world.executor.report(report_of(late))
-    world.settle()
+    late = report_of(first, effects=[LABELS, {"exit": "KILLED"}], outputs={"x": 1})
+    before = len(world.messages(execution_id))
+    [message] = reported(world, execution_id, late)
+    assert message == "Attempt 1 reported after its runner was given up for lost; it was left aside"
+    assert len(world.messages(execution_id)) == before + 1
     assert world.execution(execution_id).state is State.RUNNING
     world.executor.report(report_of(world.sent[1]))
     world.settle()
-    ended = world.execution(execution_id)
-    assert ended.state is State.SUCCESS
-    world.executor.report(report_of(world.sent[1], "FAILED"))
+    assert world.execution(execution_id).state is State.SUCCESS
+
+
+def test_a_report_of_an_attempt_before_the_present_one_is_left_aside_and_told() -> None:
+    retried = SHELL.replace('["true"]}', '["true"], retry: {type: constant, interval: PT1S}}')
+    world = World(retried)
+    world.runner()
+    execution_id = world.start("shell")
+    first = world.sent[0]
+    world.executor.report(report_of(first, "FAILED"))
     world.settle()
-    later = world.execution(execution_id)
-    assert (later.history, later.runs) == (ended.history, ended.runs)
+    world.wait(2)
+    [message] = reported(world, execution_id, report_of(first))
+    assert message == "Attempt 1 reported after attempt 2 has begun; it was left aside"
+
+
+def test_the_end_of_a_job_that_was_cancelled_is_no_news() -> None:
+    world = World(SHELL)
+    world.runner()
+    execution_id = world.start("shell")
+    world.executor.tell(execution_id, e.KillRequested(at=world.now))
+    world.settle()
+    assert reported(world, execution_id, report_of(world.sent[0], "KILLED")) == []
+
+
+@pytest.mark.parametrize(
+    ("jump", "told"),
+    [
+        (timedelta(days=-400), "jumped back by 400 days, 0:00:00"),
+        (timedelta(hours=3), "jumped forward by 3:00:00"),
+    ],
+    ids=["back", "on"],
+)
+def test_when_the_clock_jumps_the_log_of_what_is_under_way_says_so(
+    jump: timedelta, told: str
+) -> None:
+    passed = 0.0
+    world = World(SHELL, elapsed=lambda: passed)
+    world.runner()
+    execution_id = world.start("shell")
+    world.now += timedelta(seconds=40)
+    passed += 40
+    world.settle()
+    assert world.messages(execution_id) == []
+    world.now += jump
+    world.settle()
+    [message] = world.messages(execution_id)
+    assert told in message
+    world.executor.report(report_of(world.sent[0]))
+    world.settle()
+    assert world.execution(execution_id).state is State.SUCCESS
+    assert [told in message for message in world.messages(execution_id)] == [True, False]
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=-400), timedelta(days=400)], ids=["back", "on"])

@@ -201,7 +201,10 @@ def test_a_report_that_comes_twice_changes_nothing() -> None:
     for _ in range(2):
         world.executor.report(report)
         world.settle()
-    assert world.messages(execution_id) == ["done"]
+    assert world.messages(execution_id) == [
+        "done",
+        "Attempt 1 reported a second time; it was left aside",
+    ]
 
 
 def test_lines_that_come_twice_are_stored_once() -> None:

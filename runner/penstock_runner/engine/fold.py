@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from penstock_runner.engine import apply
+from penstock_runner.engine import apply, attempts
 from penstock_runner.engine.altered import altered
 from penstock_runner.engine.commands import Command
 from penstock_runner.engine.draft import Draft
@@ -75,6 +75,10 @@ class Fold:
     def run(self, key: RunKey) -> TaskRun:
         """A task run as it is now."""
         return self._draft.runs[key]
+
+    def awaits(self, key: RunKey, attempt: int) -> bool:
+        """Whether news of this attempt would change anything."""
+        return attempts.current(self._draft, key, attempt) is not None
 
     def feed(self, event: Event) -> tuple[Command, ...]:
         """Apply an event, settle until nothing changes, and give the commands that follow."""

@@ -119,6 +119,9 @@ def clear_the_way(draft: Draft, run: TaskRun, states: Collection[State]) -> None
     for other, top in found:
         if top is None or other.key == run.key or other.key not in draft.runs:
             continue
+        if top.key == run.key and not states:
+            # The task run is about to end, with all that is below it.
+            continue
         beside = path.get(top.parent or ROOT)
         if beside is not None and comes_after(draft, top, beside):
             _forget(draft, top)

@@ -20,12 +20,14 @@ from penstock_runner.engine import events as e
 from penstock_runner.engine.state import Execution, RunKey
 from penstock_runner.executor.batches import batch_of, carefully
 from penstock_runner.executor.ciphers import Cipher
+from penstock_runner.executor.clockwatch import ClockWatch, said
 from penstock_runner.executor.dispatch import Dispatch, RunnerSeat
 from penstock_runner.executor.flows import Flows
 from penstock_runner.executor.handlers import Handlers
 from penstock_runner.executor.held import Held, Working
 from penstock_runner.executor.ids import ExecutionIds
 from penstock_runner.executor.inbox import (
+    ClockSet,
     Deed,
     Lines,
     Lost,
@@ -80,6 +82,7 @@ class Executor:
         on_end: Callable[[Execution], Sequence[Write]] = lambda _execution: (),
         cipher: Cipher | None = None,
         on_change: OnChange | None = None,
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         self.store = store
         self.flows = flows
@@ -95,6 +98,7 @@ class Executor:
         decrypt = None if cipher is None else cipher.decrypt
         self._held = Held(store, flows, self.dispatch, constants or {}, decrypt, around.secrets)
         self._starts = Starts(flows, around, self.values, now, encrypt, decrypt)
+        self._watch = None if elapsed is None else ClockWatch(elapsed)
         self._one_by_one = 0
         self._paused_until: datetime | None = None
         self._next_timer: datetime | None = store.next_timer()
@@ -282,6 +286,9 @@ class Executor:
             if self._now() < self._paused_until:
                 return 0
             self._paused_until = None
+        if self._watch is not None and (by := self._watch.jump(self._now())) is not None:
+            log.warning("%s", said(by))
+            self._queue.appendleft(ClockSet(by=by))
         self._collect_timers()
         count = 1 if self._one_by_one else MESSAGES_A_BATCH
         taken = [self._queue.popleft() for _ in range(min(count, len(self._queue)))]

@@ -13,9 +13,11 @@ from penstock_runner.engine.state import REQUEST, Execution, RunKey, State
 from penstock_runner.executor.admission import Admission
 from penstock_runner.executor.broken import Broken
 from penstock_runner.executor.children import keep_outputs
+from penstock_runner.executor.clockwatch import said
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import Held
 from penstock_runner.executor.inbox import (
+    ClockSet,
     Lines,
     Lost,
     Many,
@@ -41,6 +43,7 @@ from penstock_runner.executor.timers import Timers
 from penstock_runner.executor.values import Values
 from penstock_runner.executor.waiting import id_of
 from penstock_runner.flow.checks import level_of
+from penstock_runner.flow.model import Level
 from penstock_runner.jobs.protocol import JobId
 
 
@@ -95,7 +98,7 @@ class Handlers:
             removals=self._removals,
         )
 
-    def handle(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:  # noqa: C901 - one line for each message
         """Do what the message says."""
         self._held.working.handled.append(message)
         match message:
@@ -117,6 +120,8 @@ class Handlers:
                 self._removals.asked(message)
             case Many():
                 self._actions.act(message)
+            case ClockSet():
+                self._clock_set(message)
             case TimerRow():
                 self._timers.fired(message)
             case MailRow():
@@ -309,6 +314,13 @@ class Handlers:
             self._held.working.mail_ended.append(row.id)
         if live is not None:
             self._held.guarded(live, row, lambda: self._read_mail(live, row))
+
+    def _clock_set(self, message: ClockSet) -> None:
+        """Tell it to all that is under way and in memory; what is not wakes up when it is due."""
+        for live in [one for one in self._held.lives.values() if not one.fold.head.through]:
+            at = live.time(self._now())
+            self._held.working.touched[live.id] = live
+            self._held.guarded(live, None, partial(live.log, at, Level.WARN, said(message.by)))
 
     def deliver_mail(self) -> None:
         """Let parents know, within this batch, what became of their children."""

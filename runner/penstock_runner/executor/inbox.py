@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from penstock_runner.engine import events as e
@@ -92,6 +92,13 @@ class Remove:
     done: Done | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class ClockSet:
+    """Somebody has set the clock."""
+
+    by: timedelta
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """What is to be done to one of many executions.
@@ -129,6 +136,7 @@ Message = (
     | Recover
     | Remove
     | Many
+    | ClockSet
     | TimerRow
     | MailRow
 )
@@ -141,7 +149,7 @@ def execution_of(message: Message) -> str | None:
             return message.report.execution_id
         case Lines() | Lost() | Returned():
             return message.job[0]
-        case Transact() | Many():
+        case Transact() | Many() | ClockSet():
             return None
         case _:
             return message.execution_id

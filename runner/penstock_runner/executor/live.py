@@ -101,6 +101,8 @@ class Live:
         # How many entries of its history are written: those after them are news.
         self.told = 0 if new else len(execution.history)
         self.line_seen: dict[tuple[str, int], int] = {}
+        # Reports that nobody waited for, of which the log says so.
+        self.left_aside: set[tuple[str, int, str]] = set()
         self.pool = pool_of(execution)
         self.at = execution.history[-1][1]
 

@@ -10,6 +10,7 @@ from typing import Any
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import RunKey, State, TaskRun
 from penstock_runner.executor.context import taskrun_id
+from penstock_runner.executor.late import leave_aside
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.sizes import TOO_LARGE, too_large
 from penstock_runner.executor.store import LogRow, MetricRow
@@ -66,7 +67,8 @@ class ReportReader:
         """The engine events of a report: what the task did to its execution, then its end."""
         key = RunKey(report.key)
         run = live.fold.runs.get(key)
-        if run is None:
+        if run is None or not live.fold.awaits(key, report.attempt):
+            leave_aside(live, report, run, at)
             return
         live.mask(list(report.masks))
         _keep_metrics(live, report, run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -179,6 +180,7 @@ def make_room(
         on_end=on_end,
         on_change=on_change,
         cipher=cipher,
+        elapsed=time.monotonic,
     )
 
     def services(namespace: str, now: datetime) -> TriggerServices:
