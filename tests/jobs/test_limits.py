@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.jobs.harness import Runner, commands, runner
 from tests.jobs.test_users import SLOTS, as_root, folder  # noqa: F401 - a fixture
 
+from penstock_runner.jobs import control_groups
 from penstock_runner.taskrunners.api import SetupFailed
 from penstock_runner.taskrunners.limits import ProcessLimits, read_limits, threads_of
 
@@ -72,7 +74,9 @@ def test_a_process_may_have_the_home_of_its_user(tmp_path: Path) -> None:
 
 def test_jobs_leave_the_processor_to_the_service_first(tmp_path: Path) -> None:
     with runner(tmp_path) as core:
-        assert said(core, "nice")[1] == str(min(19, os.nice(0) + 5))
+        wanted = str(min(19, os.nice(0) + 5))
+        until = f'n=0; while [ "$(nice)" != {wanted} ] && [ $n -lt 100 ]; do n=$((n + 1)); done'
+        assert said(core, until, "nice")[1] == wanted
 
 
 @pytest.mark.parametrize(
@@ -96,3 +100,85 @@ def test_limits_are_read_as_people_write_them() -> None:
         ProcessLimits(cpu=2.0, memory=1610612736, processes=10)
     )
     assert threads_of(os.geteuid()) > 0
+
+
+in_groups = pytest.mark.skipif(
+    control_groups.find() is None, reason="no control group was delegated to this process"
+)
+
+
+@in_groups
+def test_a_job_with_limits_has_a_control_group_that_ends_with_it(folder: Path) -> None:  # noqa: F811
+    users = {"run_as": SLOTS[0], "slot_users": SLOTS} if os.geteuid() == 0 else {}
+    with runner(folder, **users) as core:
+        state, text = said(
+            core,
+            "grep ^0:: /proc/self/cgroup",
+            "(setsid sleep 600 > /dev/null 2>&1 &)",
+            limits={"files": 100},
+        )
+        assert state == "SUCCESS"
+        place = re.search(r"penstock-job-\d+-\d+", text)
+        assert place is not None
+        assert (
+            said(core, "grep ^0:: /proc/self/cgroup || true", key="free")[1].count("penstock") == 0
+        )
+        said(core, "true", key="next", limits={"files": 100})
+    groups = control_groups.find()
+    assert groups is not None
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{place[0]}/cgroup.procs"))
+
+
+class Made(control_groups.ControlGroups):
+    """Groups in a folder, with these controllers; a test makes files as the kernel does."""
+
+    def __init__(self, top: Path, *controllers: str) -> None:
+        (top / "cgroup.controllers").write_text(" ".join(controllers))
+        super().__init__(top)
+        self.controllers = frozenset(controllers)
+
+    def _hold(self, path: Path, limits: ProcessLimits) -> ProcessLimits:
+        (path / "cgroup.procs").touch()
+        return super()._hold(path, limits)
+
+
+def test_a_group_holds_what_its_controllers_can(tmp_path: Path) -> None:
+    limits = ProcessLimits(cpu=1.5, memory=1 << 20, files=10, processes=5)
+    group = Made(tmp_path, "cpu", "memory", "pids").make(limits)
+    assert group is not None
+    assert group.rest == ProcessLimits(files=10)
+    written = {path.name: path.read_text() for path in group.path.iterdir()}
+    assert written["memory.max"] == "1048576"
+    assert written["pids.max"] == "5"
+    assert written["cpu.max"] == "150000 100000"
+
+
+def test_a_group_without_controllers_leaves_limits_to_each_process(tmp_path: Path) -> None:
+    limits = ProcessLimits(cpu=1.5, memory=1 << 20, files=10, processes=5)
+    group = Made(tmp_path, "cpuset", "io").make(limits)
+    assert group is not None
+    assert group.rest == limits
+
+
+def test_a_group_tells_when_memory_has_run_out(tmp_path: Path) -> None:
+    group = Made(tmp_path, "cpu", "memory", "pids").make(ProcessLimits(memory=1))
+    assert group is not None
+    assert not group.ran_out()
+    (group.path / "memory.events").write_text("low 0\nhigh 0\nmax 3\noom 1\noom_kill 0\n")
+    assert not group.ran_out()
+    (group.path / "memory.events").write_text("low 0\noom 1\noom_kill 2\n")
+    assert group.ran_out()
+
+
+def test_groups_are_made_only_where_they_were_delegated(tmp_path: Path) -> None:
+    own, mounts = tmp_path / "own", tmp_path / "mounts"
+    root = tmp_path / "root"
+    (root / "service").mkdir(parents=True)
+    for group in (root, root / "service"):
+        (group / "cgroup.procs").touch()
+    mounts.write_text(f"cgroup2 {root} cgroup2 rw 0 0\n")
+    own.write_text("1:cpu:/x\n0::/service\n")
+    assert control_groups.find(mounts, own) is None
+    own.write_text("0::/\n")
+    assert control_groups.find(mounts, own) is not None
+    assert control_groups.find(tmp_path / "none", own) is None

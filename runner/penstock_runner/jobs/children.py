@@ -6,9 +6,11 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache as cached
 from typing import Any
 
-from penstock_runner.jobs import processes
+from penstock_runner.jobs import control_groups, processes
+from penstock_runner.jobs.control_groups import Group
 from penstock_runner.jobs.crew import Crew
 from penstock_runner.jobs.live import LiveJob, LiveProcess
 from penstock_runner.jobs.orphans import Orphans
@@ -19,13 +21,17 @@ from penstock_runner.taskrunners.limits import ProcessLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """A child that has ended; `number` is the signal that ended it, `process` is that of a job."""
+    """A child that has ended; `number` is the signal that ended it, `process` is that of a job.
+
+    `ran_out` is whether its control group says that memory was what it, or a child, wanted.
+    """
 
     pid: int
     status: int
     number: int | None
     process: LiveProcess | None = None
     left_over: int = 0
+    ran_out: bool = False
 
 
 class Children:
@@ -36,6 +42,7 @@ class Children:
         self._run_as = run_as
         self._orphans = Orphans()
         self._memory = processes.MemoryWatch()
+        self._groups = cached(control_groups.find)
         self._processes: dict[int, LiveProcess] = {}
         self._others: set[int] = set()
 
@@ -50,18 +57,30 @@ class Children:
         """Start a command of a job; raises `NotStarted`."""
         if job is None or job.cancelled is not None:
             raise processes.NotStarted("The attempt was cancelled before the command started")
-        pid = processes.start(
-            asked["argv"],
-            env=asked["env"],
-            cwd=asked["cwd"],
-            stdout=stdout,
-            stderr=stderr,
-            run_as=job.seat.run_as or self._run_as,
-            limits=ProcessLimits.from_wire(asked.get("limits")),
-        )
-        process = LiveProcess(pid=pid, number=asked["number"], job=job)
+        limits = ProcessLimits.from_wire(asked.get("limits"))
+        group = self._group(limits)
+        try:
+            pid = processes.start(
+                asked["argv"],
+                env=asked["env"],
+                cwd=asked["cwd"],
+                stdout=stdout,
+                stderr=stderr,
+                run_as=job.seat.run_as or self._run_as,
+                limits=limits if group is None else group.rest,
+                entry=None if group is None else group.entry,
+            )
+        except processes.NotStarted:
+            if group is not None:
+                group.leave()
+            raise
+        process = LiveProcess(pid=pid, number=asked["number"], job=job, group=group)
         self._processes[pid] = job.processes[pid] = process
         return process
+
+    def _group(self, limits: ProcessLimits | None) -> Group | None:
+        groups = None if limits is None else self._groups()
+        return None if groups is None or limits is None else groups.make(limits)
 
     def aside(self, work: Callable[[], object]) -> None:
         """Do something that may take long in a process of its own."""
@@ -94,21 +113,24 @@ class Children:
                 del process.job.processes[pid]
             os.waitpid(pid, 0)
             self._others.discard(pid)
+            ran_out = _left(process)
             yield Gone(
                 pid=pid,
                 status=found.si_status,
                 number=found.si_status if found.si_code != os.CLD_EXITED else None,
                 process=process,
                 left_over=len(left),
+                ran_out=ran_out,
             )
 
     def ended(self, gone: Gone, job: LiveJob) -> Ended:
         """How a command of a job has ended."""
         killed = gone.number == signal.SIGKILL and job.cancelled is None
+        oom = gone.ran_out and job.cancelled is None and (gone.number is not None or gone.status)
         return Ended(
             exit_code=gone.status if gone.number is None else 128 + gone.number,
             signal=gone.number,
-            oom=killed and self._memory.ran_out(),
+            oom=bool(oom) or (killed and self._memory.ran_out()),
             left_over=gone.left_over,
         )
 
@@ -118,3 +140,12 @@ class Children:
 
     def _known(self) -> set[int]:
         return {*self._crew.pids, *self._processes, *self._others}
+
+
+def _left(process: LiveProcess | None) -> bool:
+    """The group of a process that has ended goes; whether memory had run out in it."""
+    if process is None or process.group is None:
+        return False
+    ran_out = process.group.ran_out()
+    process.group.leave()
+    return ran_out

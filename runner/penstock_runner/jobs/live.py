@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penstock_runner.jobs.cancellation import Reason
+from penstock_runner.jobs.control_groups import Group
 from penstock_runner.jobs.protocol import JobId
 from penstock_runner.jobs.settings import Stop
 
@@ -21,6 +22,7 @@ class LiveProcess:
     pid: int
     number: int
     job: LiveJob
+    group: Group | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

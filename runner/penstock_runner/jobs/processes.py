@@ -29,12 +29,13 @@ def start(
     stderr: int,
     run_as: RunAs | None,
     limits: ProcessLimits | None = None,
+    entry: int | None = None,
 ) -> int:
     """Start a command in a session of its own and give its process id; the caller reaps it.
 
-    As another user only in a process of one thread.
+    As another user only in a process of one thread. `entry` is that of a control group to join.
     """
-    hold = None if limits is None else _holding(limits, run_as)
+    hold = None if limits is None else _holding(limits, run_as, entry)
     try:
         with _identity(run_as):
             child = subprocess.Popen(  # noqa: S603 - the command line is the author's own
@@ -57,11 +58,17 @@ def start(
     return int(child.pid)
 
 
-def _holding(limits: ProcessLimits, run_as: RunAs | None) -> Callable[[], None]:
+def _holding(limits: ProcessLimits, run_as: RunAs | None, entry: int | None) -> Callable[[], None]:
     others = 0
     if limits.processes is not None:
         others = threads_of(os.geteuid() if run_as is None else run_as.user)
-    return lambda: limits.hold(others)
+
+    def hold() -> None:
+        if entry is not None:
+            os.write(entry, b"0")
+        limits.hold(others)
+
+    return hold
 
 
 def _identity(run_as: RunAs | None) -> contextlib.AbstractContextManager[None]:
