@@ -150,7 +150,7 @@ def test_an_edit_that_a_source_allows_is_shown_as_drift_and_undone(place: Place)
     assert place.flow("a")[1] == edited
     status = wait_for(
         lambda: place.service.get("/api/v1/main/git/sources/main").json(),
-        lambda source: source["status"] != "Synced",
+        lambda source: source["status"] not in ("Synced", "Progressing"),
     )
     assert (status["status"], status["flows"]) == ("OutOfSync", {"managed": 3, "drifted": 1})
     planned = place.git("plan", "main")

@@ -122,7 +122,7 @@ def test_a_commit_with_a_broken_flow_changes_nothing_and_says_where(
     copy.push({"pushed.yaml": "id: pushed\nnamespace: team\ntasks: [\n", "new.yaml": ON_PUSH})
     source = wait_for(
         lambda: service.get("/api/v1/main/git/sources/examples").json(),
-        lambda one: one["status"] not in {"Synced", "Syncing"},
+        lambda one: one["status"] == "Degraded",
     )
     assert "pushed.yaml" in json.dumps(source), source
     assert await_flow(service, "team", "pushed")["revision"] == 1
