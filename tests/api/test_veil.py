@@ -46,7 +46,7 @@ def ended(web: Web, flow_id: str) -> Execution:
         flow_revision=1,
         history=((State.CREATED, NOON), (State.SUCCESS, NOON)),
         runs={give.key: give},
-        inputs={"pin": CIPHER.encrypt("4711")},
+        inputs={"pin": CIPHER.encrypt("4711"), "url": "https://u:hunter-22@host"},
         outputs={"all": "Bearer aHVudGVyLTIy"},
     )
     web.core.put(execution)
@@ -66,6 +66,7 @@ def test_secrets_that_a_flow_names_are_hidden_in_its_outputs(tmp_path: Path) -> 
     hidden = {"value": "******", "deep": [{"pin": "pin ******", "other": "a value"}]}
     assert give["outputs"] == hidden
     assert answer["outputs"] == {"all": "Bearer ******"}
+    assert answer["inputs"]["url"] == "https://u:******@host"
     page = web.client.get("/api/v1/executions/search?namespace=team").json["results"]
     assert page[0]["taskRunList"][0]["outputs"] == hidden
     apart = web.client.get(f"/api/v1/outputs/tasks/{execution_id}/{give['id']}").json

@@ -62,6 +62,8 @@ def test_a_task_of_a_service_that_is_root_reads_neither_processes_nor_home(tmp_p
     with live_service(tmp_path, environment=SECRETS) as service:
         said = told(service)
         assert "the processes of tasks run as users 60706 to " in service.said()
+        closed = not users.reaches(NOBODY, Path(sys.executable).resolve().parent)
+        assert ("is closed to the user of tasks" in service.said()) is closed
     assert 60_706 <= int(said[0]) < 61_184
     assert "done" in said
     assert [line for line in said if line.startswith("read ")] == []
