@@ -81,6 +81,9 @@ def act(service: Service, request: pytest.FixtureRequest) -> Callable[..., Any]:
     return by_ids if request.param == "ids" else by_query
 
 
+REPLAYED = {"key": "system.replay", "value": "true"}
+
+
 def _path(action: str) -> str:
     return f"/{action}" if action else ""
 
@@ -147,6 +150,7 @@ def test_what_failed_is_restarted(
             ),
         )
         assert found["metadata"]["attemptNumber"] == 2
+        assert {"key": "system.restarted", "value": "true"} in found["labels"]
         assert len(found["taskRunList"][0]["attempts"]) == 1
 
 
@@ -158,6 +162,8 @@ def test_replays_are_new_executions(
     found = service.get(f"{API}/search?namespace=team&flowId=good&size=100&page=1").json()
     replays = [one for one in found["results"] if one.get("originalId") in ids]
     assert {one["originalId"] for one in replays if one["id"] not in ids} == set(ids)
+    marked = {one["id"] for one in replays if REPLAYED in one["labels"]}
+    assert marked == {one["id"] for one in replays if one["id"] not in ids}
 
 
 def test_ends_are_changed_labels_set_and_executions_deleted(

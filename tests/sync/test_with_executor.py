@@ -81,6 +81,8 @@ class Core(World):
         wanted = ExecutionFilter(namespace="team", flow_id="a")
         with self.database.read() as connection:
             found, _ = executions_page(connection, wanted, Paging())
+        assert {one.labels["system.gitSource"] for one in found} <= {"main"}
+        assert {one.labels["system.gitRef"] for one in found} <= {"refs/heads/main"}
         return sorted(
             (one.trigger.id if one.trigger else "", one.state.value, one.labels["system.gitCommit"])
             for one in found

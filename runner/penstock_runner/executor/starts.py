@@ -30,11 +30,13 @@ from penstock_runner.flow.checks import (
     verdict,
 )
 from penstock_runner.flow.inputs import resolve
-from penstock_runner.flow.labels import CORRELATION_ID, is_system, text_of
+from penstock_runner.flow.labels import CORRELATION_ID, REPLAY, RESTARTED, is_system, text_of
 from penstock_runner.flow.model import Check, Level
 
 CORRELATION = CORRELATION_ID
 COMMIT = "system.gitCommit"
+# What is known of the commit of a revision, and the labels that say so.
+OF_COMMIT = {COMMIT: "commit", "system.gitSource": "source", "system.gitRef": "ref"}
 LONGEST_GROUP = 200
 # Where somebody waits for the answer and reads why there is no execution.
 ASKING = frozenset({"api", "ui", "cli", "subflow"})
@@ -206,9 +208,8 @@ class Starts:
         labels.update(start.labels)
         if start.correlate:
             labels.setdefault(CORRELATION, start.correlation_id or execution_id)
-        commit = (loaded.stored.git or {}).get("commit")
-        if commit:
-            labels[COMMIT] = str(commit)
+        git = loaded.stored.git or {}
+        labels.update({label: str(git[name]) for label, name in OF_COMMIT.items() if git.get(name)})
         return labels
 
     def of_subflow(self, parent: Live, command: c.StartSubflow, child_id: str) -> Start:
@@ -277,6 +278,10 @@ class Starts:
         parent.log(at, Level.INFO, message, key=command.key, attempt=command.attempt)
 
 
+# What is true of one execution only, and not of those that it starts.
+OWN = frozenset({*OF_COMMIT, REPLAY, RESTARTED})
+
+
 def refusal(command: c.StartSubflow, refused: Refused) -> str:
     """Why there is no child, in the words of the parent's log."""
     request = command.request
@@ -292,7 +297,7 @@ def _labels_of_child(parent: Live, request: Mapping[str, object]) -> dict[str, s
     """The parent's labels as far as they are passed on, then those that the task says."""
     theirs = parent.execution().labels
     inherits = truthy(request.get("inheritLabels"))
-    passed = {k: v for k, v in theirs.items() if (inherits or is_system(k)) and k != COMMIT}
+    passed = {k: v for k, v in theirs.items() if (inherits or is_system(k)) and k not in OWN}
     return {**passed, **_map(request.get("labels"))}
 
 

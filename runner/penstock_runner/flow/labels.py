@@ -8,6 +8,8 @@ from dataclasses import dataclass
 SYSTEM_PREFIX = "system."
 READ_ONLY = "system.readOnly"
 CORRELATION_ID = "system.correlationId"
+REPLAY = "system.replay"
+RESTARTED = "system.restarted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from penstock_runner.engine.state import REQUEST, Execution, RunKey, TriggerOrig
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.messages import Done, Outcome, Refused, Start
+from penstock_runner.flow.labels import REPLAY, RESTARTED
 from penstock_server.core.operations import makes
 from penstock_server.core.operations.makes import Arguments, Make
 from penstock_server.core.room import Answer, Operation, Room, instant
@@ -123,7 +124,7 @@ def once_more(old: Execution, *, revision: int | None = None, key: RunKey | None
         flow_id=old.flow_id,
         revision=revision or old.flow_revision,
         inputs=old.inputs,
-        labels=dict(old.labels),
+        labels={k: v for k, v in old.labels.items() if k != RESTARTED} | {REPLAY: "true"},
         trigger=old.trigger,
         variables=old.variables,
         origin="replay",

@@ -13,6 +13,7 @@ from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import Refused
 from penstock_runner.executor.resumes import first_paused
+from penstock_runner.flow.labels import RESTARTED
 
 Arguments = Mapping[str, Any]
 Make = Callable[[Live, datetime], Sequence[e.Event]]
@@ -66,7 +67,7 @@ def restart(_: Arguments) -> Make:
             )
         if not any(run.state in (State.FAILED, State.PAUSED) for run in live.fold.runs.values()):
             raise Refused("No task found to restart execution from!")
-        return (e.RestartRequested(at=at),)
+        return (e.RestartRequested(at=at), e.LabelsSet(at=at, labels={RESTARTED: "true"}))
 
     return make
 

@@ -63,6 +63,16 @@ def in_scope(column: ColumnElement[str], scopes: Collection[str]) -> Iterable[Co
         yield system if "SYSTEM" in scopes else column != SYSTEM_NAMESPACE
 
 
+def like(column: ColumnElement[str], value: str) -> list[Condition]:
+    """Equal to a value; or beginning with it, when it ends in `*`. The index serves both."""
+    begins = value.removesuffix("*")
+    if begins == value:
+        return [column == value]
+    if not begins:
+        return []
+    return [column >= begins, column < begins[:-1] + chr(min(ord(begins[-1]) + 1, 0x10FFFF))]
+
+
 def contains(text: str, *columns: ColumnElement[str]) -> Condition:
     lowered = text.strip().strip("*").lower()
     return or_(*(func.lower(column).contains(lowered, autoescape=True) for column in columns))

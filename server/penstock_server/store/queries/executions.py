@@ -31,6 +31,7 @@ from penstock_server.store.queries.conditions import (
     equal,
     in_namespace,
     in_scope,
+    like,
     sorted_page,
 )
 from penstock_server.store.schema import (
@@ -273,7 +274,9 @@ def execution_where(wanted: ExecutionFilter) -> Condition:
     for key, value in wanted.labels:
         label = execution_labels.c
         conditions.append(
-            exists().where(label.execution_id == table.id, label.key == key, label.value == value)
+            exists().where(
+                label.execution_id == table.id, label.key == key, *like(label.value, value)
+            )
         )
     if wanted.text:
         conditions.append(contains(wanted.text, table.id, table.namespace, table.flow_id))
