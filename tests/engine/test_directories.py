@@ -81,3 +81,10 @@ def test_a_restart_forgets_the_children() -> None:
     world.todo.extend(world.fold.settle())
     world.tell(ended(State.SUCCESS, attempt=2))
     assert world.state is State.SUCCESS
+
+
+def test_why_a_directory_failed_is_said_by_its_job_alone() -> None:
+    world = World(flow(directory()), silent={"dir"}).start()
+    failed = e.JobEnded(at=NOON, key=DIR, attempt=1, state=State.FAILED, error="no such file")
+    assert world.tell(failed).logs() == []
+    assert world.states() == {"dir": "FAILED"}

@@ -70,6 +70,10 @@ def test_values_are_distinct_texts(given: object, values: tuple[str, ...]) -> No
     ("given", "message"),
     [
         (["a", None], "Found '1' null values on Each, with values=[a, null]"),
+        (
+            '["1", null, {"key": "k", "on": true}, null]',
+            "Found '1' null values on Each, with values=[1, null, {key=k, on=true}, null]",
+        ),
         ([1.5], "Unknown value element type: number"),
         ("nothing", "The values of a loop are no JSON array"),
         ('{"a": 1}', "must be a JSON array"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from penstock_runner.tasks.api import TaskFailed
 from penstock_runner.tasks.globs import normalised, rule, selection
 
 
@@ -57,3 +58,9 @@ def test_included_paths_are_chosen_unless_excluded() -> None:
     chosen = selection(["/a/**", "c/**"], ["**/2"])
     paths = ["/a/b/c/1", "/a/2", "/b/c/d/3", "/b/d/4", "/c/5"]
     assert [path for path in paths if chosen(path)] == ["/a/b/c/1", "/b/c/d/3", "/c/5"]
+
+
+@pytest.mark.parametrize("pattern", ["regex:[", "regex:(", "glob:[z-a]"])
+def test_a_pattern_that_cannot_be_read_says_so(pattern: str) -> None:
+    with pytest.raises(TaskFailed, match="cannot be read"):
+        rule([pattern])

@@ -69,7 +69,7 @@ def ended(draft: Draft, event: e.JobEnded) -> None:
     run = current(draft, event.key, event.attempt)
     if run is None:
         return
-    if event.error is not None and draft.node(run).role is not Role.JOB:
+    if event.error is not None and draft.node(run).role not in (Role.JOB, Role.DIRECTORY):
         draft.say(run, Level.ERROR, event.error)
     conclude(
         draft,

@@ -6,7 +6,7 @@ Whatever goes wrong in a task ends in a report: nothing that a task raises leave
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,10 +103,18 @@ def run_task(
     context: JobContext, task: Mapping[str, Any], parts: Parts, outside: Outside
 ) -> Outcome:
     """Bind, render and run one task; every way to fail becomes an outcome."""
-    try:
+
+    def act() -> Outcome:
         cls = parts.task_class(str(task.get("kind") or task["type"]))
         instance = bind(cls, task.get("properties") or {}, context.renderer)
         return _cached(instance, context, task, outside)
+
+    return _guarded(act, context)
+
+
+def _guarded(act: Callable[[], Outcome], context: JobContext) -> Outcome:
+    try:
+        return act()
     except Cancelled:
         return Outcome(state=State.KILLED, reason="killed")
     except TaskFailed as failed:
@@ -159,7 +167,7 @@ def _outcome(job: Job, parts: Parts, outside: Outside, context: JobContext) -> O
     if job.task.get("kind") == WORKING_DIRECTORY or (job.task.get("branches") or {}).get("tasks"):
         from penstock_runner.jobs import working_directory
 
-        outcome = working_directory.run(job, parts, outside, context)
+        outcome = _guarded(lambda: working_directory.run(job, parts, outside, context), context)
     else:
         outcome = run_task(context, job.task, parts, outside)
     return _judged(outcome, outside, limit, context.silent_for)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from penstock_runner.tasks.api import TaskFailed
+
 Rule = Callable[[str], bool]
 
 
@@ -41,7 +43,10 @@ def selection(
 @lru_cache(maxsize=1024)
 def _expression(pattern: str) -> re.Pattern[str]:
     kind, _, text = pattern.partition(":")
-    return re.compile(text if kind == "regex" else _translated(text), re.DOTALL)
+    try:
+        return re.compile(text if kind == "regex" else _translated(text), re.DOTALL)
+    except re.error as wrong:
+        raise TaskFailed(f"The pattern '{pattern}' cannot be read: {wrong}") from None
 
 
 def _translated(glob: str) -> str:

@@ -26,17 +26,30 @@ def _decide(_task: Task, values: Mapping[str, object]) -> Choice:
 
 def each_values(rendered: object) -> tuple[str, ...]:
     """The distinct values of a loop, as texts, from a list or the text of a JSON array."""
+    given: Sequence[object]
     if isinstance(rendered, str):
-        items = [_json_text(item) for item in _json_array(rendered)]
+        given = _json_array(rendered)
+        items = [_json_text(item) for item in given]
     elif isinstance(rendered, list | tuple):
-        items = [_item_text(item) for item in rendered]
+        given = rendered
+        items = [_item_text(item) for item in given]
     else:
         raise Undecidable(f"The values of a loop must be a list, but are `{rendered}`")
-    nulls = sum(item is None for item in items)
-    if nulls:
-        shown = ", ".join("null" if item is None else item for item in items)
-        raise Undecidable(f"Found '{nulls}' null values on Each, with values=[{shown}]")
+    if None in items:
+        # Equal values count once, null among them.
+        raise Undecidable(f"Found '1' null values on Each, with values={_shown(given)}")
     return tuple(dict.fromkeys(item for item in items if item is not None))
+
+
+def _shown(value: object) -> str:
+    """A value in the words that people know these messages in."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}={_shown(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
 
 
 def _json_array(text: str) -> list[object]:
