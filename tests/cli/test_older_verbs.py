@@ -181,3 +181,19 @@ def test_what_is_watched_is_live_after_each_save_and_no_file_is_written(
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
+
+
+@pytest.mark.e2e
+def test_validate_asks_a_service_only_when_one_is_named(service: Service, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "older.there", "a")
+    (folder / "caller.yml").write_text(
+        log_flow("caller", namespace="older.there").replace(
+            "core.log.Log\n    message: hello",
+            "core.flow.Subflow\n    namespace: older.there\n    flowId: nobody-has-it",
+        )
+    )
+    alone = asked(service, "validate", folder)
+    assert (alone.code, "nobody-has-it" in alone.out) == (0, False), alone
+    told = penstock("validate", folder, "--server", service.url, "--strict")
+    assert (told.code, "nobody-has-it" in told.out) == (1, True), told
+    assert penstock("validate", folder, "--server", "http://127.0.0.1:9").code == 3

@@ -66,7 +66,9 @@ class GitRoutes:
         row = self._row(source_id)
         with self._context.database.read() as connection:
             [more] = git_status.described(connection, [row])
-        return json_answer({**row_to_json(row), **more})
+        # Those of the configuration may hold what only an administrator should see.
+        settings = {"settings": row["config"]} if row["origin"] == "api" else {}
+        return json_answer({**row_to_json(row), **more, **settings})
 
     @get("/sources/<source_id>/badge.svg")
     def badge(self, source_id: str) -> Response:

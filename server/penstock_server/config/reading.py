@@ -107,13 +107,22 @@ def _texts(
     home = Path(options.get("home") or given.get("PENSTOCK_HOME") or ".penstock")
     for path in [Path(asked)] if asked else [folder / "penstock.yaml", home / "penstock.yaml"]:
         if path.is_file():
-            yield str(path), path.read_text("utf-8-sig")
+            yield str(path), _text_of(path)
         elif asked:
             raise BadSettings([f"PENSTOCK_CONFIG names {path}, which does not exist"])
     for name in ("PENSTOCK_CONFIGURATION", "KESTRA_CONFIGURATION"):
         if given.get(name):
             yield name, given[name]
             return
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise BadSettings([f"{path} cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise BadSettings([f"{path} is not UTF-8 text"]) from None
 
 
 def _understand(where: str, text: str, notes: list[str], faults: list[str]) -> dict[str, Any]:
