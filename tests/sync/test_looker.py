@@ -146,10 +146,28 @@ def test_a_brief_look_says_whether_the_ref_has_moved_and_reads_nothing(
     sha = repository.commit({"flows/a.yml": FLOW.format(id="a")})
     process.ask(request(server.url_of(repository), observed=sha, brief=True))
     assert process.answer()["type"] == "seen"
-    repository.commit({"flows/a.yml": FLOW.format(id="a") + "# more\n"})
+    new = repository.commit({"flows/a.yml": FLOW.format(id="a") + "# more\n"})
     process.ask(request(server.url_of(repository), observed=sha, brief=True))
-    assert process.answer() == {"type": "moved", "source": "main"}
+    seen = {"commit": new, "ref": "refs/heads/main"}
+    assert process.answer() == {"type": "moved", "source": "main", "seen": seen}
     assert not list((tmp_path / "home" / "git" / "main" / "objects" / "pack").glob("*.pack"))
+
+
+def test_what_a_brief_look_has_seen_is_not_asked_for_again(
+    tmp_path: Path, server: GitServer, process: GitProcess
+) -> None:
+    repository = Repository(tmp_path / "served" / "flows.git")
+    sha = repository.commit({"flows/a.yml": FLOW.format(id="a")})
+
+    def asked(**more: Any) -> int:
+        server.requests.clear()
+        process.ask(request(server.url_of(repository), **more))
+        found = process.answer()
+        assert (found["type"], found["commit"]["sha"]) == ("found", sha)
+        return len(server.requests)
+
+    assert asked() > 0
+    assert asked(seen={"commit": sha, "ref": "refs/heads/main"}, force=True) < asked(force=True)
 
 
 def test_faults_have_their_place_in_the_file(

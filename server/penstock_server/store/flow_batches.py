@@ -160,16 +160,16 @@ def lives(
     if managed_by is not None:
         chosen = chosen.where(f.managed_by == managed_by, ~f.deleted)
     if names is None:
-        return _lives(connection.execute(chosen))
+        return _lives(connection.execute(chosen).all())
     if len(names) > _FEW:
         # One walk over the table is faster than many questions.
         wanted = set(names)
-        return [one for one in _lives(connection.execute(chosen)) if one.name in wanted]
+        return [one for one in _lives(connection.execute(chosen).all()) if one.name in wanted]
     found: list[Live] = []
     listed = list(dict.fromkeys(names))
     for start in range(0, len(listed), _CHUNK):
         some = chosen.where(tuple_(f.namespace, f.id).in_(listed[start : start + _CHUNK]))
-        found += _lives(connection.execute(some))
+        found += _lives(connection.execute(some).all())
     return found
 
 

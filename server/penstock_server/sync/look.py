@@ -7,6 +7,7 @@ and nothing else. Paths are said from the root of the repository.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +137,14 @@ def _look(
 ) -> Message:
     source = request["source"]
     copy = copy_of(remote_for(source), path)
-    seen = copy.look(Wanted(kind=source["ref_kind"], name=source["ref"]))
+    known = request.get("seen")
+    seen = (
+        Seen(**known) if known else copy.look(Wanted(kind=source["ref_kind"], name=source["ref"]))
+    )
     if seen.commit == request.get("observed") and not request.get("force"):
         return {"type": "seen", "source": source["id"], "commit": seen.commit, "ref": seen.ref}
     if request.get("brief"):
-        return {"type": "moved", "source": source["id"]}
+        return {"type": "moved", "source": source["id"], "seen": asdict(seen)}
     wanted = Wanted(kind="commit", name=seen.commit)
     applied, limit = request.get("applied"), source["limits"]["blob_bytes"]
     beside = request.get("beside") or ()

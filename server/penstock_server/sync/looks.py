@@ -75,8 +75,10 @@ class Looks:
         else:
             self.start(source, wanted, now)
 
-    def start(self, source: HeldSource, look: Look, now: datetime, *, whole: bool = False) -> None:
-        """Ask the git process: briefly where there is likely nothing new, unless `whole`."""
+    def start(
+        self, source: HeldSource, look: Look, now: datetime, *, moved: Message | None = None
+    ) -> None:
+        """Ask the git process: briefly where there is likely nothing new, unless it has `moved`."""
         source.looking = look
         if look.trigger == "webhook":
             source.hinted_at = now
@@ -85,7 +87,7 @@ class Looks:
         told = {"source": source.settings.id, "trigger": look.trigger}
         event(log, logging.DEBUG, "git.look", **told)
         digest = self._records.digest(source.settings)
-        if not whole:
+        if moved is None:
             self._records.note_drift(source)
         state = source.state
         observed = _settled(source, look) if source.read_digest == digest else None
@@ -101,13 +103,16 @@ class Looks:
                 look=look,
                 edited=source.drifted,
                 kept=self._records.kept(source, look.commit) if look.pin is not None else None,
-                brief=observed is not None and not whole and _is_brief(look),
+                brief=observed is not None and moved is None and _is_brief(look),
                 shared=shared_store(source, self.sources.values()),
             )
         except MissingSecret as missing:
             source.looking = None
             self.failed(source, look, {"code": "GIT_AUTH", "message": str(missing)}, now)
         else:
+            if moved is not None:
+                # Nobody is asked a second time what the first, brief look has seen.
+                request["seen"] = moved["seen"]
             self._send(request)
 
     def failed_to_plan(self, source: HeldSource, look: Look, message: Message) -> None:

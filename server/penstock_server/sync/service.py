@@ -155,7 +155,7 @@ class SyncService:
             case "seen":
                 self._looks.seen(source, look, message, now)
             case "moved":
-                self._looks.start(source, look, now, whole=True)
+                self._looks.start(source, look, now, moved=message)
             case "failed":
                 self._looks.failed(source, look, message, now)
             case "found":
