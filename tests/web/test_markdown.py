@@ -32,6 +32,8 @@ ALLOWED = re.compile(
             "<tbody><tr><td>1</td><td><strong>2</strong></td></tr></tbody></table>",
         ),
         ("a_b_c 2*3*4", "<p>a_b_c 2*3*4</p>"),
+        ("# ******\n******", "<h3>******</h3>\n<p>******</p>"),
+        ("a **bold *and* more** ******", "<p>a <strong>bold <em>and</em> more</strong> ******</p>"),
     ],
 )
 def test_markdown_becomes_html(text: str, expected: str) -> None:

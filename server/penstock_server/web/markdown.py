@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup, escape
 
+from penstock_runner.jobs.masking import MASK
+
 HEADINGS_FROM = 3
 """What is a heading of the first order there is one of this order in the page."""
 
@@ -25,8 +27,8 @@ _INLINE = re.compile(
     r"|!\[(?P<picture>[^\]\n]*)\]\([^)\n]*\)"
     r"|\[(?P<words>[^\]\n]+)\]\((?P<url>[^)\s]+)(?:\s+\"[^\"]*\")?\)"
     r"|(?P<bare>https?://[^\s<>\"'`)\]]+)"
-    r"|\*\*(?P<bold>\S(?:.*?\S)?)\*\*"
-    r"|(?<![\w*])\*(?P<slanted>\S(?:[^*]*?\S)?)\*(?![\w*])"
+    r"|\*\*(?P<bold>[^\s*](?:.*?\S)?)\*\*"
+    r"|(?<![\w*])\*(?P<slanted>[^\s*](?:[^*]*?\S)?)\*(?![\w*])"
     r"|(?<!\w)_(?P<under>\S(?:[^_]*?\S)?)_(?!\w)"
     r"|~~(?P<gone>.+?)~~"
 )
@@ -57,7 +59,7 @@ def _blocks(lines: Sequence[str], depth: int = 0) -> Iterator[Markup]:
             order = min(len(heading[1]) + HEADINGS_FROM - 1, 6)
             yield _tag(f"h{order}", inline(heading[2]))
             at += 1
-        elif _RULE.fullmatch(line):
+        elif _RULE.fullmatch(line) and line.strip() != MASK:
             yield Markup("<hr>")
             at += 1
         else:
