@@ -90,3 +90,16 @@ def test_a_replay_asks_again_what_a_loop_waited_for() -> None:
     replayed(world, "a").silent.clear()
     world.run()
     assert world.state is S
+
+
+def test_a_replay_runs_again_what_failed_beside_the_task_and_is_at_its_errors() -> None:
+    failing = group("s", "Sequential", job("b"), branches={"errors": (job("e"),)})
+    made = flow(group("p", "Parallel", job("a"), failing))
+    world = World(made, outcomes={"b": [F]}, silent={"a", "e"}).start().run()
+    world.tell(e.JobStarted(at=NOON, key=RunKey("e"), attempt=1))
+    world.tell(e.JobEnded(at=NOON, key=RunKey("a"), attempt=1, state=F))
+    assert world.state is F
+    assert world.states()["s"] == "RUNNING"
+    world.silent.clear()
+    replayed(world, "a").run()
+    assert world.states() == {"p": "SUCCESS", "a": "SUCCESS", "s": "SUCCESS", "b": "SUCCESS"}

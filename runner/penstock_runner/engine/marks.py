@@ -15,15 +15,14 @@ from penstock_runner.engine.flowables.api import Role
 from penstock_runner.engine.groups import WORK
 from penstock_runner.engine.plan import TASKS, Plan
 from penstock_runner.engine.reopening import (
-    STOPS,
     again,
     between,
     cancel,
-    clear_the_way,
     open_around,
     restarted,
 )
 from penstock_runner.engine.state import TERMINAL, Execution, State, TaskRun
+from penstock_runner.engine.way import STOPS, clear_the_way
 
 _OPEN_AGAIN = frozenset({State.CREATED, State.RUNNING, State.RESTARTED})
 # The states that a task run can be given.

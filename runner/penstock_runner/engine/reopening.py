@@ -5,24 +5,21 @@ They open ended flowables again and leave the execution RESTARTED; the rules the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 
 from penstock_runner.engine import commands as c
 from penstock_runner.engine import tree
 from penstock_runner.engine.draft import Draft, sent, started
 from penstock_runner.engine.flowables.api import Role
-from penstock_runner.engine.following import comes_after
-from penstock_runner.engine.groups import ROOT, WORK
+from penstock_runner.engine.groups import WORK
 from penstock_runner.engine.index import index
 from penstock_runner.engine.pauses import wake
 from penstock_runner.engine.plan import FINALLY, TASKS, Node
-from penstock_runner.engine.state import DONE, KEPT, Execution, RunKey, State, TaskRun
+from penstock_runner.engine.state import DONE, KEPT, Execution, State, TaskRun
 
 # What a flowable waits to be told at its end; when it is opened again it asks anew.
 _AWAITED = frozenset({"through", "looking", "gate", "collected", "due"})
 _ENDED = _AWAITED | {"cut", "force", "broken"}
-# The ends that keep a group from going on.
-STOPS = frozenset({State.FAILED, State.KILLED})
 
 
 def between(execution: Execution) -> bool:
@@ -62,7 +59,7 @@ def again(draft: Draft, run: TaskRun, *, anew: bool = False) -> None:
         facts = {name: fact for name, fact in facts.items() if name not in ("stage", "ended")}
         for branch in node.branches:
             for child in list(tree.children(draft, run, node, branch)):
-                _forget(draft, child)
+                forget(draft, child)
     going_on = node.role is Role.GROUP or (node.role is Role.PAUSE and not anew)
     state = State.RUNNING if going_on else State.RESTARTED
     draft.move(run, state, facts={**facts, "held": True})
@@ -107,64 +104,6 @@ def restarted(draft: Draft, stage: str = TASKS) -> None:
         wake(draft)
 
 
-def clear_the_way(draft: Draft, run: TaskRun, states: Collection[State]) -> None:
-    """Open again what was cut off around a task run, and what ended there in one of the states.
-
-    What comes after the task run is forgotten instead: the rules open it when its time has come.
-    """
-    stages, path = _stages(draft, run), _path(draft, run)
-    if states and draft.node(run).role is Role.GROUP:
-        stages[run.key] = TASKS
-    found = [(one, _in_the_way(draft, one, stages, states)) for one in draft.runs.values()]
-    for other, top in found:
-        if top is None or other.key == run.key or other.key not in draft.runs:
-            continue
-        if top.key == run.key and not states:
-            # The task run is about to end, with all that is below it.
-            continue
-        beside = path.get(top.parent or ROOT)
-        if beside is not None and comes_after(draft, top, beside):
-            _forget(draft, top)
-        else:
-            again(draft, other, anew=True)
-
-
-def _path(draft: Draft, run: TaskRun) -> dict[RunKey, TaskRun]:
-    """The task run and those around it, each by the group that it is in."""
-    return {each.parent or ROOT: each for each in (run, *tree.ancestors(draft, run))}
-
-
-def _stages(draft: Draft, run: TaskRun) -> dict[RunKey, str]:
-    """The flowables around a task run and the flow, with the stage at which they are opened."""
-    stages: dict[RunKey, str] = {}
-    stage = draft.node(run).stage
-    for around in tree.ancestors(draft, run):
-        stages[around.key] = stage
-        stage = draft.node(around).stage
-    return {**stages, ROOT: stage}
-
-
-def _in_the_way(
-    draft: Draft, run: TaskRun, stages: Mapping[RunKey, str], states: Collection[State]
-) -> TaskRun | None:
-    """What would end a group that is opened around another: the task run, or one around it."""
-    if not run.state.terminal:
-        return None
-    while run.facts.get("cut") or run.state in states or _left_open(run):
-        stage = draft.node(run).stage
-        if (around := run.parent or ROOT) in stages:
-            return run if stages[around] == stage else None
-        run = draft.runs[around]
-        if stage != TASKS or draft.node(run).role is Role.DIRECTORY:
-            return None
-    return None
-
-
-def _left_open(run: TaskRun) -> bool:
-    """A flowable that was cut off while something in it still ran."""
-    return not run.state.terminal and run.facts.get("stage") == TASKS
-
-
 def cancel(draft: Draft, run: TaskRun) -> None:
     """Stop what a task run that is taken from under it has going."""
     if run.state.terminal or not (sent(run) or started(run)):
@@ -191,10 +130,11 @@ def _forget_after_stage(draft: Draft, run: TaskRun | None, node: Node, stage: st
     for branch, nodes in node.branches.items():
         if nodes and (nodes[0].stage not in WORK or WORK.index(nodes[0].stage) > last):
             for child in list(tree.children(draft, run, node, branch)):
-                _forget(draft, child)
+                forget(draft, child)
 
 
-def _forget(draft: Draft, run: TaskRun) -> None:
+def forget(draft: Draft, run: TaskRun) -> None:
+    """Remove a task run and all below it, and stop what it has going."""
     for gone in [*tree.below(draft, run, draft.node(run)), run]:
         cancel(draft, gone)
     tree.set_back(draft, run)

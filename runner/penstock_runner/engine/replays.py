@@ -9,16 +9,15 @@ from penstock_runner.engine import tree
 from penstock_runner.engine.draft import Draft
 from penstock_runner.engine.following import comes_after
 from penstock_runner.engine.reopening import (
-    STOPS,
     again,
     awaits_nothing,
-    clear_the_way,
     directory_around,
     open_around,
     restarted,
     stage_of_work,
 )
 from penstock_runner.engine.state import State, TaskRun
+from penstock_runner.engine.way import STOPS, clear_the_way
 
 
 def replay(draft: Draft, event: e.ReplayRequested) -> None:
