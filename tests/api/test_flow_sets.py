@@ -192,3 +192,24 @@ def test_a_subflow_that_neither_the_request_nor_the_store_has_is_a_warning(web: 
     assert first["warnings"] == ["there is no flow team.nowhere"]
     assert second["warnings"] == []
     assert "constraints" not in first
+
+
+def test_who_saves_over_somebody_else_is_shown_both_texts(web: Web) -> None:
+    web.client.post("/api/v1/flows", json=flow("a"))
+    web.client.put("/api/v1/flows/team/a", json={**flow("a"), "description": "theirs"})
+    mine = {**flow("a"), "description": "mine"}
+    for refused in (
+        web.client.put("/api/v1/flows/team/a?expectedRevision=1", json=mine),
+        web.client.put("/api/v1/flows/team/a", json=mine, headers={"If-Match": '"1"'}),
+    ):
+        assert refused.status_code == 409
+        [error] = refused.json["_embedded"]["errors"]
+        assert (error["revision"], "theirs" in error["source"], "mine" in error["given"]) == (
+            2,
+            True,
+            True,
+        )
+    fine = web.client.put("/api/v1/flows/team/a", json=mine, headers={"If-Match": '"2"'})
+    assert fine.json["revision"] == 3
+    odd = web.client.put("/api/v1/flows/team/a", json=mine, headers={"If-Match": "soon"})
+    assert odd.status_code == 422

@@ -43,7 +43,9 @@ class Core(World):
         """What an operation answers: its value, or the error."""
         sent: list[dict[str, Any]] = []
 
-        def write(answer: Answer, writes: Sequence[Any], *, value: Any, **_: Any) -> None:
+        def write(
+            answer: Answer, writes: Sequence[Any], *, value: Any = lambda: None, **_: Any
+        ) -> None:
             def done(outcome: Outcome) -> None:
                 answer.ok(value()) if outcome.error is None else answer.fail(outcome.error)
 

@@ -13,7 +13,7 @@ from penstock_server.api.actors import actor
 from penstock_server.api.answers import empty, json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.git_flows import status_of_flow
-from penstock_server.api.library import Library, flow_data_to_json, flow_to_json
+from penstock_server.api.library import KnownFlow, Library, flow_data_to_json, flow_to_json
 from penstock_server.api.problems import Problem, illegal_argument, invalid_entity, not_found
 from penstock_server.api.routing import delete, get, patch, post, put
 from penstock_server.api.sources import json_of, source_of, to_yaml
@@ -59,17 +59,21 @@ class FlowRoutes:
     @put("/<namespace>/<flow_id>")
     def change(self, namespace: str, flow_id: str) -> Response:
         """Save a new revision of a flow; its id and namespace stay."""
-        if self._library.find(namespace, flow_id) is None:
+        known = self._library.find(namespace, flow_id)
+        if known is None:
             raise not_found()
         source = source_of(request)
         parsed = self._library.validated(source)
         _check_same_name(parsed, namespace, flow_id)
+        expected = _expected_revision()
+        if expected is not None and expected != known.record.latest:
+            raise _saved_meanwhile(known, expected, source)
         answer = save(
             self._context,
             parsed,
             source,
             mode="update",
-            expected_revision=parameters.whole(request.args, "expectedRevision"),
+            expected_revision=expected,
         )
         return json_answer(saved_to_json(parsed, source, answer))
 
@@ -240,6 +244,28 @@ def _replaced(data: object, task_id: str, task: Json) -> object:
     if isinstance(data, list):
         return [_replaced(item, task_id, task) for item in data]
     return data
+
+
+def _expected_revision() -> int | None:
+    """The revision that somebody has read and changed: `expectedRevision`, or `If-Match`."""
+    given = parameters.whole(request.args, "expectedRevision")
+    if given is not None or "If-Match" not in request.headers:
+        return given
+    written = request.headers["If-Match"].strip().removeprefix("W/").strip('"')
+    if not written.isdecimal():
+        raise illegal_argument('If-Match is the number of a revision, like "7"')
+    return int(written)
+
+
+def _saved_meanwhile(known: KnownFlow, expected: int, source: str) -> Problem:
+    """Tell somebody that the flow is another one by now, with both texts; core tells it, too."""
+    stored, latest = known.record.stored, known.record.latest
+    told = (
+        f"{stored.namespace}.{stored.id} is at revision {latest}, not {expected}:"
+        " somebody has saved it since you read it"
+    )
+    both = {"revision": latest, "source": stored.source, "given": source}
+    return Problem(409, told, errors=[{"path": "flow.revision", "message": told, **both}])
 
 
 def _check_new(library: Library, parsed: Parsed) -> None:
