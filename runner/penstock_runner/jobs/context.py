@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -266,7 +267,7 @@ class JobContext(ScriptWorld):
             metric=self.metric,
         )
         try:
-            chosen = self._chosen(spec.task_runner)
+            chosen = self._beside_services(self._chosen(spec.task_runner))
             if chosen.note and not self._told_about_runner:
                 self._told_about_runner = True
                 self.log(Level.WARN, chosen.note)
@@ -325,6 +326,8 @@ class JobContext(ScriptWorld):
         limits = read_limits(chosen.properties) if chosen.kind == "process" else None
         if chosen.properties.get("home") == "inherit" and env["HOME"] == str(self._folders.path):
             env["HOME"] = home_of(self._parts.settings.run_as) or env["HOME"]
+        if chosen.kind == "process" and self._earlier is not None:
+            env.update(self._earlier.service_ports)
         if chosen.kind != "process":
             del env[strays.MARK]  # what is in a container is its daemon's to end
             if env.get("PATH") == self.search_path:
@@ -337,6 +340,13 @@ class JobContext(ScriptWorld):
             labels=running.labels(self._job, self.task_id, self.taskrun_id),
             limits=None if limits is None else limits.to_wire(),
         )
+
+    def _beside_services(self, chosen: choice.Choice) -> choice.Choice:
+        """A container joins the network of its directory's services unless it names another."""
+        network = None if self._earlier is None else self._earlier.network
+        if network is None or chosen.kind == "process" or chosen.properties.get("networkMode"):
+            return chosen
+        return replace(chosen, properties={**chosen.properties, "networkMode": network})
 
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:
         flow_env = self.renderer.deep(dict(self._job.flow_env)) if self._job.flow_env else {}

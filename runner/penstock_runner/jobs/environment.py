@@ -12,10 +12,16 @@ from penstock_runner.jobs.workspace import Workspace
 
 @dataclass(slots=True)
 class Earlier:
-    """What earlier tasks of the same working directory set for later ones."""
+    """What earlier tasks of the same working directory set for later ones.
+
+    `network` is that of the directory's services, `service_ports` are variables that say where
+    processes of this machine find them.
+    """
 
     env: dict[str, str] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)
+    network: str | None = None
+    service_ports: dict[str, str] = field(default_factory=dict)
 
 
 def job_environment(

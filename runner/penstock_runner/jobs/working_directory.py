@@ -1,8 +1,8 @@
 """A WorkingDirectory: tasks that run one after the other in one workspace, as one job.
 
-Before the tasks: cache, namespace files, input files. After them, also when one failed: output
-files, and the cache when all went well. A task sees the outputs of those before it, and what they
-wrote to `$PENSTOCK_ENV` and `$PENSTOCK_PATH`.
+Before the tasks: cache, namespace files, input files, services. After them, also when one failed:
+the services end, output files, and the cache when all went well. A task sees the outputs of those
+before it, and what they wrote to `$PENSTOCK_ENV` and `$PENSTOCK_PATH`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from penstock_runner.engine.state import State
 from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.expressions.truth import truthy
 from penstock_runner.flow.model import Level
+from penstock_runner.jobs import directory_services
 from penstock_runner.jobs.context import JobContext
 from penstock_runner.jobs.directory_cache import DirectoryCache
+from penstock_runner.jobs.directory_services import DirectoryServices
 from penstock_runner.jobs.environment import Earlier
 from penstock_runner.jobs.execute import Outcome, run_task
 from penstock_runner.jobs.parts import Outside, Parts
@@ -32,13 +34,18 @@ def run(job: Job, parts: Parts, outside: Outside, context: JobContext) -> Outcom
     properties: Mapping[str, Any] = job.task.get("properties") or {}
     try:
         cache = _before(properties, context)
+        services = directory_services.start(properties, job, outside, context)
     except (TaskFailed, ExpressionFailed) as failed:
         return Outcome(
             state=State.FAILED,
             error=f"Failed preExecuteTasks on WorkingDirectory: {failed}",
             reason="setup",
         )
-    children = _Children(job, parts, outside, context).run()
+    try:
+        children = _Children(job, parts, outside, context, services).run()
+    finally:
+        if services is not None:
+            services.end()
     state = _state([str(child["state"]) for child in children])
     outcome = Outcome(state=state, outputs={}, children=tuple(children))
     last = children[-1] if children else None
@@ -84,13 +91,22 @@ def _after(
 class _Children:
     """The tasks of one WorkingDirectory while they run."""
 
-    def __init__(self, job: Job, parts: Parts, outside: Outside, context: JobContext) -> None:
+    def __init__(
+        self,
+        job: Job,
+        parts: Parts,
+        outside: Outside,
+        context: JobContext,
+        services: DirectoryServices | None,
+    ) -> None:
         self._job = job
         self._parts = parts
         self._outside = outside
         self._context = context
         self._outputs: dict[str, Any] = dict(job.variables.get("outputs") or {})
         self._earlier = Earlier()
+        if services is not None:
+            services.tell(self._earlier)
 
     def run(self) -> list[dict[str, Any]]:
         ended: list[dict[str, Any]] = []

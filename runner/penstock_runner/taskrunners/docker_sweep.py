@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,33 @@ def sweep(
         for found in client.api.containers(all=True, filters={"label": labels.FOLDER}):
             own = labels.labels_of(found)
             folder = Path(own.get(labels.FOLDER, "/"))
-            taskrun = labels.taskrun_of(folder)
-            spared = taskrun in in_use or (only is not None and taskrun != only)
-            ours = but_of is not None and own.get(labels.RUNNER) == but_of
-            if spared or ours or not folder.is_relative_to(root):
+            if _spared(own, folder, root, but_of, only, in_use):
                 continue
             if keep_resumable and _may_be_taken_up(found):
                 continue
             removed += _remove(client, found)
+        for network in client.api.networks(filters={"label": labels.FOLDER}):
+            own = labels.labels_of(network)
+            folder = Path(own.get(labels.FOLDER, "/"))
+            if not _spared(own, folder, root, but_of, only, in_use):
+                with contextlib.suppress(*UNREACHABLE):
+                    client.api.remove_network(network["Id"])
     return removed
+
+
+def _spared(
+    own: Mapping[str, str],
+    folder: Path,
+    root: Path,
+    but_of: str | None,
+    only: str | None,
+    in_use: Collection[str],
+) -> bool:
+    """Whether what has these labels is not for this sweep."""
+    taskrun = labels.taskrun_of(folder)
+    ours = but_of is not None and own.get(labels.RUNNER) == but_of
+    other = only is not None and taskrun != only
+    return ours or other or taskrun in in_use or not folder.is_relative_to(root)
 
 
 def left_behind(client: Any, taskrun: str) -> tuple[Any, Path] | None:

@@ -20,6 +20,7 @@ from penstock_runner.tasks.api import (
     Typed,
     task,
 )
+from penstock_runner.tasks.service_types import ServiceProperties
 
 Texts = tuple[str, ...]
 
@@ -166,7 +167,7 @@ class WorkingDirectory(TaskProperties):
     output_files: Texts | None = None
     checkout: bool | Mapping[str, object] = False
     env: Mapping[str, str] | None = None
-    services: object = None
+    services: tuple[ServiceProperties, ...] | None = None
 
 
 class Batch(Properties):
