@@ -128,6 +128,31 @@ def test_log_lines_arrive_while_one_looks(served: Served, page: Any) -> None:
     assert page.faults == []
 
 
+def test_groups_of_a_log_fold_at_their_title_also_for_lines_that_come_later(
+    served: Served, page: Any
+) -> None:
+    served.web.save(GREET)
+    one = execution(run("hello", State.RUNNING, attempts=(attempt(1, 0, None),)))
+    served.web.core.put(one)
+    lines = ("::group::Build", "inside", "::endgroup::", "between")
+    served.web.log(one.id, *(("INFO", line) for line in lines))
+    page.goto(f"{served.url}/executions/team/greet/{one.id}/logs")
+    page.wait_for_selector("#live:text-is('Live')")
+    title = page.get_by_role("button", name="Build")
+    assert [page.locator(f"#L{n}").is_visible() for n in (1, 2, 3, 4)] == [True, True, False, True]
+    title.click()
+    assert title.get_attribute("aria-expanded") == "false"
+    assert [page.locator(f"#L{n}").is_visible() for n in (1, 2, 4)] == [True, False, True]
+    served.web.log(one.id, ("INFO", "section_start:1:t[collapsed=true]\rTests"), ("INFO", "hidden"))
+    tell(served)
+    page.wait_for_selector("#L5")
+    assert not page.locator("#L6").is_visible()
+    page.get_by_role("button", name="Tests").click()
+    assert page.locator("#L6").is_visible()
+    assert not page.locator("#L2").is_visible()
+    assert page.faults == []
+
+
 def test_keys_theme_and_palette_work(served: Served, page: Any) -> None:
     served.web.save(GREET)
     page.goto(served.url + "/flows")
