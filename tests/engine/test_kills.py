@@ -109,3 +109,26 @@ def test_a_killed_loop_runs_its_finally_whatever_it_had_asked() -> None:
     world.tell(e.JobEnded(at=NOON, key=RunKey("a#1"), attempt=1, state=State.SUCCESS)).tell(KILL)
     end = e.JobEnded(at=NOON, key=RunKey("f#1"), attempt=1, state=State.SUCCESS)
     assert fold(world.plan, world.fold.execution(), [end]).execution.state is State.KILLED
+
+
+def test_a_task_that_is_not_interruptible_ends_as_it_will_and_nothing_follows() -> None:
+    kept = job("a", interruptible=False, retry=constant(9, max_attempts=2))
+    for state in (State.SUCCESS, State.FAILED):
+        world = World(flow(group("s", "Sequential", kept, job("b"))), silent={"a"}).start()
+        world.tell(e.JobStarted(at=NOON, key=A, attempt=1)).tell(KILL)
+        assert world.asked(c.CancelJob) == []
+        assert world.state is State.KILLING
+        world.tell(e.JobEnded(at=NOON, key=A, attempt=1, state=state)).run()
+        assert world.states() == {"s": "KILLED", "a": state.value}
+        assert world.ends() == [State.KILLED]
+
+
+def test_a_second_kill_cuts_a_task_that_is_not_interruptible() -> None:
+    world = World(flow(job("a", interruptible=False)), silent={"a"}).start()
+    world.tell(e.JobStarted(at=NOON, key=A, attempt=1)).tell(KILL).tell(KILL)
+    assert world.asked(c.CancelJob) == [c.CancelJob(key=A, attempt=1)]
+
+
+def test_a_task_that_is_not_interruptible_and_has_not_begun_does_not_begin() -> None:
+    world = World(flow(job("a", interruptible=False)), silent={"a"}).start().tell(KILL)
+    assert world.states() == {"a": "KILLED"}

@@ -325,6 +325,21 @@ def test_what_has_no_effect_is_told_at_its_place() -> None:
     assert told(flow_text(a_log(), "concurrency: {limit: 1, behavior: CANCEL}")) == []
 
 
+def test_properties_of_tasks_without_effect_are_told_too() -> None:
+    text = flow_text(
+        """
+  - {id: a, type: io.kestra.plugin.core.log.Log, message: a, version: "1.0"}
+  - {id: b, type: io.kestra.plugin.core.flow.Subflow, namespace: team, flowId: c,
+     restartBehavior: RETRY_FAILED}
+"""
+    )
+    _, faults = read(text)
+    assert {(fault.code, fault.pointer) for fault in faults} == {
+        ("NO_EFFECT", "/tasks/0/version"),
+        ("NO_EFFECT", "/tasks/1/restartBehavior"),
+    }
+
+
 def test_a_group_or_the_cancelling_of_older_ones_needs_no_limit() -> None:
     assert told(flow_text(a_log(), 'concurrency: {group: "{{ labels.env }}"}')) == []
     assert told(flow_text(a_log(), "concurrency: {cancelInProgress: true}")) == []

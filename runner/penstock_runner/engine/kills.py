@@ -1,6 +1,7 @@
 """Ending an execution early: by a person, a parent, a broken promise, or a task.
 
-Waiting task runs end at once; running ones are cancelled and awaited, and the execution is KILLED
+Waiting task runs end at once; running ones are cancelled (unless their author says that they are
+not `interruptible`) and awaited, and the execution is KILLED
 when all of them have ended: nobody should read KILLED while a job still writes (Kestra does not
 wait for them). Nothing new opens, `errors` do not run, `finally` does; a second kill ends that,
 too.
@@ -46,7 +47,7 @@ def stop(draft: Draft, group: Group, *, hard: bool) -> None:
     """Stop all that runs in the group; what belongs to a `finally` only when `hard`."""
     for key in list(group.children):
         run = draft.runs[key]
-        if draft.node(run).stage == FINALLY and not hard:
+        if not hard and _spared(draft, run):
             continue
         inner = draft.groups.get(key)
         if inner is None:
@@ -55,6 +56,13 @@ def stop(draft: Draft, group: Group, *, hard: bool) -> None:
             draft.move(run, State.KILLING)
             stop(draft, inner, hard=hard)
             draft.dirty.append(inner)
+
+
+def _spared(draft: Draft, run: TaskRun) -> bool:
+    """Whether it cleans up, or is a job that has begun and that its author wants whole."""
+    node = draft.node(run)
+    whole = not node.task.interruptible and node.role in (Role.JOB, Role.DIRECTORY)
+    return node.stage == FINALLY or (whole and started(run))
 
 
 def stop_leaf(draft: Draft, run: TaskRun) -> None:

@@ -21,7 +21,7 @@ from penstock_runner.flow.cycles import in_circles
 from penstock_runner.flow.document import Document, pointer_of
 from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity, without_echoes
 from penstock_runner.flow.flow_rules import flow_faults, property_names
-from penstock_runner.flow.ignored import ignored
+from penstock_runner.flow.ignored import ignored, ignored_of_task
 from penstock_runner.flow.labels import offending, read_labels
 from penstock_runner.flow.literals import is_template
 from penstock_runner.flow.parse import Parsed, flow_name
@@ -104,6 +104,7 @@ class _Checker:
     def _task(self, site: Site) -> Iterator[Fault]:
         yield from self._retry(site.written.get("retry"), site.pointer + "/retry")
         yield from self._routing(site.written, site.pointer)
+        yield from ignored_of_task(self.document, site)
         if site.parent == WORKING_DIRECTORY:
             yield from self._in_working_directory(site)
         kind = site.kind

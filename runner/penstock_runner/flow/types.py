@@ -223,6 +223,7 @@ def shape(required: str = "", optional: str = "") -> Shape:
 
 
 SUBFLOW = CORE + "flow.Subflow"
+APPROVAL = CORE + "flow.Approval"
 FOR_EACH_ITEM = CORE + "flow.ForEachItem"
 WORKING_DIRECTORY = CORE + "flow.WorkingDirectory"
 SWITCH = CORE + "flow.Switch"
@@ -235,7 +236,7 @@ ENGINE_TASKS: Mapping[str, Shape] = {
         optional=frozenset(_SUBFLOW) - {"namespace", "flowId"},
     ),
     CORE + "flow.Template": shape("namespace templateId", "args"),
-    CORE + "flow.Approval": shape("", "onResume timeout assignment"),
+    APPROVAL: shape("", "onResume timeout assignment"),
 }
 
 FLOWABLES: Mapping[str, Flowable] = {
