@@ -26,10 +26,12 @@ class Held(LocalStorage):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
+        self.began = threading.Event()
         self.may = threading.Event()
         self.broken = False
 
     def delete_below(self, prefix: str) -> list[str]:
+        self.began.set()
         assert self.may.wait(20)
         if self.broken:
             raise OSError("the storage is away")
@@ -121,6 +123,19 @@ def test_what_cannot_be_deleted_is_kept_in_mind(place: Place) -> None:
     wait_for(lambda: (place.tick(), told)[1], bool)
     assert place.known()
     place.storage.broken = False
+    place.begin()
+    wait_for(place.tick, lambda left: not left)
+    assert not place.storage.exists(place.file)
+
+
+def test_a_stop_begins_no_more_and_the_next_service_goes_on(place: Place) -> None:
+    place.leftovers.gone([execution(2)])
+    assert place.storage.began.wait(20)  # it is at another one when the service stops
+    place.delete()
+    place.leftovers.close()
+    place.storage.may.set()
+    place.tick()
+    assert place.storage.exists(place.file)
     place.begin()
     wait_for(place.tick, lambda left: not left)
     assert not place.storage.exists(place.file)

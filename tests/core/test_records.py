@@ -25,6 +25,7 @@ id: past
 namespace: team
 tasks:
   - {id: hello, type: io.kestra.plugin.core.log.Log, message: hello}
+  - {id: file, type: io.kestra.plugin.core.storage.Write, content: kept, extension: .txt}
 """
 COUNT = """
 id: count
@@ -76,6 +77,7 @@ def test_past_executions_are_counted_and_purged_with_their_logs(service: Service
     purged = outputs(service, "purge")
     assert purged["logs"]["count"] == 3
     assert purged["executions"]["executionsCount"] == 3
+    assert purged["executions"]["storagesCount"] >= 3
     assert outputs(service, "count")["count"]["total"] == 0
 
 

@@ -222,6 +222,28 @@ def test_one_execution_is_paused_resumed_replayed_and_marked(service: Service) -
     refused = service.post(f"{API}/{one}/resume")
     assert refused.status_code == 409
     assert f"'{one}' is not paused" in refused.json()["message"]
+    refused = service.post(f"{API}/{one}/state", json={**body, "state": "QUEUED"})
+    assert refused.status_code == 422
+    assert "'after' cannot be given the state 'QUEUED', only CANCELLED" in refused.json()["message"]
+
+
+AFTERWARDS = """
+id: afterwards
+namespace: team
+tasks:
+  - {id: fail, type: io.kestra.plugin.core.execution.Fail}
+afterExecution:
+  - {id: sleep, type: io.kestra.plugin.core.flow.Sleep, duration: PT10M}
+"""
+
+
+def test_what_still_runs_after_its_end_is_not_restarted(service: Service) -> None:
+    service.put_flow(AFTERWARDS)
+    one = service.start_flow("team", "afterwards")
+    await_state(service, one, "FAILED")
+    refused = service.post(f"{API}/{one}/restart")
+    assert refused.status_code == 409
+    assert "restart it after them" in refused.json()["message"]
 
 
 def test_an_expression_is_evaluated_as_a_task_of_a_past_execution_saw_it(service: Service) -> None:

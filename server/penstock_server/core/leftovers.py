@@ -62,6 +62,10 @@ class Leftovers:
         """Call this once, when nothing is being deleted."""
         self._when_through.append(then)
 
+    def close(self) -> None:
+        """Begin nothing more; what is left is found by the next service."""
+        self._hands.shutdown(wait=False, cancel_futures=True)
+
     def tick(self, now: datetime) -> datetime:
         """See what has become of the work, and find some; gives the moment of the next look."""
         through = [work for work in self._work if work[1].done()]

@@ -348,6 +348,7 @@ class CoreLoop:
         until = time.monotonic() + 5
         while self._room.executor.busy and time.monotonic() < until:
             self._room.executor.drain()
+        self._room.leftovers.close()
         self._flush()
         for peer in self._peers.values():
             peer.channel.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.marks import unmarkable
+from penstock_runner.engine.reopening import between
 from penstock_runner.engine.state import State
 from penstock_runner.executor.context import taskrun_id
 from penstock_runner.executor.live import Live
@@ -65,6 +66,9 @@ def restart(_: Arguments) -> Make:
                 f"current state is '{live.state.value}' !",
                 status=409,
             )
+        if between(live.fold.head):
+            message = "Tasks still run after the end of the execution: restart it after them"
+            raise Refused(message, status=409)
         if not any(run.state in (State.FAILED, State.PAUSED) for run in live.fold.runs.values()):
             raise Refused("No task found to restart execution from!")
         return (e.RestartRequested(at=at), e.LabelsSet(at=at, labels={RESTARTED: "true"}))
