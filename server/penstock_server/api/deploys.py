@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from penstock_runner.flow.binding import NAMESPACE
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.report import in_order, record
+from penstock_runner.tasks.namespace_files import content_address
+from penstock_runner.tasks.storage import Storage
 from penstock_server.api.problems import illegal_argument, invalid_entity
 from penstock_server.core.shapes import Json, iso
-from penstock_server.sync.reading import Reader, fault_from
+from penstock_server.sync.file_rules import FileLayout, Sorting
+from penstock_server.sync.reading import Reader, fault_from, file_of
 
 SOURCE_ID = re.compile(r"[a-z0-9-]{1,63}")
 LONGEST_PATH = 1024
 LONGEST_WORD = 300
 LONGEST_MESSAGE = 4096
+LARGEST_FILE = 10 * 1024 * 1024
 RECORDS = 200
 
 
@@ -42,18 +47,30 @@ def read(
     actor: str,
     now: datetime,
     strict: bool,
+    others: Mapping[str, bytes] = MappingProxyType({}),
+    executable: Collection[str] = (),
+    storage: Storage | None = None,
 ) -> Sent:
-    """Read the files; a fault that blocks is an answer with all of them."""
+    """Read the files; a fault that blocks is an answer with all of them.
+
+    `files` may hold flows, or be files of a namespace like `others`: their folder says it, as in a
+    repository. `folder` in the body is the one that folders are named from.
+    """
     source = _word(body, "source") or "ci"
     if SOURCE_ID.fullmatch(source) is None:
         raise illegal_argument("source is up to 63 of a-z, 0-9 and '-'")
     namespace = _namespace(_word(body, "namespace"))
     reader = Reader(catalogue=catalogue, namespace=namespace, include=files.get)
-    commit = _commit(body, files, actor, now)
-    read_files = [
-        {**reader.file(_path(path), _blob(text), text), "commit": commit["sha"]}
-        for path, text in sorted(files.items())
-    ]
+    every: dict[str, str | bytes] = {**files, **others}
+    commit = _commit(body, every, actor, now)
+    namespaced = _Namespaced(_word(body, "folder"), namespace, every, storage)
+    read_files: list[Json] = []
+    for path, given in sorted(every.items()):
+        file = namespaced.file(_path(path), given, executable=path in executable)
+        if file is None and isinstance(given, str):
+            file = reader.file(path, _blob(given), given)
+        if file is not None:
+            read_files.append({**file, "commit": commit["sha"]})
     faults = [fault_from(fault) for file in read_files for fault in file["faults"]]
     blocking = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     blocked = [fault for fault in faults if fault.severity in blocking]
@@ -76,6 +93,43 @@ def read(
     )
 
 
+class _Namespaced:
+    """Tells the files of namespaces from flows, and stores what they hold."""
+
+    def __init__(
+        self, folder: str, home: str | None, paths: Iterable[str], storage: Storage | None
+    ) -> None:
+        self._top = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        self._sorting = Sorting(FileLayout(), home, [self._inside(path) for path in paths])
+        self._storage = storage
+
+    def file(self, path: str, given: str | bytes, *, executable: bool) -> Json | None:
+        place = self._sorting.file(self._inside(path))
+        if place is None or self._storage is None:
+            return None
+        content = given.encode() if isinstance(given, str) else given
+        blob = _blob(content)
+        problem = place.problem
+        if len(content) > LARGEST_FILE:
+            problem = f"has over {LARGEST_FILE} bytes"
+        if problem is not None:
+            fault = Fault(code="BAD_PATH", message=f"{path} {problem}", path=path)
+            return file_of(path, blob, faults=[fault])
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._storage.put_bytes(content_address(sha256), content)
+        described = {
+            "namespace": place.namespace,
+            "path": place.path,
+            "sha256": sha256,
+            "size": len(content),
+            "executable": executable,
+        }
+        return {**file_of(path, blob), "file": described}
+
+    def _inside(self, path: str) -> str:
+        return path.removeprefix(self._top)
+
+
 def _summary(blocked: list[Fault]) -> str:
     more = f" and {len(blocked) - 1} more" if len(blocked) > 1 else ""
     return f"{blocked[0]}{more}; nothing was deployed"
@@ -87,7 +141,9 @@ def _namespace(namespace: str) -> str | None:
     return namespace or None
 
 
-def _commit(body: Mapping[str, Any], files: Mapping[str, str], actor: str, now: datetime) -> Json:
+def _commit(
+    body: Mapping[str, Any], files: Mapping[str, str | bytes], actor: str, now: datetime
+) -> Json:
     """What is known of the commit; without one the files themselves give it a name."""
     author = _word(body, "author") or actor
     message = _word(body, "message", LONGEST_MESSAGE) or f"Deployed by {actor}"
@@ -133,12 +189,12 @@ def _path(path: str) -> str:
     return path
 
 
-def _blob(text: str) -> str:
+def _blob(content: str | bytes) -> str:
     """The id that Git gives the same content."""
-    raw = text.encode("utf-8", "surrogatepass")
+    raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     return hashlib.sha1(b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
 
 
-def _digest(files: Mapping[str, str]) -> str:
+def _digest(files: Mapping[str, str | bytes]) -> str:
     text = "\n".join(f"{path} {_blob(content)}" for path, content in sorted(files.items()))
     return hashlib.sha1(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()

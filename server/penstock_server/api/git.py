@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-import zipfile
 from collections.abc import Mapping
 from datetime import datetime
 from html import escape
@@ -18,16 +15,14 @@ from penstock_server.api import deploys, git_status, parameters, routing
 from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
-from penstock_server.api.problems import Problem, illegal_argument, not_found
+from penstock_server.api.deployed_files import deployed
+from penstock_server.api.problems import not_found
 from penstock_server.api.routing import get, post
-from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import queries
 
 SYNC_SECONDS = 300.0
 HIDDEN = frozenset({"config", "config_digest"})
-MAX_FILES = 20_000
-MAX_UNPACKED = 64 * 1024 * 1024
 COLOURS = {
     "Synced": "#2a7a3f",
     "Degraded": "#a33",
@@ -97,10 +92,14 @@ class GitRoutes:
     @post("/apply")
     def apply(self) -> Response:
         """Deploy the files of a request as a commit of a source: all of them, or none."""
-        body, files = _deployed()
+        given = deployed(request)
+        body = given.body
         sent = deploys.read(
             body,
-            files,
+            given.texts,
+            others=given.others,
+            executable=given.executable,
+            storage=self._context.storage,
             catalogue=self._context.registry,
             actor=str(body.get("actor") or actor(self._context)),
             now=self._context.clock.now(),
@@ -163,59 +162,3 @@ def drawn(status: str) -> str:
         f'<text x="20" y="14">flows</text><text x="80" y="14">{escape(status)}</text>'
         "</g></svg>"
     )
-
-
-def unpacked(raw: bytes) -> dict[str, str]:
-    """The YAML files of a tar.gz or a zip, by path; what is too much is refused."""
-    try:
-        found = _zipped(raw) if zipfile.is_zipfile(io.BytesIO(raw)) else _tarred(raw)
-    except (zipfile.BadZipFile, tarfile.TarError, RuntimeError, EOFError, OSError):
-        raise illegal_argument("archive must be a tar.gz or zip file") from None
-    return {path: content.decode("utf-8", "replace") for path, content in found.items()}
-
-
-def _zipped(raw: bytes) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    with zipfile.ZipFile(io.BytesIO(raw)) as packed:
-        infos = [info for info in packed.infolist() if _wanted(info.filename)]
-        _check_size(len(infos), sum(info.file_size for info in infos))
-        for info in infos:
-            found[info.filename.removeprefix("./")] = packed.read(info)
-    return found
-
-
-def _tarred(raw: bytes) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    size = 0
-    with tarfile.open(fileobj=io.BytesIO(raw), mode="r:*") as packed:
-        for member in packed:
-            if not member.isfile() or not _wanted(member.name):
-                continue
-            size += member.size
-            _check_size(len(found) + 1, size)
-            content = packed.extractfile(member)
-            if content is not None:
-                found[member.name.removeprefix("./")] = content.read()
-    return found
-
-
-def _wanted(name: str) -> bool:
-    return name.lower().endswith((".yaml", ".yml"))
-
-
-def _check_size(files: int, size: int) -> None:
-    if files > MAX_FILES or size > MAX_UNPACKED:
-        raise Problem(413, "the archive holds too much: split it")
-
-
-def _deployed() -> tuple[Json, dict[str, str]]:
-    """What a deploy says of itself, and its files by path."""
-    archive = request.files.get("archive")
-    if archive is not None:
-        return dict(request.form.items()), unpacked(archive.stream.read())
-    body = json_of(request)
-    files = body.get("files") if isinstance(body, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()):
-        raise illegal_argument("give files as a map from path to text, or the part archive")
-    _check_size(len(files), sum(len(text) for text in files.values()))
-    return body, files

@@ -26,6 +26,7 @@ from penstock_server.cli.connection import (
     message_of,
 )
 from penstock_server.cli.exits import CHANGES, FAILED, FINE, REFUSED, USAGE, Stop
+from penstock_server.cli.files_beside import Beside, files_beside
 from penstock_server.cli.flow_files import flow_files
 from penstock_server.cli.origins import Origin, origin_of
 from penstock_server.cli.screen import examples
@@ -155,7 +156,9 @@ def deploy_files(
         said.invalid([report.record(one) for one in report.in_order(faults)])
         return FAILED, {}
     said.warnings(faults)
-    answer = send(connection, wanted, files, _origin(said.environment, checkout, files))
+    beside = files_beside(path, checkout.root if checkout is not None else None)
+    origin = _origin(said.environment, checkout, files)
+    answer = send(connection, wanted, files, origin, beside)
     if answer.status_code == 422:
         records = [one for one in answer.json()["_embedded"]["errors"] if "code" in one]
         if not records:
@@ -213,11 +216,15 @@ def check_files(files: Mapping[str, str | Fault], namespace: str | None) -> list
 
 
 def send(
-    connection: Connection, wanted: Wanted, files: Mapping[str, str | Fault], origin: Origin
+    connection: Connection,
+    wanted: Wanted,
+    files: Mapping[str, str | Fault],
+    origin: Origin,
+    beside: Beside,
 ) -> httpx2.Response:
     """Deploy; the answer is the result, a refusal (409) or the service's own faults (422)."""
     params = {"dryRun": wanted.dry_run, "prune": wanted.prune, "strict": wanted.strict}
-    body = {**origin.body(), "source": wanted.source, "files": dict(files)}
+    body = {**origin.body(), "source": wanted.source, "files": dict(files), **beside.body()}
     if wanted.namespace:
         body["namespace"] = wanted.namespace
     if wanted.via != "ci":

@@ -78,7 +78,9 @@ class Deploys:
         now = self._around.clock.now()
         settings = SourceSettings(id=deploy.source, url=deploy.url, prune=deploy.prune)
         state, manifest = self._known(deploy.source)
-        contents = contents_of(deploy.found["files"], deploy.found["notes"], {}, flows.digest)
+        found = deploy.found
+        # What was applied last says where files go whose folder names no namespace.
+        contents = contents_of(found["files"], found["notes"], manifest, flows.digest)
         if contents.errors:
             raise DeployRefused("a flow is not valid", 422, contents.errors)
         with self._around.database.read() as connection:
