@@ -235,14 +235,7 @@ class AnyPlay(RuleBasedStateMachine):
                     )
                 )
             case c.StartSubflow():
-                child = {
-                    "at": self.at,
-                    "key": command.key,
-                    "attempt": command.attempt,
-                    "execution_id": f"{command.key}/{command.attempt}",
-                }
-                self.tell(e.SubflowStarted(**child))
-                self.children.append(command)
+                self.child_begins(command)
             case _:
                 raise AssertionError(command)
 
@@ -264,19 +257,23 @@ class AnyPlay(RuleBasedStateMachine):
         where = {"at": self.at, "key": command.key, "attempt": command.attempt}
         self.tell(e.ChildrenReported(**where, children=children))
 
+    def child_begins(self, command: c.StartSubflow) -> None:
+        self.tell(e.SubflowStarted(**self.child(command)))
+        self.children.append(command)
+
+    def child(self, command: c.StartSubflow) -> dict[str, object]:
+        return {
+            "at": self.at,
+            "key": command.key,
+            "attempt": command.attempt,
+            "index": command.index,
+            "execution_id": f"{command.key}/{command.attempt}/{command.index}",
+        }
+
     @precondition(lambda self: self.children)
     @rule(state=st.sampled_from(ENDS))
     def child_ends(self, state: State) -> None:
-        command = self.children.pop(0)
-        self.tell(
-            e.SubflowEnded(
-                at=self.at,
-                key=command.key,
-                attempt=command.attempt,
-                execution_id=f"{command.key}/{command.attempt}",
-                state=state,
-            )
-        )
+        self.tell(e.SubflowEnded(**self.child(self.children.pop(0)), state=state))
 
     @precondition(lambda self: len(self.events) > 1)
     @rule(data=st.data())
@@ -328,6 +325,10 @@ class AnyPlay(RuleBasedStateMachine):
             (x.key, x.attempt, x.purpose) for x in self.commands if isinstance(x, c.StartTimer)
         ]
         assert len(timers) == len(set(timers))
+        children = [
+            (x.key, x.attempt, x.index) for x in self.commands if isinstance(x, c.StartSubflow)
+        ]
+        assert len(children) == len(set(children))
         questions = [(x.key, x.purpose) for x in self.commands if isinstance(x, c.Evaluate)]
         assert len(questions) == len(set(questions))
 
@@ -374,7 +375,7 @@ class AnyPlay(RuleBasedStateMachine):
             if self.waiting:
                 self.close(self.waiting.pop(0))
             elif self.children:
-                self.child_ends_well()
+                self.tell(e.SubflowEnded(**self.child(self.children.pop(0)), state=State.SUCCESS))
             elif self.fold.state is State.PAUSED:
                 self.tell(e.Resumed(at=self.at))
             elif paused := [r for r in self.fold.runs.values() if r.state is State.PAUSED]:
@@ -384,18 +385,6 @@ class AnyPlay(RuleBasedStateMachine):
         assert self.ends() == self.lives, self.fold.execution()
         alive = [run for run in self.fold.runs.values() if not run.state.terminal]
         assert not alive, alive
-
-    def child_ends_well(self) -> None:
-        command = self.children.pop(0)
-        self.tell(
-            e.SubflowEnded(
-                at=self.at,
-                key=command.key,
-                attempt=command.attempt,
-                execution_id=f"{command.key}/{command.attempt}",
-                state=State.SUCCESS,
-            )
-        )
 
     def close(self, command: c.Command) -> None:
         match command:
@@ -409,8 +398,8 @@ class AnyPlay(RuleBasedStateMachine):
                     )
                 )
             case c.Evaluate():
-                values = dict.fromkeys(command.expressions, "true")
-                values["checkFrequency"] = {}
+                values: dict[str, object] = dict.fromkeys(command.expressions, "true")
+                values |= {"checkFrequency": {}, "batches": ["u0", "u1"]}
                 self.tell(
                     e.Evaluated(at=self.at, key=command.key, purpose=command.purpose, values=values)
                 )
@@ -424,15 +413,7 @@ class AnyPlay(RuleBasedStateMachine):
                     )
                 )
             case c.StartSubflow():
-                self.tell(
-                    e.SubflowStarted(
-                        at=self.at,
-                        key=command.key,
-                        attempt=command.attempt,
-                        execution_id=f"{command.key}/{command.attempt}",
-                    )
-                )
-                self.children.append(command)
+                self.child_begins(command)
 
 
 TestAnyPlay = AnyPlay.TestCase

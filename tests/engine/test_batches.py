@@ -105,3 +105,26 @@ def test_a_task_id_that_holds_the_name_of_a_part_is_no_trouble() -> None:
     )
     asked = World(made, silent={"my_items_merge"}).start().run().asked(c.Evaluate)
     assert [command.key for command in asked] == ["my_items_items"]
+
+
+def test_items_that_are_restarted_have_all_their_children_anew() -> None:
+    world = world_of("u0", "u1")
+    for index, state in enumerate((State.SUCCESS, State.FAILED)):
+        world.tell(begun(index)).tell(ended(index, state))
+    world.run()
+    assert world.state is State.FAILED
+    world.tell(e.RestartRequested(at=NOON)).run()
+    assert [(one.attempt, one.index) for one in world.asked(c.StartSubflow)][2:] == [(2, 0), (2, 1)]
+    for index in (0, 1):
+        assert world.state is State.RUNNING
+        child = {
+            "at": NOON,
+            "key": ITEMS,
+            "attempt": 2,
+            "index": index,
+            "execution_id": f"d{index}",
+        }
+        world.tell(e.SubflowStarted(**child)).tell(e.SubflowEnded(**child, state=State.SUCCESS))
+    world.run()
+    assert world.fold.run(ITEMS).outputs["iterations"] == {"CREATED": 0, "RUNNING": 0, "SUCCESS": 2}
+    assert world.state is State.SUCCESS

@@ -56,7 +56,7 @@ class Tree:
             kinds += ["Sequential", "Parallel", "Dag", "If", "ForEach", "EachParallel"]
             kinds += ["AllowFailure", "Switch", "LoopUntil", "Parallel", "Parallel", "Sequential"]
             kinds += ["Loop", "Template"]
-        kinds += ["Pause", "Subflow", "WorkingDirectory"]
+        kinds += ["Pause", "Subflow", "WorkingDirectory", "ForEachItem"]
         kind = self.draw(st.sampled_from(kinds))
         return self.leaf() if kind == "job" else self.flowable(kind, depth)
 
@@ -111,6 +111,11 @@ class Tree:
                 kept = content(self.tasks(depth - 1, 2), errors)
                 properties = {"namespace": "team", "templateId": name, CONTENT: kept}
                 return group(name, kind, properties=properties, **more)
+            case "ForEachItem":
+                properties = {"items": "{{ x }}", "namespace": "team", "flowId": "child"}
+                if self.draw(st.booleans()):
+                    branches = {"errors": self.tasks(0, 1)}
+                return group(name, kind, properties=properties, branches=branches, **more)
             case "If":
                 properties = {"condition": "{{ x }}"}
                 branches = {"then": self.tasks(depth - 1, 2), "else": self.tasks(depth - 1, 2)}

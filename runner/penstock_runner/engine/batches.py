@@ -30,6 +30,8 @@ _LETTERS = {
 _STATES = {letter: state for state, letter in _LETTERS.items()}
 BASE = "subflowOutputsBaseUri"
 _ONCE = ("batches", BASE)
+# What is counted of one attempt is nothing to the next.
+COUNTS = "counts"
 
 
 def start(draft: Draft, run: TaskRun, node: Node) -> None:
@@ -58,7 +60,7 @@ def open_all(draft: Draft, run: TaskRun, node: Node, values: Mapping[str, object
     transmits = truthy(values.get("transmitFailed", True))
     same = {name: value for name, value in values.items() if name not in _ONCE}
     facts = {
-        **run.facts,
+        **{name: fact for name, fact in run.facts.items() if name != COUNTS},
         "wait": waits,
         "transmit": transmits,
         "batches": "c" * len(files),
@@ -114,14 +116,14 @@ def moved(draft: Draft, event: e.SubflowStarted | e.SubflowEnded) -> None:
         shown.pop(State.CREATED.value)
     shown.setdefault(State.RUNNING.value, 0)
     outputs = {**(run.outputs or {}), "iterations": shown}
-    facts = {**run.facts, "batches": letters, "counts": counts}
+    facts = {**run.facts, "batches": letters, COUNTS: counts}
     run = draft.move(run, facts=facts, outputs=outputs)
     if sum(count for name, count in counts.items() if State(name).terminal) == len(letters):
         attempts.conclude(draft, run, _result(run, counts), outputs=outputs)
 
 
 def _counts(run: TaskRun, total: int) -> dict[str, int]:
-    seen = run.facts.get("counts")
+    seen = run.facts.get(COUNTS)
     return dict(seen) if isinstance(seen, Mapping) else {State.CREATED.value: total}
 
 
