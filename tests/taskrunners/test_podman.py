@@ -8,9 +8,11 @@ import pytest
 from tests.taskrunners import real_docker
 from tests.taskrunners import test_docker_cut as cut
 from tests.taskrunners import test_docker_resume as resume
+from tests.taskrunners import test_docker_services as services
 from tests.taskrunners import test_real_docker as real
 from tests.taskrunners.podman import podman
 from tests.taskrunners.real_docker import NoDaemon
+from tests.tasks import test_docker_tasks as tasks
 
 SAME = (
     real.test_a_container_without_a_network_has_only_loopback,
@@ -35,10 +37,17 @@ SAME = (
     resume.test_a_task_that_does_not_wait_leaves_its_container_running,
     resume.test_what_nobody_takes_up_is_removed_after_a_while,
     cut.test_a_daemon_that_stays_away_fails_the_task_with_the_name_of_its_container,
+    services.test_a_service_that_is_not_healthy_is_not_waited_for_any_longer,
+    services.test_tasks_find_services_by_their_alias_and_processes_by_their_port,
+    tasks.test_a_container_runs_with_its_arguments_and_gives_its_files_back,
+    tasks.test_an_image_is_built_of_the_files_of_the_task_and_run_by_its_id,
+    tasks.test_the_entry_point_of_the_image_stays_unless_another_is_named,
+    tasks.test_what_a_flow_started_it_may_stop_and_nothing_else,
     cut.test_nothing_is_missing_or_doubled_when_the_connection_breaks,
 )
 globals().update({test.__name__: test for test in SAME})
 way = cut.way
+tag = tasks.tag
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("podman")]
 

@@ -211,6 +211,24 @@ def test_what_a_flow_started_it_may_stop_and_nothing_else(tmp_path: Path) -> Non
                 api.remove_container(left, force=True)
 
 
+def test_a_build_that_is_killed_ends_at_once_and_leaves_no_container(
+    tmp_path: Path, tag: str
+) -> None:
+    found = daemon()
+    marker = secrets.token_hex(8)
+    dockerfile = f"FROM {IMAGE}\nRUN echo begun; sleep 600; echo {marker}\n"
+    asked = {"dockerfile": dockerfile, "tags": [tag], "pull": False}
+    wanted = job({"type": "io.kestra.plugin.docker.Build", "properties": asked})
+    with runner(tmp_path, docker=access()) as core:
+        core.start(wanted)
+        core.line("begun")
+        core.cancel(wanted)
+        assert core.report(wanted)["state"] == "KILLED"
+    until = now().timestamp() + 30
+    while any(marker in str(one["Command"]) for one in client(found).api.containers()):
+        assert now().timestamp() < until, "the build still runs"
+
+
 def test_pruning_needs_the_word_of_an_administrator(tmp_path: Path) -> None:
     asked = {"pruneType": "CONTAINERS", "labelFilters": ["nobody=has-this"]}
     report, _ = do(tmp_path, "Prune", **asked)

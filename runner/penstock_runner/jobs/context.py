@@ -79,6 +79,7 @@ class JobContext(ScriptWorld):
             masker=masker,
             storage=self._storage,
             namespace=job.namespace,
+            protected=job.protected,
             execution_prefixes=readable_executions(job),
             call=outside.call,
         )
@@ -344,9 +345,14 @@ class JobContext(ScriptWorld):
     def _beside_services(self, chosen: choice.Choice) -> choice.Choice:
         """A container joins the network of its directory's services unless it names another."""
         network = None if self._earlier is None else self._earlier.network
-        if network is None or chosen.kind == "process" or chosen.properties.get("networkMode"):
+        if self._earlier is None or network is None:
             return chosen
-        return replace(chosen, properties={**chosen.properties, "networkMode": network})
+        if chosen.kind == "process" or chosen.properties.get("networkMode"):
+            return chosen
+        own = chosen.properties.get("extraHosts")
+        hosts = [*self._earlier.service_hosts, *(own if isinstance(own, list | tuple) else ())]
+        more = {"networkMode": network, "extraHosts": hosts}
+        return replace(chosen, properties={**chosen.properties, **more})
 
     def _environment(self, spec: ProcessSpec) -> dict[str, str]:
         flow_env = self.renderer.deep(dict(self._job.flow_env)) if self._job.flow_env else {}

@@ -31,6 +31,7 @@ class DirectoryServices:
     def tell(self, earlier: Earlier) -> None:
         """Let later tasks find the services."""
         earlier.network = self._services.network
+        earlier.service_hosts = self._services.hosts()
         earlier.service_ports = self._services.addresses()
 
     def end(self) -> None:
@@ -126,7 +127,7 @@ def _port(written: str | int) -> tuple[str, int | None]:
 
 
 def _health(given: Healthcheck) -> Any:
-    from penstock_runner.taskrunners.docker_services import Health
+    from penstock_runner.taskrunners.docker_health import Health
 
     test = given.test
     words = ("CMD-SHELL", test) if isinstance(test, str) else test

@@ -14,13 +14,14 @@ from penstock_runner.jobs.workspace import Workspace
 class Earlier:
     """What earlier tasks of the same working directory set for later ones.
 
-    `network` is that of the directory's services, `service_ports` are variables that say where
-    processes of this machine find them.
+    `network` is that of the directory's services, `service_hosts` are their addresses in it, and
+    `service_ports` variables that say where processes of this machine find them.
     """
 
     env: dict[str, str] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)
     network: str | None = None
+    service_hosts: tuple[str, ...] = ()
     service_ports: dict[str, str] = field(default_factory=dict)
 
 

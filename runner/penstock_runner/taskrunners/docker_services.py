@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from docker.types import EndpointConfig
@@ -21,6 +20,7 @@ from penstock_runner.taskrunners import docker_labels
 from penstock_runner.taskrunners.api import Command, SetupFailed, Sink
 from penstock_runner.taskrunners.docker_access import Daemon
 from penstock_runner.taskrunners.docker_client import UNREACHABLE, connect, words
+from penstock_runner.taskrunners.docker_health import Check, Health, State
 from penstock_runner.taskrunners.docker_images import bring
 from penstock_runner.taskrunners.docker_settings import DockerSettings
 
@@ -29,17 +29,6 @@ LOOK_SECONDS = 0.1
 KEPT_LINES = 1000
 TOLD_LINES = 20
 LOOPBACK = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """How the daemon finds out whether a service is ready."""
-
-    test: tuple[str, ...]
-    interval: timedelta = timedelta(seconds=1)
-    timeout: timedelta = timedelta(seconds=5)
-    retries: int = 30
-    start: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +75,7 @@ class Services:
                 made = self._client.containers.create(**self._creation(service))
                 self._containers[alias] = made
                 made.start()
-            self._await_ready(stopped)
+            self._await_ready(services, stopped)
         except UNREACHABLE as error:
             raise SetupFailed(f"The service {alias} could not be started: {words(error)}") from None
 
@@ -101,6 +90,16 @@ class Services:
                     name = "".join(c if c.isalnum() else "_" for c in alias.upper())
                     found[f"PENSTOCK_SERVICE_{name}_PORT_{number}"] = str(outer[0]["HostPort"])
         return found
+
+    def hosts(self) -> tuple[str, ...]:
+        """The services as `extraHosts` of containers, since not every daemon resolves aliases."""
+        found: list[str] = []
+        for alias, container in self._containers.items():
+            container.reload()
+            networks = (container.attrs.get("NetworkSettings") or {}).get("Networks") or {}
+            addresses = [one.get("IPAddress") for one in networks.values()]
+            found += [f"{alias}:{address}" for address in addresses if address]
+        return tuple(found)
 
     def end(self, tell: Callable[[str], None]) -> None:
         """Tell what the services said, and remove everything."""
@@ -119,30 +118,30 @@ class Services:
                     self._client.api.remove_network(self.network)
             self._client.close()
 
-    def _await_ready(self, stopped: threading.Event) -> None:
-        until = time.monotonic() + START_SECONDS
-        waiting = dict(self._containers)
-        while waiting and not stopped.is_set():
-            for alias, container in list(waiting.items()):
-                container.reload()
-                state = container.attrs["State"]
-                health = (state.get("Health") or {}).get("Status") or "none"
-                if not state.get("Running") or health == "unhealthy":
-                    self._give_up(alias, container, state, health)
-                if health in {"none", "healthy"}:
-                    del waiting[alias]
-            if waiting and time.monotonic() >= until:
-                alias, container = next(iter(waiting.items()))
-                raise SetupFailed(
-                    f"The service {alias} is not ready after {START_SECONDS:g} seconds: its "
-                    f"`healthcheck` does not succeed{self._told(container)}"
-                )
-            stopped.wait(LOOK_SECONDS if waiting else 0)
+    def _await_ready(self, services: Sequence[Service], stopped: threading.Event) -> None:
+        began = time.monotonic()
+        checks = {
+            service.alias: Check(self._containers[service.alias], service.health, began)
+            for service in services
+        }
+        while checks and not stopped.is_set():
+            for alias, check in list(checks.items()):
+                match check.look(time.monotonic()):
+                    case State.READY:
+                        del checks[alias]
+                    case State.ENDED:
+                        raise self._given_up(alias, f"ended with exit code {check.exit_code}")
+                    case State.UNHEALTHY:
+                        raise self._given_up(alias, "is not healthy")
+                    case State.STARTING:
+                        pass
+            if checks and time.monotonic() >= began + START_SECONDS:
+                why = f"is not ready after {START_SECONDS:g} seconds"
+                raise self._given_up(next(iter(checks)), why)
+            stopped.wait(LOOK_SECONDS if checks else 0)
 
-    def _give_up(self, alias: str, container: Any, state: Mapping[str, Any], health: str) -> None:
-        ended = f"ended with exit code {state.get('ExitCode')}"
-        what = "is not healthy" if health == "unhealthy" else ended
-        raise SetupFailed(f"The service {alias} {what}{self._told(container)}")
+    def _given_up(self, alias: str, why: str) -> SetupFailed:
+        return SetupFailed(f"The service {alias} {why}{self._told(self._containers[alias])}")
 
     def _told(self, container: Any) -> str:
         lines = self._said(container, TOLD_LINES)
@@ -159,7 +158,7 @@ class Services:
         return docker_labels.of_job(command, DockerSettings(image=""), self._daemon.runner)
 
     def _creation(self, service: Service) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        return {
             "image": service.settings.image,
             "command": list(service.command) or None,
             "environment": dict(service.env),
@@ -172,19 +171,3 @@ class Services:
             "ports": {port: (LOOPBACK, outer) for port, outer in service.ports.items()},
             **service.settings.options,
         }
-        if service.health is not None:
-            found["healthcheck"] = _health(service.health)
-        return found
-
-
-def _health(health: Health) -> dict[str, Any]:
-    def nanoseconds(length: timedelta) -> int:
-        return int(length.total_seconds() * 1e9)
-
-    return {
-        "test": list(health.test),
-        "interval": nanoseconds(health.interval),
-        "timeout": nanoseconds(health.timeout),
-        "retries": health.retries,
-        "start_period": nanoseconds(health.start),
-    }
