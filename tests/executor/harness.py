@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class World:
         self,
         *sources: str,
         store: Store | None = None,
-        secrets: dict[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         storage: Path | None = None,
         cipher: Cipher | None = None,
         customs: Customs = NO_CUSTOMS,

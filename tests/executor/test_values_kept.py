@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from tests.executor.harness import World
 from tests.executor.test_executor import report_of
 
 from penstock_runner.engine import events as e
 from penstock_runner.engine.state import State
 from penstock_runner.executor.ciphers import passing_cipher
+from penstock_runner.executor.customs import NO_CUSTOMS
 from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.live import Live
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
 from penstock_runner.executor.resumes import first_paused, resume_outputs
+from penstock_runner.jobs.secrets import Scope, Secrets
 
 HANDED = """
 id: handed
@@ -26,6 +29,12 @@ tasks:
     env: {TOKEN: "{{ secret('TOKEN') }}"}
     commands: [echo]
   - {id: say, type: io.kestra.plugin.core.log.Log, message: "it is {{ outputs.ask.vars.x }}"}
+"""
+READ = """
+id: read
+namespace: team
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: "it is {{ secret('TOKEN') }}"}
 """
 SECRET = """
 id: hidden
@@ -234,3 +243,19 @@ def test_what_a_job_has_learnt_to_hide_is_masked_in_later_tasks() -> None:
     world.executor.report(replace(report, masks=("made-up-4711",)))
     world.settle()
     assert "it is ******" in world.messages(execution)
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_a_secret_of_protected_refs_is_given_in_the_step_and_to_jobs_alike(
+    *, protected: bool
+) -> None:
+    scopes = [Scope(names="*", namespaces=("*",), protected=True)]
+    customs = replace(NO_CUSTOMS, protected=lambda _git: protected)
+    secrets = Secrets({"TOKEN": "hunter-22"}, scopes=scopes)
+    world = World(HANDED, READ, secrets=secrets, customs=customs)
+    world.runner()
+    execution = world.start("read")
+    assert world.execution(execution).state is (State.SUCCESS if protected else State.FAILED)
+    world.start("handed")
+    [job] = [message for message in world.sent if message["type"] == "job"]
+    assert job["protected"] is protected

@@ -77,3 +77,12 @@ def test_a_file_that_comes_later_is_found(tmp_path: Path) -> None:
     assert list(secrets) == []
     (tmp_path / "token").write_text("x")
     assert secrets["TOKEN"] == "x"
+
+
+def test_a_secret_of_protected_refs_is_for_flows_that_came_from_one() -> None:
+    secrets = Secrets(
+        {"DEPLOY_KEY": "d"}, scopes=[Scope(names="DEPLOY_*", namespaces=("*",), protected=True)]
+    )
+    assert secret_of(secrets, "deploy_key", "team", protected=True) == "d"
+    with pytest.raises(ExpressionFailed, match=r"SECRET_NOT_ALLOWED.*protected ref"):
+        secret_of(secrets, "deploy_key", "team")

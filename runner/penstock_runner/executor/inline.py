@@ -40,11 +40,20 @@ class Surroundings:
 class InlineServices:
     """What the functions of expressions may ask inside the step."""
 
-    def __init__(self, around: Surroundings, values: Values, namespace: str, now: datetime) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        values: Values,
+        namespace: str,
+        now: datetime,
+        *,
+        protected: bool,
+    ) -> None:
         self._around = around
         self._values = values
         self._namespace = namespace
         self._now = now
+        self._protected = protected
         self.secrets_used: list[str] = []
 
     @property
@@ -63,7 +72,7 @@ class InlineServices:
 
     def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - scopes come with them
         """A secret by name, in any case."""
-        value = secret_of(self._around.secrets, name, self._namespace)
+        value = secret_of(self._around.secrets, name, self._namespace, protected=self._protected)
         self.secrets_used.append(value)
         return value
 

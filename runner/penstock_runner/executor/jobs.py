@@ -103,6 +103,7 @@ def _job(
         required=row.required,
         evaluate=evaluate,
         masks=tuple(sorted(live.masks)),
+        protected=live.loaded.protected,
     )
 
 

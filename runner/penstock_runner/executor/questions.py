@@ -106,7 +106,9 @@ class Questions:
         if not is_pure(dict(command.expressions), self.around.expressions):
             self._elsewhere(live, command)
             return
-        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        services = InlineServices(
+            self.around, self.values, live.base.namespace, at, protected=live.loaded.protected
+        )
         render = InlineRender(self.around.expressions, variables, services)
         values: dict[str, Any] = {}
         error: str | None = None
@@ -217,7 +219,9 @@ class Questions:
     # Listeners
 
     def _listen(self, live: Live, command: c.Evaluate, at: datetime) -> None:
-        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        services = InlineServices(
+            self.around, self.values, live.base.namespace, at, protected=live.loaded.protected
+        )
         variables = live.variables(None)
         render = InlineRender(self.around.expressions, variables, services)
         heard = {

@@ -178,12 +178,20 @@ class Starts:
     ) -> tuple[dict[str, Any], InlineServices]:
         """What expressions about an execution see that does not exist yet."""
         context = Context(loaded, Fold(loaded.plan, execution), {}, self._decrypt)
-        services = InlineServices(self._around, self._values, execution.namespace, self._now())
+        services = InlineServices(
+            self._around, self._values, execution.namespace, self._now(), protected=loaded.protected
+        )
         services.secrets_used.extend(context.secrets)
         return context.of_execution(execution), services
 
     def _inputs(self, loaded: LoadedFlow, start: Start) -> Mapping[str, Any]:
-        services = InlineServices(self._around, self._values, loaded.stored.namespace, self._now())
+        services = InlineServices(
+            self._around,
+            self._values,
+            loaded.stored.namespace,
+            self._now(),
+            protected=loaded.protected,
+        )
         constant = {
             "flow": {"id": loaded.flow.id, "namespace": loaded.stored.namespace},
             "vars": loaded.flow.variables,

@@ -125,7 +125,9 @@ class Stepper:
         if WANTED not in live.base.facts:
             self.neighbours.ended(live, live.execution().outputs, None)
             return
-        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        services = InlineServices(
+            self.around, self.values, live.base.namespace, at, protected=live.loaded.protected
+        )
         variables = live.variables(None)
         render = InlineRender(self.around.expressions, variables, services)
         self.neighbours.ended(live, *wanted_outputs(live, render))
@@ -160,7 +162,9 @@ class Stepper:
         written = live.written_route(key)
         if written is None:
             return NOWHERE_SPECIAL
-        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        services = InlineServices(
+            self.around, self.values, live.base.namespace, at, protected=live.loaded.protected
+        )
         render = InlineRender(self.around.expressions, live.variables(key), services)
         return placing.route_of(written, render)
 
@@ -229,7 +233,9 @@ class Stepper:
         return bind(cls, task.properties, ctx.render_with)
 
     def _context(self, live: Live, command: c.RunJob, task: Task, at: datetime) -> InlineContext:
-        services = InlineServices(self.around, self.values, live.base.namespace, at)
+        services = InlineServices(
+            self.around, self.values, live.base.namespace, at, protected=live.loaded.protected
+        )
         variables = live.variables(command.key)
 
         def write(change: KvWrite) -> None:

@@ -55,7 +55,7 @@ class Masker:
 
     def mask_lines(self, lines: Sequence[str]) -> Sequence[str]:
         """Many lines at once: the same sequence when there is nothing to hide in them."""
-        found = self._found("\n".join(lines))
+        found = self._found("\n".join(lines)) if self._forms else ()
         return [_without(line, found) for line in lines] if found else lines
 
     @property

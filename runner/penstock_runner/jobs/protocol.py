@@ -34,7 +34,7 @@ class Job:
     `task` is the task as plain data (id, type, kind, timeout, logLevel, properties, and `branches`
     for a WorkingDirectory). `variables` are the expression variables. With `evaluate` set the job
     only renders: {"purpose", "expressions": {...}, "typed": [...]}. `ci` holds the CI_* variables
-    of Git-managed flows.
+    of Git-managed flows, `protected` is whether the flow came from a protected ref.
     """
 
     execution_id: str
@@ -52,6 +52,7 @@ class Job:
     required: tuple[str, ...] = ()
     evaluate: Mapping[str, Any] | None = None
     masks: tuple[str, ...] = ()
+    protected: bool = False
 
     @property
     def id(self) -> JobId:

@@ -19,10 +19,14 @@ LONGEST_FILE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Secrets (a glob of names) that only some namespaces (globs) may read."""
+    """Secrets (a glob of names) that only some namespaces (globs) may read.
+
+    With `protected` only their flows that came from a protected ref of a Git source.
+    """
 
     names: str
     namespaces: tuple[str, ...]
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +155,17 @@ def values_named(secrets: Mapping[str, str], names: Names) -> list[str]:
     return [value for value in found if value]
 
 
+def _scopes(secrets: Mapping[str, str], name: str) -> Iterator[Scope]:
+    yield from (
+        scope for scope in getattr(secrets, "scopes", ()) if fnmatchcase(name, scope.names.upper())
+    )
+
+
 def may_read(secrets: Mapping[str, str], name: str, namespace: str) -> bool:
-    """Whether a flow of a namespace may read a secret: every scope that names it lets it."""
+    """Whether flows of a namespace may read a secret: every scope that names it lets them."""
     return all(
         any(fnmatchcase(namespace, allowed) for allowed in scope.namespaces)
-        for scope in getattr(secrets, "scopes", ())
-        if fnmatchcase(name, scope.names.upper())
+        for scope in _scopes(secrets, name)
     )
 
 
@@ -165,13 +174,20 @@ def names_for(secrets: Mapping[str, str], namespace: str) -> list[str]:
     return sorted(name for name in secrets if may_read(secrets, name, namespace))
 
 
-def secret_of(secrets: Mapping[str, str], name: str, namespace: str) -> str:
-    """A secret as a flow of a namespace may read it."""
+def secret_of(
+    secrets: Mapping[str, str], name: str, namespace: str, *, protected: bool = False
+) -> str:
+    """A secret as a flow of a namespace, of a protected ref or not, may read it."""
     name = name.upper()
     if not may_read(secrets, name, namespace):
         raise ExpressionFailed(
             f"SECRET_NOT_ALLOWED: the namespace {namespace} may not read the secret {name}; "
             "`secret.scopes` of the settings says who may"
+        )
+    if not protected and any(scope.protected for scope in _scopes(secrets, name)):
+        raise ExpressionFailed(
+            f"SECRET_NOT_ALLOWED: the secret {name} is for flows that came from a protected ref of "
+            "a Git source, and this one did not"
         )
     value = secrets.get(name)
     if value is None:

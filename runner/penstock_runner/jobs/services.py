@@ -44,6 +44,7 @@ class JobServices:
         masker: Masker,
         storage: Storage,
         namespace: str,
+        protected: bool = False,
         execution_prefixes: Sequence[str],
         call: Call,
     ) -> None:
@@ -52,6 +53,7 @@ class JobServices:
         self._masker = masker
         self._storage = storage
         self._namespace = namespace
+        self._protected = protected
         self._execution_prefixes = execution_prefixes
         self._call = call
 
@@ -71,7 +73,7 @@ class JobServices:
 
     def secret(self, name: str, namespace: str | None) -> str:  # noqa: ARG002 - one set for all
         """A secret by name, in any case."""
-        value = secret_of(self._secrets, name, self._namespace)
+        value = secret_of(self._secrets, name, self._namespace, protected=self._protected)
         self._masker.add(value)
         return value
 

@@ -6,9 +6,9 @@ import base64
 import binascii
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penstock_runner.jobs.masking import SHORTEST
 from penstock_runner.jobs.secrets import Scope, Secrets
@@ -44,10 +44,17 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 class ScopeSection(Section):
-    """Secrets that only some namespaces may read: globs of both."""
+    """Secrets that only some may read: globs of names and namespaces, flows of protected refs."""
 
     names: str = Field(min_length=1)
-    namespaces: tuple[str, ...] = Field(min_length=1)
+    namespaces: tuple[str, ...] = Field(default=("*",), min_length=1)
+    protected: bool = False
+
+    @model_validator(mode="after")
+    def _keeps_from_somebody(self) -> Self:
+        if "namespaces" not in self.model_fields_set and not self.protected:
+            raise ValueError("name the `namespaces` that may read, or say `protected: true`")
+        return self
 
 
 class SecretSection(Section):
@@ -74,7 +81,10 @@ def secrets_of(given: Mapping[str, str], section: SecretSection, notes: list[str
                 )
                 continue
             values[name.removeprefix(PREFIX).upper()] = value
-    scopes = [Scope(names=one.names, namespaces=one.namespaces) for one in section.scopes]
+    scopes = [
+        Scope(names=one.names, namespaces=one.namespaces, protected=one.protected)
+        for one in section.scopes
+    ]
     secrets = Secrets(values, files=files, folder=section.dir, scopes=scopes)
     if section.dir is not None and not section.dir.is_dir():
         notes.append(f"secret.dir: there is no folder {section.dir}")

@@ -237,9 +237,9 @@ def make_room(
 
 
 def _may_read(secrets: Mapping[str, str], name: str, namespace: str) -> bool:
-    """Whether flows of a namespace get a value for this secret."""
+    """Whether flows of a namespace, of protected refs at least, get a value for this secret."""
     try:
-        secret_of(secrets, name, namespace)
+        secret_of(secrets, name, namespace, protected=True)
     except ExpressionFailed:
         return False
     return True
