@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.jobs.harness import Runner, commands, job, runner
 
 from penstock_runner.jobs.protocol import Job
+from penstock_runner.jobs.secrets import Scope, Secrets
 from penstock_runner.tasks.storage import LocalStorage
 
 SHELL = "io.kestra.plugin.scripts.shell.Commands"
@@ -213,3 +215,14 @@ def test_what_is_to_be_hidden_is_told_to_core_for_later_jobs(tmp_path: Path) -> 
         report = core.do(wanted)
         assert core.texts(wanted) == ["it is ******"]
     assert list(report["masks"]) == ["made-up-4711"]
+
+
+def test_a_job_of_a_protected_ref_alone_gets_what_is_kept_for_those(tmp_path: Path) -> None:
+    scopes = [Scope(names="*", namespaces=("*",), protected=True)]
+    secrets = Secrets({"KEY": "hunter-22"}, scopes=scopes)
+    wanted = commands("test '{{ secret('KEY') }}' = hunter-22")
+    with runner(tmp_path, secrets=secrets) as core:
+        assert core.do(replace(wanted, key="main", protected=True))["state"] == "SUCCESS"
+        refused = core.do(replace(wanted, key="fork"))
+    assert refused["state"] == "FAILED"
+    assert "SECRET_NOT_ALLOWED" in refused["error"]
