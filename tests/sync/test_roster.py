@@ -11,6 +11,7 @@ from tests.sync.world import World, flow
 
 from penstock_runner.executor.ciphers import Cipher
 from penstock_server.store import audits, declared, sources
+from penstock_server.sync import roster
 from penstock_server.sync.asked import Pin
 from penstock_server.sync.declared import BadDeclaration, declared_source
 from penstock_server.sync.requests import network_of
@@ -252,3 +253,13 @@ def test_a_confirmed_plan_a_rollback_and_its_end_are_noted(
         ("source.rolledBack", "ana"),
         ("source.resumed", "li"),
     ]
+
+
+def test_there_is_an_end_to_the_number_of_sources(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roster, "MOST_SOURCES", 2)
+    declare(world, "other", url="https://git.example.org/x.git")
+    with pytest.raises(NotYours, match="2 sources already"):
+        declare(world, "third", url="https://git.example.org/y.git")
+    assert not declare(world, "other", url="https://git.example.org/z.git")["created"]

@@ -57,7 +57,9 @@ def test_how_a_webhook_does_is_told_in_a_word(more: dict[str, Any], word: str) -
 
 
 def test_commits_that_wait_and_deploys_are_named() -> None:
-    assert row(status="OutOfSync", behind=2).told == "3 flows, 2 commits not applied"
+    assert row(status="OutOfSync").told == "nothing applied yet"
+    applied = {"applied_commit": "a" * 40}
+    assert row(status="OutOfSync", behind=2, **applied).told == "3 flows, 2 commits not applied"
     assert row().place == "git.example.org/acme/flows.git, main"
     assert row(origin="deploy", url="deploy:ci").place == "deployed"
 

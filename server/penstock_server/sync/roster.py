@@ -28,6 +28,8 @@ from penstock_server.sync.state import SourceState, verified
 
 log = logging.getLogger(__name__)
 
+MOST_SOURCES = 200
+
 Told = Callable[[dict[str, Any] | Exception], None]
 
 
@@ -198,6 +200,8 @@ class Roster:
             raise NotYours(
                 f"source {source_id!r} is in the configuration of the service and is changed there"
             )
+        if source_id not in self.sources and len(self.sources) >= MOST_SOURCES:
+            raise NotYours(f"there are {MOST_SOURCES} sources already: remove one first")
         held = self.sources.get(source_id)
         if held is not None and held.leaving is not None:
             raise NotYours(f"source {source_id!r} is being removed: try again when its run is over")

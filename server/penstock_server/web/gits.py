@@ -126,6 +126,8 @@ def told(source: GitSource, flows: int) -> str:
         return str(source.conditions[0].get("message", ""))[:300]
     if source.observed_at is None:
         return "not looked at yet"
+    if source.status == "OutOfSync" and source.applied_commit is None:
+        return "nothing applied yet"
     waits = source.status == "OutOfSync" and source.behind
     more = f", {formats.some(source.behind, 'commit')} not applied" if waits else ""
     return f"{formats.some(flows, 'flow')}{more}"
