@@ -159,8 +159,10 @@ class Dispatch:
 
         Who asks for nothing waits for the first runner that comes, which needs no reason.
         """
+        if self._tiers_of(demand):
+            return None
         staying = self._staying()
-        if self._tiers_of(demand) or not (staying or demand.required):
+        if not (staying or demand.required):
             return None
         return offers.why_unmatched(demand, {seat.name: seat.offer for seat in staying})
 

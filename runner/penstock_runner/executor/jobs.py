@@ -28,15 +28,17 @@ _READS_ANYTHING = frozenset(
 
 def job_row(live: Live, command: c.RunJob, at: datetime, required: tuple[str, ...] = ()) -> JobRow:
     """The row of a job that no runner has."""
-    row = JobRow(
+    return JobRow(
         execution_id=live.id,
         key=command.key,
         attempt=command.attempt,
         task_id=command.task_id,
         created=at,
         required=required,
+        namespace=live.base.namespace,
+        protected=live.loaded.protected,
+        priority=live.loaded.flow.priority,
     )
-    return of_flow(live, row)
 
 
 def of_flow(live: Live, row: JobRow) -> JobRow:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from penstock_runner.executor.store import JobRow
 from penstock_runner.flow.offers import Demand, urgency
@@ -19,8 +19,7 @@ from penstock_runner.jobs.protocol import JobId
 Line = tuple[Demand, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(NamedTuple):
     """The first job of a line; the number tells how long it has waited among all."""
 
     line: Line
@@ -75,15 +74,14 @@ class WaitingJobs:
         turns = [self._turn(line, now) for line in self._lines]
         heapq.heapify(turns)
         while turns:
-            _, _, line = heapq.heappop(turns)
-            head = self._head(line)
+            _, _, head = heapq.heappop(turns)
             yield head
-            if head.job not in self._rows and line in self._lines:
-                heapq.heappush(turns, self._turn(line, now))
+            if head.job not in self._rows and head.line in self._lines:
+                heapq.heappush(turns, self._turn(head.line, now))
 
-    def _turn(self, line: Line, now: datetime) -> tuple[int, int, Line]:
+    def _turn(self, line: Line, now: datetime) -> tuple[int, int, Head]:
         head = self._head(line)
-        return -urgency(line[1], now - head.row.created), head.number, line
+        return -urgency(line[1], now - head.row.created), head.number, head
 
     def _head(self, line: Line) -> Head:
         job, number = next(iter(self._lines[line].items()))
