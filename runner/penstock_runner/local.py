@@ -87,6 +87,7 @@ class LocalRun:
             task_class=registry.load,
         )
         self._jobs = InProcess(parts, self)
+        self._executor.dispatch.complete = True
         self._executor.runner_joined(
             RunnerSeat(
                 name="local",

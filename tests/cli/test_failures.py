@@ -64,3 +64,23 @@ def test_only_the_named_exit_codes_are_let_pass(tmp_path: Path, code: int, state
     found = ran(tmp_path, f"['exit {code}']", "allowFailure: {exitCodes: [3, 42]}")
     assert (found["flow"], found["state"]) == (state, state)
     assert found["outputs"]["exitCode"] == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered", "state"),
+    [
+        ("runsOn: [linux, process]", (), "SUCCESS"),
+        ("runsOn: [gpu=a100]", ("--offer", "GPU=a100"), "SUCCESS"),
+        ("runsOn: gpu", (), "FAILED"),
+        ("workerGroup: {key: gpu, fallback: CANCEL}", (), "CANCELLED"),
+    ],
+)
+def test_a_run_without_a_server_has_labels_and_waits_for_no_other_runner(
+    tmp_path: Path, asked: str, offered: tuple[str, ...], state: str
+) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text(FLOW.format(commands="['true']", more=asked))
+    told = penstock("run", path, *offered, "--format", "json", folder=tmp_path)
+    assert told.json["state"] == state, told.err
+    if state == "FAILED":
+        assert "closest: local lacks gpu; no other runner will come" in told.err

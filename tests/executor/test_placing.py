@@ -127,8 +127,9 @@ def test_a_busy_runner_is_waited_for_without_a_limit() -> None:
         ("workerGroup: {key: gpu, fallback: CANCEL}", "CANCELLED"),
     ],
 )
-def test_a_fallback_ends_a_task_that_nobody_may_take(spelling: str, state: str) -> None:
-    world = World((ASKING % spelling) + AFTER)
+@pytest.mark.parametrize("after", ["", AFTER], ids=["the last task", "with one after it"])
+def test_a_fallback_ends_a_task_that_nobody_may_take(spelling: str, state: str, after: str) -> None:
+    world = World((ASKING % spelling) + after)
     world.runner()
     started = world.start("asking")
     assert world.states(started)["work"] == state

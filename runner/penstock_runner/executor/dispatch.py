@@ -49,6 +49,8 @@ class Dispatch:
     """The seats of the connected runners, and the jobs that wait for one."""
 
     def __init__(self) -> None:
+        # Whether no other runner will ever come, so that it is in vain to wait for one.
+        self.complete = False
         self._seats: dict[str, RunnerSeat] = {}
         self._tiers: dict[Demand, list[list[RunnerSeat]]] = {}
         self._waiting = WaitingJobs()

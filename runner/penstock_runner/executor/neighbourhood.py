@@ -97,6 +97,11 @@ class Neighbourhood:
         """Why no runner may take such a job; None when one may."""
         return self.dispatch.why_unmatched(demand)
 
+    @property
+    def complete(self) -> bool:
+        """Whether no other runner will ever come."""
+        return self.dispatch.complete
+
     def cancel_job(self, live: Live, key: RunKey, attempt: int, at: datetime) -> bool:  # noqa: ARG002
         """Stop a job; False when no runner has it, so that it ends here and now."""
         job: JobId = (live.id, key, attempt)

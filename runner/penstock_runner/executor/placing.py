@@ -30,6 +30,11 @@ class Queue(Protocol):
         """A job is made."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """Whether no other runner will ever come."""
+        ...
+
     def why_unmatched(self, demand: Demand) -> str | None:
         """Why no runner may take such a job; None when one may."""
         ...
@@ -45,7 +50,11 @@ def place(live: Live, command: c.RunJob, route: Route, queue: Queue, at: datetim
     key, attempt = command.key, command.attempt
     row = job_row(live, command, at, route.required)
     reason = queue.why_unmatched(row.demand)
-    if reason is None or route.fallback == "WAIT":
+    waits = route.fallback == "WAIT"
+    if reason is not None and waits and queue.complete:
+        refuse(live, key, attempt, f"{reason}; no other runner will come", at)
+        return
+    if reason is None or waits:
         queue.new_job(live, row)
         limit = live.task(key).queue_timeout
         if reason is not None:
@@ -63,9 +72,10 @@ def place(live: Live, command: c.RunJob, route: Route, queue: Queue, at: datetim
             )
         return
     state = State.FAILED if route.fallback == "FAIL" else State.CANCELLED
+    if state is State.CANCELLED:
+        # Said before the end of the task: when it is the last one, its end is that of all.
+        live.feed(e.ExitRequested(at=at, key=key, state=state))
     refuse(live, key, attempt, f"{reason}; the fallback is {route.fallback}", at, state=state)
-    if state is State.CANCELLED and not live.state.terminal:
-        live.feed(e.KillRequested(at=at, state=State.CANCELLED))
 
 
 def overdue(live: Live, key: RunKey, attempt: int, why: str | None, at: datetime) -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,11 @@ from penstock_server.config import BadSettings, Told, read_env_file, read_settin
 if TYPE_CHECKING:
     from penstock_runner.executor.store import StoredFlow
     from penstock_runner.flow.model import Flow
+    from penstock_runner.jobs.settings import RunnerSettings
 
 # Only tasks of these names can ask for another flow.
 ASKS_FOR_FLOWS = re.compile(r"\b(?:Subflow|ForEachItem|flows\.Flow)\b")
+ASKS_FOR_LABELS = re.compile(r"\b(?:runsOn|runs-on|workerGroup|workerSelector)\b")
 LARGEST_BESIDE = 1 << 20
 
 
@@ -37,6 +39,7 @@ class Wanted:
     file: Path
     inputs: Mapping[str, str]
     labels: Mapping[str, str]
+    offers: tuple[str, ...]
     runner: str
     form: str
     fail_on_warning: bool
@@ -59,6 +62,13 @@ class Wanted:
 )
 @click.option(
     "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of the execution."
+)
+@click.option(
+    "--offer",
+    "offers",
+    multiple=True,
+    metavar="LABEL",
+    help="A label that this run offers to tasks that ask for it, beside those of the machine.",
 )
 @click.option(
     "--env-file",
@@ -88,6 +98,7 @@ def command(
     file: Path,
     inputs: Sequence[str],
     labels: Sequence[str],
+    offers: Sequence[str],
     env_file: Path | None,
     *,
     keep: bool,
@@ -101,7 +112,13 @@ def command(
     Exit codes: 0 SUCCESS or WARNING, 1 FAILED or an invalid flow, 2 wrong usage, 130 killed.
     """
     environment = dict(os.environ)  # noqa: TID251 - what the command was given
-    wanted = Wanted(file=file, inputs=_pairs(inputs), labels=_pairs(labels), **options)
+    wanted = Wanted(
+        file=file,
+        inputs=_pairs(inputs),
+        labels=_pairs(labels),
+        offers=tuple(offers),
+        **options,
+    )
     try:
         if env_file is not None:
             environment.update(read_env_file(env_file))
@@ -148,22 +165,24 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
     _known_inputs(flow, wanted.inputs)
     flows = [_stored(flow, text), *(_beside(wanted.file) if ASKS_FOR_FLOWS.search(text) else [])]
     progress = Progress(quiet=wanted.form == "json")
+    settings = RunnerSettings(
+        home=folder,
+        workspaces=folder / "workspaces",
+        storage=folder / "storage",
+        labels=_offers(wanted.offers),
+        secrets=told.secrets,
+        envs=told.envs,
+        cache=_cache(environment),
+        environment=pick_environment(environment),
+        index_settings=pick_index_settings(environment),
+        task_runner=wanted.runner,  # type: ignore[arg-type]
+        docker=docker_access(told.settings, environment, private=(folder,)),
+    )
     local = LocalRun(
         flows,
         folder=folder,
         now=SystemClock().now,
-        settings=RunnerSettings(
-            home=folder,
-            workspaces=folder / "workspaces",
-            storage=folder / "storage",
-            secrets=told.secrets,
-            envs=told.envs,
-            cache=_cache(environment),
-            environment=pick_environment(environment),
-            index_settings=pick_index_settings(environment),
-            task_runner=wanted.runner,  # type: ignore[arg-type]
-            docker=docker_access(told.settings, environment, private=(folder,)),
-        ),
+        settings=_with_labels(settings) if ASKS_FOR_LABELS.search(text) else settings,
         watch=Watch(lines=progress.lines, changed=progress.changed),
     )
     _kill_on_interrupt(local)
@@ -187,6 +206,24 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
     if wanted.fail_on_warning:
         codes["WARNING"] = FAILED
     return codes.get(execution.state.value, FAILED)
+
+
+def _offers(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels that are offered, in lower case."""
+    from penstock_runner.flow.routing import good_label
+
+    offered = tuple(label.strip().lower() for label in labels)
+    for label in offered:
+        if not good_label(label):
+            raise Stop(f"--offer {label[:80]}: a label is name or name=value", USAGE)
+    return offered
+
+
+def _with_labels(settings: RunnerSettings) -> RunnerSettings:
+    """With what can be seen of this machine, Docker included: asked for when it matters."""
+    from penstock_runner.jobs.offers import labels_of
+
+    return replace(settings, labels=labels_of(settings))
 
 
 def _parsed(file: Path) -> tuple[Flow, str]:
