@@ -14,6 +14,7 @@ from tests.scenarios.wrapping import (
     Ended,
     Play,
     flow_files,
+    kept_apart,
     reads_places,
     valid,
     wrapped,
@@ -55,3 +56,12 @@ def test_a_flowable_around_all_tasks_changes_no_state(
         if not valid(inside):
             continue
         assert play(inside, tmp_path) == plain, wrapper
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_template_around_all_tasks_changes_no_state(
+    name: str, play: Play, tmp_path: Path
+) -> None:
+    plain = play(SOURCES[name], tmp_path)
+    inside, template = kept_apart(SOURCES[name])
+    assert play(inside, tmp_path, template) == plain

@@ -33,6 +33,8 @@ DAYS = timedelta(days=30)
 TURNS = 400
 
 Tasks = list[Any]
+# The namespace, the id and the text of one.
+Template = tuple[str, str, str]
 Wrapper = Callable[[Tasks], dict[str, Any]]
 
 
@@ -99,6 +101,18 @@ def wrapped(source: str, wrapper: Wrapper) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
+def kept_apart(source: str) -> tuple[str, Template]:
+    """The flow with all its tasks in a template, and the template."""
+    data = yaml.safe_load(source)
+    namespace, name = data["namespace"], "w_kept"
+    template = {"id": name, "namespace": namespace, "tasks": data["tasks"]}
+    data["tasks"] = [_of("Template", namespace=namespace, templateId=name)]
+    text, kept = (
+        yaml.safe_dump(one, sort_keys=False, allow_unicode=True) for one in (data, template)
+    )
+    return text, (namespace, name, kept)
+
+
 def reads_places(source: str) -> bool:
     """Whether the flow reads something by where it is among loops."""
     return any(word in source for word in _READS_PLACES)
@@ -115,11 +129,14 @@ class Play:
     def __init__(self, others: list[StoredFlow]) -> None:
         self._others = others
 
-    def __call__(self, source: str, folder: Path) -> Ended | str:
+    def __call__(self, source: str, folder: Path, *templates: Template) -> Ended | str:
         """How one execution of the flow ends, or why there is none."""
         flow = stored(source)
         rest = [one for one in self._others if (one.namespace, one.id) != (flow.namespace, flow.id)]
-        world = World(store=MemoryStore([flow, *rest]), storage=folder)
+        store = MemoryStore([flow, *rest])
+        for template in templates:
+            store.put_template(*template)
+        world = World(store=store, storage=folder)
         execution_id = self.begin(world, flow)
         if isinstance(execution_id, Refused):
             return str(execution_id)

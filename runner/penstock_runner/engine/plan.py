@@ -121,7 +121,8 @@ class Plan:
 
     def node_of(self, key: RunKey) -> Node:
         """The place of the task that a task run is of."""
-        return self.node(node_id(key))
+        # Outside of loops the two have one name, and this is asked more often than anything else.
+        return self._nodes.get(key) or self.node(node_id(key))
 
     def knows(self, key: RunKey) -> bool:
         """Whether the flow has the task that a task run is of."""

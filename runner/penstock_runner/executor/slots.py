@@ -85,7 +85,9 @@ class Slots:
 
     def recount(self, live: Live) -> None:
         """See whether the execution has taken or freed a slot, and let the next ones start."""
-        if live.loaded.flow.concurrency is None and live.pool not in self._holders:
+        if live.loaded.flow.concurrency is None and (
+            not self._holders or live.pool not in self._holders
+        ):
             return
         holders = self._holding(live.pool)
         if holds_slot(live.fold.head):
