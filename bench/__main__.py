@@ -95,6 +95,8 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # What is installed has its bytecode; so has what is measured here, after its first start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A stop from outside leaves through the same doors: services end, homes go.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))
     sys.exit(main())
