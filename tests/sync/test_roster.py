@@ -263,3 +263,15 @@ def test_there_is_an_end_to_the_number_of_sources(
     with pytest.raises(NotYours, match="2 sources already"):
         declare(world, "third", url="https://git.example.org/y.git")
     assert not declare(world, "other", url="https://git.example.org/z.git")["created"]
+
+
+def test_a_declaration_of_another_release_stops_nobody_from_starting(world: World) -> None:
+    declare(world, "other", url="https://git.example.org/x.git")
+    with world.database.begin() as tx:
+        odd = {"id": "other", "url": "https://git.example.org/x.git", "fromTheFuture": True}
+        row = declared.Declared(id="other", settings=odd, updated_at=world.clock.now())
+        declared.put(tx.connection, row)
+    world.service = world.start(url=world.settings.url)
+    assert [one["id"] for one in world.service.sources()] == ["main"]
+    assert declare(world, "other", url="https://git.example.org/x.git")["source"] == "other"
+    assert len(world.service.sources()) == 2

@@ -58,7 +58,7 @@ class WebhookRoutes:
     def any_webhook(self) -> Response:
         """The same, for those sources of the repository that the signature fits."""
         raw = _raw_body()
-        hooks = dict(self._context.git_hooks) or {"": self._nobody}
+        hooks = dict(self._context.git_hooks.items()) or {"": self._nobody}
         verdicts = {name: self._verdict(hook, raw) for name, hook in hooks.items()}
         fitting = {
             name: verdict for name, verdict in verdicts.items() if not isinstance(verdict, Rejected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 
 from penstock_runner.jobs.secrets import Secrets
 from penstock_server.api.context import GitHook
@@ -39,6 +39,10 @@ class StoredHooks(Mapping[str, GitHook]):
     def __len__(self) -> int:
         """How many there are."""
         return len(self._all())
+
+    def items(self) -> ItemsView[str, GitHook]:
+        """All of them, read at once."""
+        return self._all().items()
 
     def _all(self) -> dict[str, GitHook]:
         with self._database.read() as connection:

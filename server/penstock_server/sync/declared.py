@@ -54,8 +54,12 @@ def declared_source(source_id: str, given: Mapping[str, Any]) -> DeclaredSource:
     if named != source_id:
         fault = {"path": "id", "message": f"is {named!r}, but the address names {source_id!r}"}
         raise BadDeclaration(source_id, [fault])
+    return _read(source_id, {**given, "id": source_id})
+
+
+def _read(source_id: str, given: Mapping[str, Any]) -> DeclaredSource:
     try:
-        return DeclaredSource.model_validate({**given, "id": source_id})
+        return DeclaredSource.model_validate(given)
     except ValidationError as error:
         faults = [
             {
@@ -84,8 +88,11 @@ def sealed(source: DeclaredSource, cipher: Cipher | None) -> dict[str, Any]:
 
 
 def opened(stored: Mapping[str, Any], cipher: Cipher | None) -> DeclaredSource:
-    """The source as it was declared; without its password when that cannot be decrypted."""
-    source = DeclaredSource.model_validate(stored)
+    """The source as it was declared; without its password when that cannot be decrypted.
+
+    Raises `BadDeclaration` for settings that another release has taken.
+    """
+    source = _read(str(stored.get("id")), stored)
     kept: dict[str, SecretStr | None] = {}
     for name in _SEALED:
         value: SecretStr | None = getattr(source.auth, name)
