@@ -142,6 +142,18 @@ def test_sockets_of_rootless_docker_and_podman_are_known_places() -> None:
     assert "unix:///run/user/1000/docker.sock" in hosts_of({}, 1000)
 
 
+@pytest.mark.parametrize("place", ["docker.sock", "podman/podman.sock"])
+def test_a_rootless_daemon_is_found_in_the_folder_of_its_user(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    usual = hosts_of({"XDG_RUNTIME_DIR": str(tmp_path)}, 1000)
+    own = tuple(host for host in usual if str(tmp_path) in host)
+    with Daemon(tmp_path / place) as rootless:
+        chosen = choose(None, default="auto", access=DockerAccess(hosts=own))
+        rootless.shutdown()
+    assert chosen.daemon is not None
+    assert chosen.daemon.host == f"unix://{tmp_path}/{place}"
+
+
 def test_a_signal_is_shown_as_a_shell_does() -> None:
     assert Ended(exit_code=137, signal=9).shown == "137 (SIGKILL)"
     assert Ended(exit_code=3).shown == "3"
