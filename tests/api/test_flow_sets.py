@@ -180,16 +180,21 @@ def test_graphs_name_tasks_and_dependencies_name_flows(web: Web) -> None:
     assert only["edges"] == []
 
 
-def test_a_subflow_that_neither_the_request_nor_the_store_has_is_a_warning(web: Web) -> None:
+def test_subflows_and_secrets_that_nobody_has_are_warnings(web: Web) -> None:
     web.client.post("/api/v1/flows", json=flow("stored"))
     calls = [
         {"id": name, "type": "io.kestra.plugin.core.flow.Subflow"}
         | {"namespace": "team", "flowId": name}
         for name in ("stored", "sent", "nowhere")
     ]
-    body = [{**flow("a"), "tasks": calls}, flow("sent")]
+    reads = {"id": "r", "type": "io.kestra.plugin.core.debug.Return"}
+    reads |= {"format": "{{ secret('NOWHERE') }}"}
+    body = [{**flow("a"), "tasks": [*calls, reads]}, flow("sent")]
     first, second = web.client.post("/api/v1/flows/validate", json=body).json
-    assert first["warnings"] == ["there is no flow team.nowhere"]
+    assert first["warnings"] == [
+        "there is no flow team.nowhere",
+        "there is no secret 'NOWHERE' that team may read",
+    ]
     assert second["warnings"] == []
     assert "constraints" not in first
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from flask import Blueprint, Response, request
 
+from penstock_runner.expressions.errors import ExpressionFailed
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.offers import Offer
 from penstock_runner.flow.parse import Parsed, parse_documents
@@ -13,6 +14,7 @@ from penstock_runner.flow.types import replaced_by
 from penstock_runner.flow.unmatched import unmatched
 from penstock_runner.flow.violations import dotted, joined_message
 from penstock_runner.flow.yaml import load_documents
+from penstock_runner.jobs.secrets import secret_of
 from penstock_server.api import routing
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import WebContext
@@ -22,7 +24,7 @@ from penstock_server.api.routing import post
 from penstock_server.api.sources import flow_yaml, is_json, json_of, text_of, to_yaml
 from penstock_server.core.shapes import Json, without_nulls
 from penstock_server.store import queries, runners
-from penstock_server.sync.doubts import any_secret, caller_of, doubts
+from penstock_server.sync.doubts import caller_of, doubts
 
 RETURN_TASK = {"id": "validated", "type": "io.kestra.plugin.core.debug.Return", "format": ""}
 
@@ -42,8 +44,9 @@ class ValidationRoutes:
         with self._context.database.read() as connection:
             heads = queries.flow_heads(connection, names)
             offers = {one.name: one.offer for one in runners.list_runners(connection)}
-            callers = [caller_of(one, name) for one in parsed if (name := _name(one)) is not None]
-            missed = doubts(connection, callers, any_secret, coming=names)
+        callers = [caller_of(one, name) for one in parsed if (name := _name(one)) is not None]
+        read = self._context.database.read
+        missed = doubts(read, callers, self._has_secret, coming=names)
         judged = [self._judged(n, one, heads, offers, missed) for n, one in enumerate(parsed)]
         return json_answer(judged)
 
@@ -79,6 +82,14 @@ class ValidationRoutes:
             **judgement(parsed, faults),
         }
         return without_nulls(answer)
+
+    def _has_secret(self, name: str, namespace: str) -> bool:
+        """Whether flows of a namespace, of protected refs at least, get a value for it."""
+        try:
+            secret_of(self._context.secrets, name, namespace, protected=True)
+        except ExpressionFailed:
+            return False
+        return True
 
     def _part(self, section: str) -> Response:
         """Judge one task or trigger by putting it into the smallest flow."""

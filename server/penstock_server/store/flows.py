@@ -288,30 +288,28 @@ def last_of_git(connection: Connection, namespace: str, flow_id: str) -> Revisio
 
 
 def mentioning(
-    connection: Connection, names: Collection[tuple[str, str]], *, limit: int
+    connection: Connection, name: tuple[str, str], *, limit: int
 ) -> list[tuple[str, str]]:
-    """Flows whose latest text holds the namespace and the id of one of these flows, at most some.
+    """Other flows whose latest text holds the namespace and the id of a flow, at most some.
 
     It is a search in texts: who is found may mean something else by them.
     """
     r = flow_revisions.c
-    found: dict[tuple[str, str], None] = {}
-    for namespace, flow_id in list(names)[:limit]:
-        chosen = (
-            select(r.namespace, r.id)
-            .join(flows, and_(flows.c.namespace == r.namespace, flows.c.id == r.id))
-            .where(
-                r.revision == flows.c.revision,
-                ~flows.c.deleted,
-                r.source.contains(namespace, autoescape=True),
-                r.source.contains(flow_id, autoescape=True),
-                (r.namespace != namespace) | (r.id != flow_id),
-            )
-            .order_by(r.namespace, r.id)
-            .limit(limit)
+    namespace, flow_id = name
+    chosen = (
+        select(r.namespace, r.id)
+        .join(flows, and_(flows.c.namespace == r.namespace, flows.c.id == r.id))
+        .where(
+            r.revision == flows.c.revision,
+            ~flows.c.deleted,
+            r.source.contains(namespace, autoescape=True),
+            r.source.contains(flow_id, autoescape=True),
+            (r.namespace != namespace) | (r.id != flow_id),
         )
-        found.update(((row.namespace, row.id), None) for row in connection.execute(chosen))
-    return list(found)[:limit]
+        .order_by(r.namespace, r.id)
+        .limit(limit)
+    )
+    return [(row.namespace, row.id) for row in connection.execute(chosen)]
 
 
 def texts(

@@ -21,7 +21,7 @@ from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import decide
 from penstock_server.sync.desired import Manifest, contents_of, manifest_from
 from penstock_server.sync.held import Around
-from penstock_server.sync.judging import with_doubts
+from penstock_server.sync.judging import at_once
 from penstock_server.sync.plan import SyncPlan
 from penstock_server.sync.planning import changes_anything, item_data
 from penstock_server.sync.push_judging import judge_of
@@ -93,7 +93,7 @@ class Deploys:
                 confirmed=deploy.confirm,
                 now=now,
             )
-        contents = with_doubts(self._around, contents, decided)
+        contents = at_once(self._around, contents, decided)
         _guard(decided, deploy.confirm)
         if deploy.strict and contents.warnings:
             raise DeployRefused("there are warnings, and `strict` is on", 422, contents.warnings)

@@ -7,9 +7,9 @@ file may have taken away what they call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from typing import Any
 
 from penstock_runner.flow.faults import MAX_FAULTS, Fault, Severity
@@ -22,6 +22,9 @@ from penstock_server.sync.named import named_in, reference_data
 from penstock_server.sync.plan import Key
 
 _READ = 30
+_AT_ONCE = 250
+_COMPARED = 500
+Read = Callable[[], AbstractContextManager[Any]]
 HasSecret = Callable[[str, str], bool]
 """Whether there is a secret of this name that flows of this namespace may read."""
 Ref = Mapping[str, Any]
@@ -47,7 +50,7 @@ class Caller:
 
 
 def doubts(
-    connection: Any,
+    read: Read,
     callers: Sequence[Caller],
     has_secret: HasSecret,
     *,
@@ -58,76 +61,113 @@ def doubts(
 
     `coming` are flows that will be there whatever the store has now, `gone` those that will not.
     """
+    work = doubting(read, callers, has_secret, coming=coming, gone=gone)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            found: list[Fault] = end.value
+            return found
+
+
+def doubting(
+    read: Read,
+    callers: Sequence[Caller],
+    has_secret: HasSecret,
+    *,
+    coming: Collection[Key],
+    gone: Collection[Key] = (),
+) -> Generator[None, None, list[Fault]]:
+    """The same with pauses in which others go on."""
     gone = set(gone)
     there = set(coming) - gone
-    asked = {key for caller in callers for key in caller.calls} - there
-    there |= {one.name for one in lives(connection, names=asked) if not one.deleted} - gone
-    found = chain(
-        _unknown(callers, there),
-        _secrets(callers, has_secret),
-        _cycles(callers, _others(connection, callers, there)),
-        _left_behind(connection, gone, {caller.key for caller in callers}),
-    )
-    return list(islice(found, MAX_FAULTS))
+    calls: dict[Key, list[Key]] = {}
+    for some in _parts(callers):
+        calls |= {caller.key: caller.calls for caller in some}
+        yield
+    asked = {key for called in calls.values() for key in called} - there
+    yield
+    with read() as connection:
+        there |= {one.name for one in lives(connection, names=asked) if not one.deleted} - gone
+    yield
+    found: list[Fault] = []
+    known: dict[tuple[str, str], bool] = {}
+    for some in _parts(callers):
+        for caller in some if len(found) < MAX_FAULTS else ():
+            found += _unknown(caller, there)
+            found += _secrets(caller, has_secret, known)
+        yield
+    others = yield from _others(read, calls, there)
+    loops = yield from _in_loops({**others, **calls})
+    for some in _parts(callers):
+        for caller in some if loops and len(found) < MAX_FAULTS else ():
+            found += _cycles(caller, loops)
+        yield
+    for key in list(gone)[:_READ]:
+        with read() as connection:
+            found += _left_behind(connection, key, calls)
+        yield
+    return found[:MAX_FAULTS]
 
 
-def _unknown(callers: Iterable[Caller], there: Collection[Key]) -> Iterator[Fault]:
-    for caller in callers:
-        for one in caller.refs:
-            key = (one["namespace"], one["name"])
-            if one["kind"] != FLOW or key in there or key == caller.key:
-                continue
-            known = [name for namespace, name in there if namespace == key[0]]
-            message = f"there is no flow {key[0]}.{key[1]}"
-            fault = _fault("UNKNOWN_SUBFLOW", message, caller, one)
-            yield replace(fault, hint=did_you_mean(key[1][:60], known))
+def _parts(callers: Sequence[Caller]) -> Iterator[Sequence[Caller]]:
+    return (callers[start : start + _AT_ONCE] for start in range(0, len(callers), _AT_ONCE))
 
 
-def _secrets(callers: Iterable[Caller], has_secret: HasSecret) -> Iterator[Fault]:
-    asked: dict[tuple[str, str], bool] = {}
-    for caller in callers:
-        for one in caller.refs:
-            if one["kind"] != SECRET:
-                continue
-            name = (one["name"], one["namespace"])
-            if name not in asked:
-                asked[name] = has_secret(*name)
-            if not asked[name]:
-                message = f"there is no secret {one['name']!r} that {one['namespace']} may read"
-                yield _fault("UNKNOWN_SECRET", message, caller, one)
+def _unknown(caller: Caller, there: Collection[Key]) -> Iterator[Fault]:
+    for one in caller.refs:
+        key = (one["namespace"], one["name"])
+        if one["kind"] != FLOW or key in there or key == caller.key:
+            continue
+        known = [name for namespace, name in there if namespace == key[0]]
+        fault = _fault("UNKNOWN_SUBFLOW", f"there is no flow {key[0]}.{key[1]}", caller, one)
+        hint = did_you_mean(key[1][:60], known) if len(known) <= _COMPARED else None
+        yield replace(fault, hint=hint)
+
+
+def _secrets(
+    caller: Caller, has_secret: HasSecret, known: dict[tuple[str, str], bool]
+) -> Iterator[Fault]:
+    for one in caller.refs:
+        if one["kind"] != SECRET:
+            continue
+        name = (one["name"], one["namespace"])
+        if name not in known:
+            known[name] = has_secret(*name)
+        if not known[name]:
+            message = f"there is no secret {one['name']!r} that {one['namespace']} may read"
+            yield _fault("UNKNOWN_SECRET", message, caller, one)
 
 
 def _others(
-    connection: Any, callers: Sequence[Caller], there: Collection[Key]
-) -> dict[Key, list[Key]]:
+    read: Read, calls: Mapping[Key, list[Key]], there: Collection[Key]
+) -> Generator[None, None, dict[Key, list[Key]]]:
     """What flows outside of the commit call, as far as flows of the commit reach them."""
-    known = {caller.key for caller in callers}
-    waiting = [key for caller in callers for key in caller.calls if key not in known]
+    waiting = [key for called in calls.values() for key in called if key not in calls]
     found: dict[Key, list[Key]] = {}
     while waiting and len(found) < _READ:
         key = waiting.pop()
-        if key in found or key in known or key not in there:
+        if key in found or key in calls or key not in there:
             continue
-        found[key] = _stored(connection, key).calls
+        with read() as connection:
+            found[key] = _stored(connection, key).calls
         waiting += found[key]
+        yield
     return found
 
 
-def _cycles(callers: Sequence[Caller], others: Mapping[Key, list[Key]]) -> Iterator[Fault]:
+def _cycles(caller: Caller, loops: Mapping[Key, int]) -> Iterator[Fault]:
     """A warning at each call by which a flow of the commit comes back to itself."""
-    calls = {**others, **{caller.key: caller.calls for caller in callers}}
-    loops = _in_loops(calls)
-    for caller in callers:
-        for one in caller.refs:
-            key = (one["namespace"], one["name"])
-            # A flow that calls itself is an error of its own file already.
-            together = loops.get(key) is not None and loops.get(key) == loops.get(caller.key)
-            if one["kind"] == FLOW and key != caller.key and together:
-                message = f"{'.'.join(key)} calls back to {'.'.join(caller.key)}"
-                yield _fault("SUBFLOW_CYCLE", message, caller, one)
+    for one in caller.refs:
+        key = (one["namespace"], one["name"])
+        # A flow that calls itself is an error of its own file already.
+        together = key in loops and loops[key] == loops.get(caller.key)
+        if one["kind"] == FLOW and key != caller.key and together:
+            message = f"{'.'.join(key)} calls back to {'.'.join(caller.key)}"
+            yield _fault("SUBFLOW_CYCLE", message, caller, one)
 
 
-def _in_loops(calls: Mapping[Key, list[Key]]) -> dict[Key, int]:
+def _in_loops(calls: Mapping[Key, list[Key]]) -> Generator[None, None, dict[Key, int]]:
     """Each flow that can come back to itself through others, with the number of its loop.
 
     Strongly connected components by Tarjan's way, without recursion.
@@ -136,12 +176,17 @@ def _in_loops(calls: Mapping[Key, list[Key]]) -> dict[Key, int]:
     low: dict[Key, int] = {}
     open_: dict[Key, None] = {}
     loops: dict[Key, int] = {}
+    work: list[tuple[Key, Iterator[Key]]] = []
+
+    def enter(key: Key) -> None:
+        index[key] = low[key] = len(index)
+        open_[key] = None
+        work.append((key, iter(calls[key])))
+
     for root in calls:
         if root in index:
             continue
-        work: list[tuple[Key, Iterator[Key]]] = [(root, iter(calls[root]))]
-        index[root] = low[root] = len(index)
-        open_[root] = None
+        enter(root)
         while work:
             key, rest = work[-1]
             below = next((one for one in rest if one in calls), None)
@@ -152,9 +197,9 @@ def _in_loops(calls: Mapping[Key, list[Key]]) -> dict[Key, int]:
                 if low[key] == index[key]:
                     _close(open_, key, loops)
             elif below not in index:
-                index[below] = low[below] = len(index)
-                open_[below] = None
-                work.append((below, iter(calls[below])))
+                enter(below)
+                if len(index) % _AT_ONCE == 0:
+                    yield
             elif below in open_:
                 low[key] = min(low[key], index[below])
     return loops
@@ -169,16 +214,15 @@ def _close(open_: dict[Key, None], root: Key, loops: dict[Key, int]) -> None:
         loops.update(dict.fromkeys(members, len(loops) + 1))
 
 
-def _left_behind(connection: Any, gone: Collection[Key], known: Collection[Key]) -> Iterator[Fault]:
-    """Flows of others that call what the plan deletes."""
+def _left_behind(connection: Any, gone: Key, known: Collection[Key]) -> Iterator[Fault]:
+    """Flows of others that call a flow which the plan deletes."""
     for key in flows.mentioning(connection, gone, limit=_READ):
-        if key in gone or key in known:
+        if key in known:
             continue
         caller = _stored(connection, key)
         for one in caller.refs:
-            name = (one["namespace"], one["name"])
-            if one["kind"] == FLOW and name in gone:
-                message = f"{'.'.join(key)} calls {'.'.join(name)}, which is deleted"
+            if one["kind"] == FLOW and (one["namespace"], one["name"]) == gone:
+                message = f"{'.'.join(key)} calls {'.'.join(gone)}, which is deleted"
                 yield replace(_fault("UNKNOWN_SUBFLOW", message, caller, one), path="")
 
 

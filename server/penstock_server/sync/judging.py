@@ -10,7 +10,7 @@ from penstock_server.store import flows
 from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import compared, live_of
 from penstock_server.sync.desired import Contents, contents_of
-from penstock_server.sync.doubts import Caller, doubts
+from penstock_server.sync.doubts import Caller, doubting
 from penstock_server.sync.folding import unfolding
 from penstock_server.sync.held import Around, HeldSource
 from penstock_server.sync.plan import Action, SyncPlan
@@ -27,7 +27,9 @@ class Judgement:
     verdict: Verdict | None
 
 
-def with_doubts(around: Around, contents: Contents, decided: SyncPlan) -> Contents:
+def with_doubts(
+    around: Around, contents: Contents, decided: SyncPlan
+) -> Generator[None, None, Contents]:
     """The contents with warnings about flows and secrets that they name and nobody has."""
     callers = [
         Caller(key=flow.desired.key, path=flow.desired.path, refs=flow.refs)
@@ -36,15 +38,25 @@ def with_doubts(around: Around, contents: Contents, decided: SyncPlan) -> Conten
     ]
     if not callers and not decided.of(Action.PRUNED):
         return contents
-    with around.database.read() as connection:
-        found = doubts(
-            connection,
-            callers,
-            around.has_secret,
-            coming=[item.key for item in decided.items if item.is_flow],
-            gone=[item.key for item in decided.of(Action.PRUNED) if item.is_flow],
-        )
+    found = yield from doubting(
+        around.database.read,
+        callers,
+        around.has_secret,
+        coming=[item.key for item in decided.items if item.is_flow],
+        gone=[item.key for item in decided.of(Action.PRUNED) if item.is_flow],
+    )
     return replace(contents, faults=(*contents.faults, *found))
+
+
+def at_once(around: Around, contents: Contents, decided: SyncPlan) -> Contents:
+    """The same without pauses."""
+    work = with_doubts(around, contents, decided)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            whole: Contents = end.value
+            return whole
 
 
 def judged(
@@ -75,7 +87,7 @@ def judged(
         now=around.clock.now(),
     )
     yield
-    contents = with_doubts(around, contents, decided)
+    contents = yield from with_doubts(around, contents, decided)
     yield
     rewritten = bool(message["rewritten"]) and look.commit is None
     verdict = verdict_on(source.settings, look, contents, decided, rewritten=rewritten)
