@@ -103,7 +103,7 @@ def _next_steps(told: Told) -> list[str]:
     sources = [str(source.get("id")) for source in told.settings.git.sources]
     if not sources and not told.settings.examples:
         return [
-            "No Git source yet: add one under `git.sources` in penstock.yaml, or try --examples."
+            "No Git source yet: `penstock git add NAME URL` declares one, --examples brings some."
         ]
     steps: list[str] = []
     if told.settings.examples:
