@@ -103,3 +103,16 @@ def test_a_replay_runs_again_what_failed_beside_the_task_and_is_at_its_errors() 
     world.silent.clear()
     replayed(world, "a").run()
     assert world.states() == {"p": "SUCCESS", "a": "SUCCESS", "s": "SUCCESS", "b": "SUCCESS"}
+
+
+def test_what_the_original_left_behind_begins_no_more_in_a_copy() -> None:
+    made = flow(group("p", "Parallel", job("a"), job("b")), job("c"))
+    world = World(made, outcomes={"a": [F]}, silent={"b"}).start().run()
+    assert world.states() == {"p": "FAILED", "a": "FAILED", "b": "CREATED"}
+    world.tell(e.TaskRunMarked(at=NOON, key=RunKey("p"), state=S)).run()
+    assert world.states() == {"p": "SUCCESS", "a": "FAILED", "b": "CREATED", "c": "SUCCESS"}
+    world.silent.clear()
+    replayed(world, "c").run()
+    assert [command.key for command in world.asked(c.RunJob)] == ["c"]
+    assert world.states()["b"] == "KILLED"
+    assert world.state is S

@@ -50,7 +50,11 @@ def replay(draft: Draft, event: e.ReplayRequested) -> None:
 
 
 def _begin_anew(draft: Draft, run: TaskRun) -> None:
-    if "stage" in run.facts:
+    if any(around.state.terminal for around in tree.ancestors(draft, run)):
+        # It was left behind, and nobody waits for it here either.
+        facts = {name: fact for name, fact in awaits_nothing(run).items() if name != "held"}
+        draft.move(run, State.KILLED, facts={**facts, "cut": True})
+    elif "stage" in run.facts:
         draft.move(run, State.RUNNING, facts=awaits_nothing(run))
     else:
         again(draft, run, anew=True)
