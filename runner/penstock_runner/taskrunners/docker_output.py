@@ -21,7 +21,7 @@ QUIET_SECONDS = 1.0
 PULSE_SECONDS = 30.0
 PROMPT_SECONDS = 2.0
 WAIT_SECONDS = 30.0
-AT_ONCE_SECONDS = 0.05
+AT_ONCE_SECONDS = 0.1
 PAUSE_SECONDS = 0.5
 CHUNKS_AHEAD = 64
 STREAMS = ("stdout", "stderr")
@@ -52,8 +52,10 @@ class Follower:
             self._drain([_frames(attached)])
             began = time.monotonic()
             code = self._code(PROMPT_SECONDS)
-            if code is not None and time.monotonic() - began < AT_ONCE_SECONDS:
-                return code  # else it ran on, and the connection broke perhaps
+            if code is not None:
+                if time.monotonic() - began > AT_ONCE_SECONDS:
+                    self._read_log()  # it ran on: the connection broke, perhaps
+                return code
         while True:
             self._reach()
             before = dict(self._received)
