@@ -261,3 +261,19 @@ def test_one_flow_is_taken_back_and_let_go_at_the_command_line(place: Place) -> 
     wait_for(lambda: place.flow("a")[1], lambda text: text.endswith("# second\n"))
     assert "held" not in place.service.get("/api/v1/main/flows/team.one/a").json()
     assert penstock("flow", "resume", "team.one", "a", **where).code == 5
+
+
+def test_a_call_that_leads_nowhere_is_a_warning_at_the_command_line_and_on_the_page(
+    place: Place,
+) -> None:
+    call = "{id: call, type: io.kestra.plugin.core.flow.Subflow, namespace: team.one, flowId: zz}"
+    calls = f"id: calls\nnamespace: team.one\ntasks:\n  - {call}\n"
+    place.repository.commit({"calls.yml": calls}, "a call")
+    told = place.git("sync", "main")
+    assert told.code == 0
+    assert "warning: calls.yml:4:" in told.err
+    assert "UNKNOWN_SUBFLOW there is no flow team.one.zz" in told.err
+    [run] = place.service.get("/api/v1/main/git/sources/main/runs?size=1").json()["results"]
+    page = place.service.get(f"/git/runs/{run['id']}").text
+    assert "Warnings" in page
+    assert "there is no flow team.one.zz" in page

@@ -193,6 +193,8 @@ def _explain(found: Json, source_id: str) -> None:
     """Say on stderr what is wrong, and the way on."""
     for line in words.error_lines(found.get("errors") or []):
         click.echo(line, err=True)
+    for line in words.warning_lines(found.get("warnings") or []):
+        click.echo(line, err=True)
     if found["phase"] in ("failed", "refused") and found.get("message"):
         click.echo(f"penstock: {found['message']}", err=True)
     if found.get("code") == "PRUNE_BLOCKED":

@@ -107,6 +107,11 @@ def error_lines(errors: Sequence[Json]) -> Iterator[str]:
         yield f"and {len(errors) - MOST_ERRORS} more"
 
 
+def warning_lines(warnings: Sequence[Json]) -> Iterator[str]:
+    """What did not keep a run from its work, a line each."""
+    yield from (f"warning: {line}" for line in error_lines(warnings))
+
+
 def plan_lines(plan: Json, *, differences: bool) -> Iterator[str]:
     """A plan, flow by flow."""
     for item in plan["items"]:

@@ -84,6 +84,7 @@ class GitPages:
             changes=git_changes.done(items, texts),
             applied=run.phase == "succeeded" and not run.dry_run,
             errors=errors,
+            warnings=gits.warnings(run, source),
             total=total,
             message=message,
             confirm=run.plan_digest if refused else None,

@@ -171,6 +171,12 @@ def faults(run: SyncRun | None, source: GitSource) -> tuple[tuple[FileFault, ...
     return found, int(kept.get("total") or len(found)), str(kept.get("message") or "")
 
 
+def warnings(run: SyncRun, source: GitSource) -> tuple[FileFault, ...]:
+    """What a run has to say that did not keep it from its work."""
+    items = [item for item in run.warnings or () if isinstance(item, Mapping)]
+    return tuple(file_fault(item, source, run.to_commit) for item in items)
+
+
 def last_with_errors(runs: Sequence[SyncRun], source: GitSource) -> SyncRun | None:
     """The run whose errors explain why the source is not fine."""
     if states.label(source.status.upper()) == "Synced" and not source.conditions:
