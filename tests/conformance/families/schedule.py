@@ -154,7 +154,7 @@ class _World:
             expressions=EXPRESSIONS, secrets={}, storage=LocalStorage(self.folder / "storage")
         )
         starts = Starts(flows, around, Values(store), self.clock.now)
-        return starts.prepare(start, str(start.id))[1]
+        return starts.prepare(start, str(start.id)).execution
 
     # Operations
 
