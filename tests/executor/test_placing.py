@@ -402,3 +402,41 @@ def test_the_nearest_level_says_what_becomes_of_a_task_whose_runner_is_lost(
     world.executor.runner_left("r1")
     world.settle()
     assert world.states(started) == {"work": state}
+
+
+def test_a_job_whose_runner_goes_away_while_it_waits_is_told_once_and_waits_for_a_day() -> None:
+    world = World(ASKING % "runsOn: gpu")
+    world.runner(name="gpu", slots=1, labels=["gpu"])
+    world.start("asking")
+    waiting = world.start("asking")
+    world.runner(name="cpu")
+
+    def look() -> None:
+        world.executor.look_at_waiting()
+        world.settle()
+
+    look()
+    assert world.messages(waiting) == []
+    world.executor.runner_left("gpu")
+    look()
+    assert world.messages(waiting) == []
+    for _ in range(3):
+        look()
+    [said] = world.messages(waiting)
+    assert said == "waiting for [gpu]: 0 of 1 runners match; closest: cpu lacks gpu"
+    world.wait(25 * 3600)
+    assert world.states(waiting) == {"work": "FAILED"}
+
+
+def test_a_runner_that_comes_back_strands_nobody() -> None:
+    world = World(ASKING % "runsOn: gpu")
+    world.runner(slots=1, labels=["gpu"])
+    world.start("asking")
+    waiting = world.start("asking")
+    for _ in range(3):
+        world.executor.runner_left("r1")
+        world.executor.look_at_waiting()
+        world.runner(slots=1, labels=["gpu"])
+        world.executor.look_at_waiting()
+        world.settle()
+    assert not any("waiting for" in line for line in world.messages(waiting))

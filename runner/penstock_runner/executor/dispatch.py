@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from penstock_runner.executor.store import JobRow
-from penstock_runner.executor.waiting import WaitingJobs
+from penstock_runner.executor.waiting import WaitingJobs, id_of
 from penstock_runner.flow import offers
 from penstock_runner.flow.offers import FIRST_CHOICE, Demand, Offer
 from penstock_runner.jobs.protocol import JobId
@@ -56,6 +56,8 @@ class Dispatch:
         self._waiting = WaitingJobs()
         self._where: dict[JobId, str] = {}
         self._stopping: set[JobId] = set()
+        self._told: set[JobId] = set()
+        self._suspects: set[JobId] = set()
 
     @property
     def seats(self) -> list[RunnerSeat]:
@@ -127,6 +129,7 @@ class Dispatch:
         """The seat has this job from now on."""
         seat.busy.add(job)
         self._where[job] = seat.name
+        self._told.discard(job)
 
     def wait(self, row: JobRow) -> None:
         """The job waits until a slot is free."""
@@ -168,6 +171,19 @@ class Dispatch:
             return None
         return offers.why_unmatched(demand, {seat.name: seat.offer for seat in staying})
 
+    def told(self, job: JobId) -> None:
+        """It was said of a waiting job that no runner may take it."""
+        self._told.add(job)
+
+    def stranded(self) -> list[JobRow]:
+        """Jobs that no runner may take any more, of which nobody was told.
+
+        Only what was so the last time already: a runner that is started again comes back.
+        """
+        found = self._waiting.of_lines(lambda demand: self.why_unmatched(demand) is not None)
+        before, self._suspects = self._suspects, {id_of(row) for row in found}
+        return [row for row in found if id_of(row) in before - self._told]
+
     def waiting_row(self, job: JobId) -> JobRow | None:
         """The job, while it waits for a runner."""
         return self._waiting.row(job)
@@ -176,6 +192,7 @@ class Dispatch:
         """The job has ended, wherever it was."""
         name = self._where.pop(job, None)
         self._stopping.discard(job)
+        self._told.discard(job)
         if name is not None and name in self._seats:
             self._seats[name].busy.discard(job)
         elif name is None:

@@ -37,6 +37,7 @@ from penstock_runner.executor.inbox import (
     Remove,
     Reported,
     Returned,
+    Stranded,
     Tell,
     Transact,
     execution_of,
@@ -238,6 +239,11 @@ class Executor:
         """A runner is gone; its jobs are lost, or stopped when it had said that it would leave."""
         planned = self.dispatch.is_leaving(name)
         self._queue.extend(Lost(job=job, planned=planned) for job in self.dispatch.leave(name))
+
+    def look_at_waiting(self) -> None:
+        """Look at jobs that wait: the runners that could take them may have gone away."""
+        if self.dispatch.waiting:
+            self._queue.append(Stranded())
 
     def runner_leaving(self, name: str) -> None:
         """A runner is being stopped: it gets no more jobs."""

@@ -10,6 +10,7 @@ from penstock_runner.engine import commands as c
 from penstock_runner.engine import events as e
 from penstock_runner.engine.draft import WAITING
 from penstock_runner.engine.state import REQUEST, Execution, RunKey, State
+from penstock_runner.executor import placing
 from penstock_runner.executor.admission import Admission
 from penstock_runner.executor.broken import Broken
 from penstock_runner.executor.children import keep_outputs
@@ -26,6 +27,7 @@ from penstock_runner.executor.inbox import (
     Remove,
     Reported,
     Returned,
+    Stranded,
     Tell,
     Transact,
 )
@@ -98,7 +100,7 @@ class Handlers:
             removals=self._removals,
         )
 
-    def handle(self, message: Message) -> None:  # noqa: C901 - one line for each message
+    def handle(self, message: Message) -> None:  # noqa: C901, PLR0912 - one line for each message
         """Do what the message says."""
         self._held.working.handled.append(message)
         match message:
@@ -122,6 +124,8 @@ class Handlers:
                 self._actions.act(message)
             case ClockSet():
                 self._clock_set(message)
+            case Stranded():
+                self._tell_stranded()
             case TimerRow():
                 self._timers.fired(message)
             case MailRow():
@@ -307,6 +311,17 @@ class Handlers:
             self.advance(live)
 
         self._held.guarded(live, message, act)
+
+    def _tell_stranded(self) -> None:
+        """Say of jobs whose runners have gone away while they waited for what they wait now."""
+        for row in self._dispatch.stranded():
+            live = self._held.get(row.execution_id)
+            why = self._dispatch.why_unmatched(row.demand)
+            if live is None or why is None or row.purpose:
+                continue
+            at = live.time(self._now())
+            act = partial(placing.tell, live, row, why, self.neighbours, at)
+            self._held.guarded(live, None, act)
 
     def _mail(self, row: MailRow) -> None:
         live = self._held.get(row.execution_id)

@@ -99,6 +99,11 @@ class ClockSet:
     by: timedelta
 
 
+@dataclass(slots=True, kw_only=True)
+class Stranded:
+    """It is time to look at jobs whose runners have gone away while they waited."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
     """What is to be done to one of many executions.
@@ -137,6 +142,7 @@ Message = (
     | Remove
     | Many
     | ClockSet
+    | Stranded
     | TimerRow
     | MailRow
 )
@@ -149,7 +155,7 @@ def execution_of(message: Message) -> str | None:
             return message.report.execution_id
         case Lines() | Lost() | Returned():
             return message.job[0]
-        case Transact() | Many() | ClockSet():
+        case Transact() | Many() | ClockSet() | Stranded():
             return None
         case _:
             return message.execution_id

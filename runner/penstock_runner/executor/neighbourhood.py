@@ -97,6 +97,10 @@ class Neighbourhood:
         """Why no runner may take such a job; None when one may."""
         return self.dispatch.why_unmatched(demand)
 
+    def told(self, row: JobRow) -> None:
+        """It was said of a job that no runner may take it."""
+        self.dispatch.told(id_of(row))
+
     @property
     def complete(self) -> bool:
         """Whether no other runner will ever come."""

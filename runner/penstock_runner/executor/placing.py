@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from penstock_runner.engine import commands as c
@@ -28,6 +28,10 @@ class Queue(Protocol):
 
     def new_job(self, live: Live, row: JobRow) -> None:
         """A job is made."""
+        ...
+
+    def told(self, row: JobRow) -> None:
+        """It was said of a job that no runner may take it."""
         ...
 
     @property
@@ -56,26 +60,34 @@ def place(live: Live, command: c.RunJob, route: Route, queue: Queue, at: datetim
         return
     if reason is None or waits:
         queue.new_job(live, row)
-        limit = live.task(key).queue_timeout
         if reason is not None:
-            live.log(at, Level.WARN, reason, key=key, attempt=attempt)
-            limit = limit or LONGEST_WAIT
-        if limit is not None:
-            live.part.timers.append(
-                TimerRow(
-                    execution_id=live.id,
-                    key=key,
-                    attempt=attempt,
-                    purpose=QUEUE_PURPOSE,
-                    at=at + limit,
-                )
-            )
+            tell(live, row, reason, queue, at)
+        elif (limit := live.task(key).queue_timeout) is not None:
+            live.part.timers.append(_end_of_wait(row, limit))
         return
     state = State.FAILED if route.fallback == "FAIL" else State.CANCELLED
     if state is State.CANCELLED:
         # Said before the end of the task: when it is the last one, its end is that of all.
         live.feed(e.ExitRequested(at=at, key=key, state=state))
     refuse(live, key, attempt, f"{reason}; the fallback is {route.fallback}", at, state=state)
+
+
+def tell(live: Live, row: JobRow, reason: str, queue: Queue, at: datetime) -> None:
+    """Say for what a job waits that no runner may take, and for how long."""
+    queue.told(row)
+    live.log(at, Level.WARN, reason, key=row.key, attempt=row.attempt)
+    limit = live.task(row.key).queue_timeout or LONGEST_WAIT
+    live.part.timers.append(_end_of_wait(row, limit))
+
+
+def _end_of_wait(row: JobRow, limit: timedelta) -> TimerRow:
+    return TimerRow(
+        execution_id=row.execution_id,
+        key=row.key,
+        attempt=row.attempt,
+        purpose=QUEUE_PURPOSE,
+        at=row.created + limit,
+    )
 
 
 def overdue(live: Live, key: RunKey, attempt: int, why: str | None, at: datetime) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -65,6 +65,11 @@ class WaitingJobs:
     def heads(self) -> list[Head]:
         """The first job of every line."""
         return [self._head(line) for line in self._lines]
+
+    def of_lines(self, wanted: Callable[[Demand], bool]) -> list[JobRow]:
+        """All jobs of the lines whose demand is wanted."""
+        lines = [jobs for (demand, _), jobs in self._lines.items() if wanted(demand)]
+        return [self._rows[job] for jobs in lines for job in jobs]
 
     def in_turn(self, now: datetime) -> Iterator[Head]:
         """Jobs in the order in which they are to be handed out, the head of a line at a time.

@@ -315,6 +315,7 @@ class CoreLoop:
         for peer in list(self._peers.values()):
             if peer.hangs(time.monotonic(), self._lease.total_seconds()):
                 self._give_up(peer)
+        self._room.executor.look_at_waiting()
         rows = [
             stored_runners.RunnerRow(
                 name=seat.name,
