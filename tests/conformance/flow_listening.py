@@ -17,7 +17,7 @@ from penstock_runner.expressions.environment import Expressions
 from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.registry import Registry
 from penstock_server.clock import SystemClock
-from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.flow_triggers import FlowTriggers, listening
 from penstock_server.store.engine import Database, open_store
 from penstock_server.store.migrations import upgrade
 
@@ -45,7 +45,7 @@ class Listening:
                 expressions=self._expressions,
                 load=self._registry.load,
             )
-        self._triggers.flows_saved([flow])
+        self._triggers.flows_saved({(flow.namespace, flow.id): listening(flow)})
 
     def changed(self, execution: Execution, told: int) -> Sequence[Write]:
         """The hook of the executor."""

@@ -89,15 +89,13 @@ class FlowTriggers:
 
     # Which flows listen
 
-    def flows_saved(self, flows: Iterable[Flow]) -> None:
-        """Flows were saved: remember those that listen to others."""
+    def flows_saved(self, flows: Mapping[tuple[str, str], frozenset[str]]) -> None:
+        """Flows were saved: remember those that listen to others, with these triggers."""
         known = self._known()
-        for flow in flows:
-            name = (flow.namespace, flow.id)
-            on = {one.id for one in flow.triggers if one.kind == FLOW and not one.disabled}
+        for name, on in flows.items():
             self._read.pop(name, None)
-            if on and not flow.disabled:
-                known[name] = frozenset(on)
+            if on:
+                known[name] = on
             else:
                 known.pop(name, None)
 
@@ -350,3 +348,9 @@ def _start_of(fire: FlowFire) -> Start:
         id=fire.execution_id,
         correlate=False,
     )
+
+
+def listening(flow: Flow) -> frozenset[str]:
+    """The triggers of a flow that listen to other flows; none when it is switched off."""
+    on = () if flow.disabled else flow.triggers
+    return frozenset(one.id for one in on if one.kind == FLOW and not one.disabled)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.flow.model import Flow, Trigger
+from penstock_server.scheduler.flow_triggers import listening
 from penstock_server.scheduler.reading import Reading
 from penstock_server.scheduler.rows import digest_of, states_of
 from penstock_server.scheduler.schedules import KINDS
@@ -26,9 +27,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class ReadyTriggers:
-    """Rows of triggers to write; `fewer` are flows that have only these triggers left."""
+    """Rows of triggers to write; `fewer` are flows that have only these triggers left.
 
-    flows: Sequence[Flow]
+    Of the flows themselves only this is kept: which of their triggers listen to other flows.
+    """
+
+    listening: dict[tuple[str, str], frozenset[str]]
     rows: list[Bound] = field(default_factory=list)
     fewer: list[tuple[str, str, list[str]]] = field(default_factory=list)
 
@@ -47,7 +51,9 @@ class Saving:
     def ready(self, connection: Any, flows: Sequence[Flow], now: datetime) -> ReadyTriggers:
         """The rows that these flows will have, to be written later."""
         before = states_of(connection, flows)
-        made = ReadyTriggers(flows=flows)
+        made = ReadyTriggers(
+            listening={(flow.namespace, flow.id): listening(flow) for flow in flows}
+        )
         for flow in flows:
             known = before.get((flow.namespace, flow.id), {})
             made.rows += [triggers.bound(row) for row in self._new_rows(flow, known, now)]

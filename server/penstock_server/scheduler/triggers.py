@@ -188,12 +188,11 @@ class Scheduler:
 
     def write_ready(self, tx: Any, made: ReadyTriggers) -> None:
         """Write it, with the flows."""
-        flows = made.flows
         self._saving.write(tx, made)
-        for flow in flows:
-            self.flow_switched(flow.namespace, flow.id)
+        for namespace, flow_id in made.listening:
+            self.flow_switched(namespace, flow_id)
         if self._flow_triggers is not None:
-            self._flow_triggers.flows_saved(flows)
+            self._flow_triggers.flows_saved(made.listening)
         self._saved()
 
     def flow_deleted(self, tx: Any, namespace: str, flow_id: str) -> None:

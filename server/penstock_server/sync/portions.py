@@ -21,11 +21,9 @@ T = TypeVar("T")
 Work = Callable[[Sequence[T]], list[dict[str, Any]]]
 
 # More processes than this take more memory than they save time.
-MOST = 4
+MOST = 3
 # With fewer things to do, a process costs more than it helps.
 LEAST = 200
-# Whoever else runs on this machine goes first.
-_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,6 @@ def _help(portion: Sequence[T], work: Work[T], begin: Callable[[], None], writab
     status = 1
     try:
         end_with_parent()
-        os.nice(_NICE)
         # What the parent has is looked at for garbage there; here it would only be copied.
         gc.freeze()
         begin()

@@ -30,7 +30,7 @@ from penstock_runner.flow.model import Flow
 from penstock_runner.tasks.registry import Registry
 from penstock_runner.tasks.storage import LocalStorage
 from penstock_server.scheduler.evaluation import Firing
-from penstock_server.scheduler.flow_triggers import FlowTriggers
+from penstock_server.scheduler.flow_triggers import FlowTriggers, listening
 from penstock_server.scheduler.rendering import TriggerRender, TriggerServices
 from penstock_server.scheduler.triggers import Scheduler
 from penstock_server.store import triggers
@@ -329,7 +329,7 @@ class _World:
         )
         with self.database.begin() as tx:
             self.scheduler().flow_saved(tx, self.flow, self.clock.now())
-            flow_triggers.flows_saved([self.flow])
+            flow_triggers.flows_saved({(self.flow.namespace, self.flow.id): listening(self.flow)})
         upstream = Execution(
             id="upstream",
             namespace=NAMESPACE,
