@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -12,7 +13,9 @@ from pathlib import Path
 import httpx2
 import psycopg
 import pytest
+from tests.cli.command import log_flow
 from tests.e2e.gitting import clone, needs_git
+from tests.git_http import Repository, serve_git
 from tests.live import AS_OURSELVES, Service, live_service, wait_for
 from tests.postgres import Cluster, postgres, postgres_database
 
@@ -150,3 +153,40 @@ def test_a_second_service_stands_by_and_takes_over_with_no_date_missed_or_double
         moments = [datetime.fromisoformat(date) for date in dates]
         steps = {after - one for one, after in pairwise(moments)}
         assert steps == {timedelta(seconds=1)}
+
+
+def test_of_two_services_with_one_source_one_applies_each_commit(
+    tmp_path: Path, postgres: Cluster, postgres_database: str
+) -> None:
+    url = f"postgresql://{postgres.user}@{postgres.host}:{postgres.port}/{postgres_database}"
+    repository = Repository(tmp_path / "served" / "flows.git")
+    commits = [repository.commit({"a.yml": log_flow("a")})]
+    with serve_git(tmp_path / "served") as server, ExitStack() as stack:
+        source = {"id": "main", "url": server.url_of(repository), "interval": 10}
+        settings = json.dumps({"git": {"sources": [source]}})
+        environment = {**AS_OURSELVES, "PENSTOCK_DATABASE_URL": url}
+        environment["PENSTOCK_CONFIGURATION"] = settings
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        first = stack.enter_context(live_service(tmp_path / "one", environment=environment))
+        wait_for(lambda: applied(first), lambda sha: sha == commits[-1])
+        home = tmp_path / "two" / "home"
+        second = Service(home=home, environment=environment, port=free_port())
+        stack.callback(second.kill)
+        second.launch()
+        wait_for(second.said, lambda said: "standing by, another service leads" in said)
+        commits.append(repository.commit({"b.yml": log_flow("b")}))
+        first.post("/api/v1/main/git/sources/main/sync", json={"wait": True})
+        first.kill()
+        wait_for(partial(ready, second), bool)
+        commits.append(repository.commit({"c.yml": log_flow("c")}))
+        wait_for(lambda: applied(second), lambda sha: sha == commits[-1], seconds=40)
+        found = second.get("/api/v1/main/git/sources/main/runs?size=50").json()["results"]
+        # Who takes over looks at what runs once more, and changes nothing.
+        assert [run["toCommit"] for run in found if "added" in run["counts"]] == commits[::-1]
+
+
+def applied(service: Service) -> str | None:
+    """The commit that runs."""
+    answer = service.get("/api/v1/main/git/sources/main")
+    return answer.json().get("appliedCommit") if answer.status_code == 200 else None
