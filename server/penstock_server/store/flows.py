@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, insert, select, tuple_, update
 
 from penstock_runner.executor.store import StoredFlow
 from penstock_server.store import upserts
+from penstock_server.store.flow_holds import holds, set_held
 from penstock_server.store.flow_rows import (
     Commit,
     Head,
@@ -26,8 +27,6 @@ from penstock_server.store.flow_rows import (
     git_data,
     head_of,
     head_values,
-    hold_of,
-    hold_values,
     override_of,
     override_values,
     revision_of,
@@ -148,29 +147,6 @@ def set_override(
         .values(override=override_values(override), updated_at=now)
     )
     return bool(changed.rowcount)
-
-
-def set_held(connection: Connection, names: Iterable[tuple[str, str]], hold: Hold | None) -> None:
-    """Keep flows from syncs for a time, or let go of them."""
-    for namespace, flow_id in names:
-        connection.execute(
-            update(flows)
-            .where(flows.c.namespace == namespace, flows.c.id == flow_id)
-            .values(held=hold_values(hold))
-        )
-
-
-def holds(connection: Connection, source_id: str) -> dict[tuple[str, str], Hold]:
-    """The flows of a source that a person took back to a revision, also where that is over."""
-    chosen = select(flows.c.namespace, flows.c.id, flows.c.held).where(
-        flows.c.managed_by == source_id, flows.c.held.is_not(None), ~flows.c.deleted
-    )
-    found: dict[tuple[str, str], Hold] = {}
-    for row in connection.execute(chosen):
-        hold = hold_of(row.held)
-        if hold is not None:
-            found[row.namespace, row.id] = hold
-    return found
 
 
 def set_managed(
