@@ -111,8 +111,12 @@ class Handler(BaseHTTPRequestHandler):
                         if not one.removed
                     ]
                 )
+            case "GET", ["networks"]:
+                self.answer([])
             case _, ["containers", name, *rest]:
                 self.container(method, self.server.containers[name], name, rest, query, body)
+            case _:
+                self.answer({"message": f"nobody knows {method} {parts.path} here"}, 404)
 
     def container(
         self,
@@ -133,6 +137,8 @@ class Handler(BaseHTTPRequestHandler):
             case "GET", ["changes"]:
                 folder = Path(of.wanted["WorkingDir"]).parent
                 self.answer([{"Path": str(path), "Kind": 1} for path in folder.rglob("*")])
+            case "GET", ["logs"]:
+                self.answer(None)  # nothing beyond what is attached
             case "GET", ["archive"]:
                 self.packed(Path(query["path"]))
             case "POST", ["attach"]:
@@ -152,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             case "DELETE", []:
                 of.removed = True
                 self.answer(None, 204)
+            case _:
+                self.answer({"message": f"nobody knows {method} {rest} here"}, 404)
 
     def pull(self, image: str) -> None:
         """Bring any image but those whose name says why not; `slow` ones wait to be given up."""
