@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
+from penstock_server.core.shapes import iso
 from penstock_server.store import flows, kv, logs, runners, sources, syncs, triggers
 from penstock_server.store.engine import Database
+from penstock_server.store.schema import to_micros
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -310,3 +313,10 @@ def test_what_goes_out_waits_for_its_moment(database: Database) -> None:
         assert again.tries == 1
         syncs.remove_outgoing(tx.connection, again.id)
         assert len(syncs.due_outgoing(tx.connection, after(99), 10)) == 1
+
+
+def test_both_hours_in_which_clocks_are_set_back_are_kept_apart() -> None:
+    zone = ZoneInfo("Europe/Paris")
+    first, second = (datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1))
+    assert to_micros(second) - to_micros(first) == 3_600_000_000
+    assert (iso(first), iso(second)) == ("2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z")

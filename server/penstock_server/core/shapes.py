@@ -25,11 +25,14 @@ from penstock_runner.executor.store import LogRow
 Json = dict[str, Any]
 
 
-@lru_cache(maxsize=256)
 def iso(at: datetime) -> str:
     """An instant as `2026-01-31T12:00:00.5Z`: UTC, without needless zeros."""
-    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return utc.isoformat()[:-6] + "Z"
+    return _utc_text(at if at.tzinfo is UTC else at.astimezone(UTC))
+
+
+@lru_cache(maxsize=256)
+def _utc_text(at: datetime) -> str:
+    return at.isoformat()[:-6] + "Z"
 
 
 def without_nulls(values: Mapping[str, Any]) -> Json:

@@ -33,17 +33,22 @@ from sqlalchemy.types import TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-
-
 # Rows that were made together have their instants in common.
 _REMEMBERED = 256
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def to_micros(at: datetime) -> int:
     """Microseconds since 1970; a naive datetime is a fault of the caller."""
+    if at.tzinfo is UTC:
+        return _utc_micros(at)
     if at.tzinfo is None:
         raise ValueError(f"{at!r} has no time zone")
+    return (at - EPOCH) // MICROSECOND
+
+
+# Not for other zones: there the two hours in which clocks are set back are equal to each other.
+@lru_cache(maxsize=_REMEMBERED)
+def _utc_micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
