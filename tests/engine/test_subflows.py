@@ -102,6 +102,13 @@ def test_a_kill_travels_to_the_child_and_waits_for_it() -> None:
     assert world.ends() == [State.KILLED]
 
 
+def test_a_kill_without_cascade_leaves_the_child_alone() -> None:
+    kill = e.KillRequested(at=NOON, cascade=False)
+    world = World(flow(subflow())).start().tell(begun()).tell(kill)
+    assert world.asked(c.KillSubflow) == []
+    assert world.ends() == [State.KILLED]
+
+
 def test_a_child_that_is_born_after_the_kill_is_killed() -> None:
     world = World(flow(subflow())).start().tell(e.KillRequested(at=NOON))
     assert world.ends() == [State.KILLED]

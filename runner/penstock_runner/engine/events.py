@@ -180,11 +180,15 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillRequested:
-    """A person, a parent or a promise asks for the end; `state` is what the execution ends in."""
+    """A person, a parent or a promise asks for the end; `state` is what the execution ends in.
+
+    With `cascade` the executions that it waits for are killed, too, when `state` is KILLED.
+    """
 
     at: datetime
     state: State = State.KILLED
     reason: str | None = None
+    cascade: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

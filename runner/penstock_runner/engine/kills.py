@@ -26,7 +26,7 @@ def requested(draft: Draft, event: e.KillRequested) -> None:
     root = draft.groups.get(ROOT)
     if draft.state.terminal:
         return
-    cascade = event.state is State.KILLED
+    cascade = event.cascade and event.state is State.KILLED
     paused = draft.state is State.PAUSED
     if draft.killing:
         draft.note(kills=2, cascade=True if cascade else None)

@@ -70,7 +70,7 @@ def _deletion() -> Json:
 
 ACTIONS = (
     Bulk(name="restart"),
-    Bulk(name="kill", method="DELETE", arguments=lambda: {"cascade": False}),
+    Bulk(name="kill", method="DELETE", arguments=lambda: {"cascade": False, "children": True}),
     Bulk(name="resume", arguments=lambda: {"inputs": None}),
     Bulk(name="pause"),
     Bulk(name="replay"),

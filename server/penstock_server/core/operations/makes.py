@@ -21,14 +21,18 @@ Make = Callable[[Live, datetime], Sequence[e.Event]]
 
 
 def kill(a: Arguments) -> Make:
-    """Kill it; with `cascade` one that has ended, too, as its children are meant as well."""
+    """Kill it; with `cascade` one that has ended, too, as its children are meant as well.
+
+    `children` says whether subflows that it waits for are killed, as `cascade` does when left out.
+    """
     cascade = a.get("cascade", True)
+    children = a.get("children", cascade)
 
     def make(live: Live, at: datetime) -> Sequence[e.Event]:
         if live.state.terminal and not cascade:
             message = "Illegal state: Execution is already finished, can't kill it"
             raise Refused(message, status=409)
-        return () if live.state.terminal else (e.KillRequested(at=at),)
+        return () if live.state.terminal else (e.KillRequested(at=at, cascade=children),)
 
     return make
 
