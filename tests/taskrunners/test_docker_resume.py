@@ -137,7 +137,7 @@ def test_what_nobody_takes_up_is_removed_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = daemon()
-    monkeypatch.setattr(jobs_containers, "RESUME_SECONDS", 1.0)
+    monkeypatch.setattr(jobs_containers, "RESUME_SECONDS", 5.0)
     forgotten = resumable("echo first", "sleep 600", key="f")
     followed = resumable("echo first", "sleep 600", key="u")
     with runner(tmp_path, docker=access()) as core:
