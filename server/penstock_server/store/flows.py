@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, tuple_, update
 
 from penstock_runner.executor.store import StoredFlow
 from penstock_server.store import upserts
@@ -210,16 +210,8 @@ def revision(
     connection: Connection, namespace: str, flow_id: str, number: int | None = None
 ) -> Revision | None:
     """One revision, the latest when no number is given, deleted or not."""
-    chosen = (
-        select(flow_revisions)
-        .where(flow_revisions.c.namespace == namespace, flow_revisions.c.id == flow_id)
-        .order_by(flow_revisions.c.revision.desc())
-        .limit(1)
-    )
-    if number is not None:
-        chosen = chosen.where(flow_revisions.c.revision == number)
-    row = connection.execute(chosen).one_or_none()
-    return None if row is None else revision_of(row)
+    wanted = () if number is None else (flow_revisions.c.revision == number,)
+    return _latest(connection, namespace, flow_id, *wanted)
 
 
 def revisions(connection: Connection, namespace: str, flow_id: str) -> list[Revision]:
@@ -249,18 +241,7 @@ def drifted(connection: Connection, source_id: str) -> set[tuple[str, str]]:
 
 def last_of_git(connection: Connection, namespace: str, flow_id: str) -> Revision | None:
     """The latest revision that came from a commit."""
-    chosen = (
-        select(flow_revisions)
-        .where(
-            flow_revisions.c.namespace == namespace,
-            flow_revisions.c.id == flow_id,
-            flow_revisions.c.commit_sha.is_not(None),
-        )
-        .order_by(flow_revisions.c.revision.desc())
-        .limit(1)
-    )
-    row = connection.execute(chosen).one_or_none()
-    return None if row is None else revision_of(row)
+    return _latest(connection, namespace, flow_id, flow_revisions.c.commit_sha.is_not(None))
 
 
 def mentioning(
@@ -360,6 +341,19 @@ def next_head(save: Save, before: Head | None, now: datetime, *, drifted: bool) 
     if before is not None and same and _changed(after, updated=before.updated) == before:
         return before
     return after
+
+
+def _latest(
+    connection: Connection, namespace: str, flow_id: str, *wanted: ColumnElement[bool]
+) -> Revision | None:
+    chosen = (
+        select(flow_revisions)
+        .where(flow_revisions.c.namespace == namespace, flow_revisions.c.id == flow_id, *wanted)
+        .order_by(flow_revisions.c.revision.desc())
+        .limit(1)
+    )
+    row = connection.execute(chosen).one_or_none()
+    return None if row is None else revision_of(row)
 
 
 def _revision(before: Head | None) -> int:

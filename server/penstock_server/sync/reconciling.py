@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock_runner.executor.messages import Outcome, Start
+from penstock_runner.executor.store import Write
 from penstock_server.store import sources, syncs
 from penstock_server.store.flow_batches import Outdated
 from penstock_server.sync.applying import Application
@@ -217,21 +218,50 @@ class Reconciler:
     def _apply(
         self, source: HeldSource, run: Run, found: Judgement, *, tries: int
     ) -> Iterator[None]:
-        around, now = self._around, self._around.clock.now()
-        contents, decided = found.contents, found.decided
-        job = Application(
+        now = self._around.clock.now()
+        job = self._application(source, run, found, now)
+        yield from self._ready(job)
+        after = self._after(source, run, found.contents, now)
+        write = self._written(source, run, found, job, after)
+
+        def done(outcome: Outcome) -> None:
+            source.applying = False
+            self._done_with(source)
+            job.forget(self._around.database.begin)
+            if isinstance(outcome.error, Outdated) and tries > 1:
+                look, message = run.look, run.message
+                work = self._reach(source, look, message, tries=tries - 1)
+                self._begin(source, look, message, work)
+                return
+            source.working = None
+            if outcome.error is not None:
+                self._not_applied(source, run, found.decided, outcome.error)
+            else:
+                self._applied(source, run, found, job, after)
+
+        source.applying = True
+        self._around.starter.transact(writes=[write], done=done)
+
+    def _application(
+        self, source: HeldSource, run: Run, found: Judgement, now: datetime
+    ) -> Application:
+        return Application(
             source=source.settings,
             run_id=run.id,
-            plan=decided,
-            contents=contents,
+            plan=found.decided,
+            contents=found.contents,
             manifest=source.manifest,
             commit=run.message["commit"],
             commits=run.message["commits"],
             ref=run.message["ref"],
             now=now,
-            triggers=around.triggers,
+            triggers=self._around.triggers,
         )
-        yield from self._ready(job)
+
+    def _after(
+        self, source: HeldSource, run: Run, contents: Contents, now: datetime
+    ) -> SourceState:
+        """How the source stands once the commit is applied."""
         after = applied(
             source.state,
             now,
@@ -247,10 +277,17 @@ class Reconciler:
             after = _gone_to(after, source, run)
         if run.look.pin is not None:
             after = pinned(after, now, run.look.pin)
+        return after
+
+    def _written(
+        self, source: HeldSource, run: Run, found: Judgement, job: Application, after: SourceState
+    ) -> Write:
+        """All that one transaction writes of a commit that is applied."""
+        contents, decided, now = found.contents, found.decided, job.now
         starts = self._pushed(source, run, contents, decided)
         row = run.row("succeeded", now, decided, contents.errors, "")
         reports = self._reports(source, run, row)
-        audited = decided_by_people(around, run, decided.digest)
+        audited = decided_by_people(self._around, run, decided.digest)
 
         def write(tx: Any) -> None:
             job.write(tx)
@@ -261,35 +298,25 @@ class Reconciler:
             for audit in audited:
                 audit(tx)
 
-        def done(outcome: Outcome) -> None:
-            source.applying = False
-            self._done_with(source)
-            job.forget(around.database.begin)
-            again = isinstance(outcome.error, Outdated) and tries > 1
-            source.working = source.working if again else None
-            if again:
-                look, message = run.look, run.message
-                work = self._reach(source, look, message, tries=tries - 1)
-                self._begin(source, look, message, work)
-                return
-            if outcome.error is not None:
-                self._not_applied(source, run, decided, outcome.error)
-                return
-            source.state = after
-            source.manifest = job.new_manifest
-            if run.look.commit is not None:
-                source.read_digest = ""
-            seconds = (around.clock.now() - run.started).total_seconds()
-            around.measures.took("git_apply", seconds)
-            told = {"source": source.settings.id, "commit": run.sha, "run": run.id}
-            event(log, logging.INFO, "git.applied", **told)
-            around.on_flows_changed(job.changed)
-            around.push_starts.asked()
-            around.push_starts.tick(around.clock.now())
-            run.look.answer(run.result("succeeded", decided, contents.errors, ""))
+        return write
 
-        source.applying = True
-        around.starter.transact(writes=[write], done=done)
+    def _applied(
+        self, source: HeldSource, run: Run, found: Judgement, job: Application, after: SourceState
+    ) -> None:
+        """The commit is live: who waits for it is told, and what the push starts begins."""
+        around = self._around
+        source.state = after
+        source.manifest = job.new_manifest
+        if run.look.commit is not None:
+            source.read_digest = ""
+        now = around.clock.now()
+        around.measures.took("git_apply", (now - run.started).total_seconds())
+        told = {"source": source.settings.id, "commit": run.sha, "run": run.id}
+        event(log, logging.INFO, "git.applied", **told)
+        around.on_flows_changed(job.changed)
+        around.push_starts.asked()
+        around.push_starts.tick(around.clock.now())
+        run.look.answer(run.result("succeeded", found.decided, found.contents.errors, ""))
 
     def _ready(self, job: Application) -> Iterator[None]:
         """Make the rows of a commit ready; when that fails, nothing of them stays."""
