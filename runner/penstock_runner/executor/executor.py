@@ -46,9 +46,10 @@ from penstock_runner.executor.inline import Surroundings
 from penstock_runner.executor.live import Live, Part
 from penstock_runner.executor.messages import Done, OnChange, Outcome, Refused, Start
 from penstock_runner.executor.questions import Questions
+from penstock_runner.executor.recovery import under_way
 from penstock_runner.executor.starts import Starts
 from penstock_runner.executor.step import Stepper
-from penstock_runner.executor.store import Batch, JobRow, KvWrite, Store, Write
+from penstock_runner.executor.store import Batch, KvWrite, Store, Write
 from penstock_runner.executor.values import Values
 from penstock_runner.flow.model import Check
 from penstock_runner.jobs.protocol import JobId, Report
@@ -255,34 +256,10 @@ class Executor:
 
     def recover(self) -> int:
         """Take up what was under way when the service stopped; gives the number of executions."""
-        rows: dict[str, list[JobRow]] = {}
-        for row in self.store.jobs():
-            rows.setdefault(row.execution_id, []).append(row)
-        asleep: dict[str, set[tuple[str, int]]] = {}
-        for timer in self.store.due_timers(datetime.max.replace(tzinfo=self._now().tzinfo), 10**6):
-            asleep.setdefault(timer.execution_id, set()).add((timer.key, timer.attempt))
-        self._queue.extend(self.store.mail(10**6))
-        ids = self.store.unended()
-        for execution_id in rows.keys() - set(ids):
-            # An execution may end before jobs that it has left behind.
-            left = (row for row in rows[execution_id])
-            self._queue.extend(Lost(job=(row.execution_id, row.key, row.attempt)) for row in left)
-        for execution_id in ids:
-            known: set[tuple[str, int]] = set(asleep.get(execution_id, ()))
-            waiting: list[JobRow] = []
-            for row in rows.get(execution_id, ()):
-                if row.purpose:
-                    self._held.working.jobs_ended.append((row.execution_id, row.key, row.attempt))
-                    continue
-                known.add((row.key, row.attempt))
-                if row.runner is None:
-                    waiting.append(row)
-                else:
-                    self._queue.append(Lost(job=(row.execution_id, row.key, row.attempt)))
-            self._queue.append(
-                Recover(execution_id=execution_id, has_rows=frozenset(known), waiting=waiting)
-            )
-        return len(ids)
+        found = under_way(self.store)
+        self._queue.extend(found.messages)
+        self._held.working.jobs_ended.extend(found.obsolete)
+        return found.executions
 
     # The loop
 

@@ -84,40 +84,13 @@ class Starts:
             raise Refused(NOT_FOUND, status=404)
         if loaded.stored.disabled or loaded.flow.disabled:
             raise Refused(DISABLED, status=409)
-        at = self._now()
+        labels = self._labels(loaded, start, execution_id)
         if start.replay_from is not None and start.replay_of is not None:
-            copied = replace(
-                start.replay_of,
-                id=execution_id,
-                flow_revision=loaded.stored.revision,
-                parent_id=start.replay_of.id,
-                original_id=start.replay_of.original_id or start.replay_of.id,
-                original_created=start.replay_of.original_created or start.replay_of.history[0][1],
-                labels=self._labels(loaded, start, execution_id),
-                version=0,
-            )
+            copied = _copied(start.replay_of, execution_id, loaded.stored.revision, labels)
             return Prepared(loaded=loaded, execution=copied)
-        resolves = start.resolve and start.failure is None
-        inputs = self._inputs(loaded, start) if resolves else start.inputs
-        old = start.replay_of
-        execution = Execution(
-            id=execution_id,
-            namespace=loaded.stored.namespace,
-            flow_id=loaded.stored.id,
-            flow_revision=loaded.stored.revision,
-            history=((State.CREATED, at),),
-            inputs=inputs,
-            labels=self._labels(loaded, start, execution_id),
-            trigger=start.trigger,
-            parent_id=old.id if old else None,
-            original_id=(old.original_id if old else None) or execution_id,
-            original_created=(old.original_created if old else None) or at,
-            attempt_number=old.attempt_number + 1 if old else 1,
-            schedule_date=start.schedule_date,
-            variables=start.variables,
-            facts=start.facts,
-        )
-        failed = () if old or start.failure else self._failed_checks(loaded, execution)
+        execution = self._created(loaded, start, execution_id, labels)
+        exempt = start.replay_of or start.failure
+        failed = () if exempt else self._failed_checks(loaded, execution)
         behavior = verdict(failed)
         if behavior == BLOCK and start.origin in ASKING:
             raise Refused(f"Flow execution blocked: {told(failed, BLOCK)}")
@@ -131,6 +104,29 @@ class Starts:
             execution=execution,
             failure=start.failure or failure,
             notes=failed if behavior == CREATE else (),
+        )
+
+    def _created(
+        self, loaded: LoadedFlow, start: Start, execution_id: str, labels: Mapping[str, str]
+    ) -> Execution:
+        at, old = self._now(), start.replay_of
+        resolves = start.resolve and start.failure is None
+        return Execution(
+            id=execution_id,
+            namespace=loaded.stored.namespace,
+            flow_id=loaded.stored.id,
+            flow_revision=loaded.stored.revision,
+            history=((State.CREATED, at),),
+            inputs=self._inputs(loaded, start) if resolves else start.inputs,
+            labels=labels,
+            trigger=start.trigger,
+            parent_id=old.id if old else None,
+            original_id=(old.original_id if old else None) or execution_id,
+            original_created=(old.original_created if old else None) or at,
+            attempt_number=old.attempt_number + 1 if old else 1,
+            schedule_date=start.schedule_date,
+            variables=start.variables,
+            facts=start.facts,
         )
 
     def failed_checks(self, start: Start) -> tuple[Check, ...]:
@@ -288,6 +284,20 @@ class Starts:
 
 # What is true of one execution only, and not of those that it starts.
 OWN = frozenset({*OF_COMMIT, REPLAY, RESTARTED})
+
+
+def _copied(old: Execution, execution_id: str, revision: int, labels: dict[str, str]) -> Execution:
+    """What a replay from the middle begins as: all that has happened in the old execution."""
+    return replace(
+        old,
+        id=execution_id,
+        flow_revision=revision,
+        parent_id=old.id,
+        original_id=old.original_id or old.id,
+        original_created=old.original_created or old.history[0][1],
+        labels=labels,
+        version=0,
+    )
 
 
 def refusal(command: c.StartSubflow, refused: Refused) -> str:
