@@ -153,6 +153,22 @@ def test_a_deleted_execution_gives_its_slot_back() -> None:
     assert world.execution(second).state is State.RUNNING
 
 
+def test_a_deleted_execution_that_waited_is_gone_for_good() -> None:
+    world = World(LIMITED.format(behavior="QUEUE"))
+    world.start("limited")
+    waiting = world.start("limited")
+    outcomes: list[Outcome] = []
+    world.executor.remove(Remove(execution_id=waiting, done=outcomes.append))
+    world.settle()
+    world.executor.remove(Remove(execution_id=waiting, done=outcomes.append))
+    world.settle()
+    assert outcomes[0].error is None
+    assert isinstance(outcomes[1].error, Refused), "it is still held"
+    world.wait(10)
+    assert waiting not in world.store.load([waiting])
+    assert world.execution(world.start("limited")).state is State.RUNNING
+
+
 def test_the_limit_holds_through_a_restart() -> None:
     world = World(LIMITED.format(behavior="QUEUE"))
     world.start("limited")

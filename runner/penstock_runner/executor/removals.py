@@ -47,6 +47,8 @@ class Removals:
                 send_cancel(seat, job)
         if what.also is not None:
             working.writes.append(what.also(execution))
+        # Before its slot goes on: who looks for the next must not read it from the store again.
+        working.deleted.append(execution.id)
         live = self._held.lives.get(execution.id)
         if live is not None:
             self._held.drop(live)
@@ -54,5 +56,4 @@ class Removals:
         else:
             self._held.broken.pop(execution.id, None)
             self._slots.forget()
-        working.deleted.append(execution.id)
         working.kept.update((execution.id, name) for name in what.keep & KEEPABLE)
