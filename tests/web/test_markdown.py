@@ -69,3 +69,20 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_but_a_few_elements_comes_out(text: str) -> None:
     assert "<" not in ALLOWED.sub("", str(html(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# a{spaces}b", "a|b\n{spaces}x|", "a|b\n|--{spaces}x", "- {spaces}x", "> {spaces}x"],
+)
+def test_a_line_of_many_spaces_takes_no_longer_than_others(text: str) -> None:
+    spaces = " " * 120_000
+    assert "x" in html(text.format(spaces=spaces)) or "b" in html(text.format(spaces=spaces))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("# a #", "a"), ("## a ##  ", "a"), ("# a#", "a#"), ("# a # b", "a # b"), ("# #", "")],
+)
+def test_marks_that_close_a_heading_are_no_words_of_it(text: str, words: str) -> None:
+    assert re.fullmatch(rf"<h\d>{re.escape(words)}</h\d>", html(text))

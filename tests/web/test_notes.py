@@ -7,7 +7,8 @@ from dataclasses import replace
 from tests.api.building import Web
 from tests.web.building import HOSTILE, attempt, run, steps
 
-from penstock_runner.engine.state import Execution, State
+from penstock_runner.engine.state import Attempt, Execution, State
+from penstock_server.web.notes import LONGEST, notes
 
 FLOW = """
 id: noted
@@ -41,6 +42,10 @@ def noted(web: Web, *, summary: bool = True) -> str:
     return f"/executions/team/noted/{execution.id}"
 
 
+def attempt_with(summary: str) -> Attempt:
+    return replace(attempt(1, 0, 1), notes={"summary": summary})
+
+
 def test_annotations_and_the_summary_are_on_the_page_of_the_execution(web: Web) -> None:
     page = web.client.get(noted(web)).text
     assert "<h3>Report</h3>" in page
@@ -49,6 +54,25 @@ def test_annotations_and_the_summary_are_on_the_page_of_the_execution(web: Web) 
     assert "all the rest is well" in page
     assert HOSTILE not in page
     assert page.count("&lt;script&gt;") == 2
+
+
+def test_long_summaries_share_the_room_of_a_page() -> None:
+    runs = [
+        run(name, State.CREATED, State.SUCCESS, attempts=(attempt_with(name),), order=order)
+        for order, name in enumerate(("one", "two", "three"))
+    ]
+    execution = Execution(
+        id="x1",
+        namespace="team",
+        flow_id="noted",
+        flow_revision=1,
+        history=steps(State.CREATED, State.SUCCESS),
+        runs={one.key: one for one in runs},
+    )
+    found = notes(execution, lambda _, size: (b"word\n" * (LONGEST // 8))[:size])
+    shown = [len(note.summary or "") > 10 for note in found]
+    assert shown == [True, True, False]
+    assert [note.file for note in found] == [None, "two", "three"]
 
 
 def test_a_summary_whose_file_is_gone_is_left_out(web: Web) -> None:

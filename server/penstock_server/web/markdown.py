@@ -17,11 +17,11 @@ HEADINGS_FROM = 3
 """What is a heading of the first order there is one of this order in the page."""
 
 _FENCE = re.compile(r"\s{0,3}(```+|~~~+)")
-_HEADING = re.compile(r"\s{0,3}(#{1,6})\s+(.*?)(?:\s+#+)?\s*")
+_HEADING = re.compile(r"\s{0,3}(#{1,6})\s+(.*)")
 _ITEM = re.compile(r"(\s*)([-*+]|\d{1,9}[.)])\s+(.*)")
 _QUOTE = re.compile(r"\s*>")
 _RULE = re.compile(r"\s{0,3}([-*_])(?:\s*\1){2,}\s*")
-_TABLE_MARK = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*")
+_COLUMN_MARK = re.compile(r":?-+:?")
 _INLINE = re.compile(
     r"(?P<code>`+)(?P<text>.+?)(?P=code)"
     r"|!\[(?P<picture>[^\]\n]*)\]\([^)\n]*\)"
@@ -57,7 +57,7 @@ def _blocks(lines: Sequence[str], depth: int = 0) -> Iterator[Markup]:
             at = end + 1
         elif heading := _HEADING.fullmatch(line):
             order = min(len(heading[1]) + HEADINGS_FROM - 1, 6)
-            yield _tag(f"h{order}", inline(heading[2]))
+            yield _tag(f"h{order}", inline(_unclosed(heading[2])))
             at += 1
         elif _RULE.fullmatch(line) and line.strip() != MASK:
             yield Markup("<hr>")
@@ -157,8 +157,15 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
+def _unclosed(heading: str) -> str:
+    """The words of a heading without the marks that may close it."""
+    words = heading.rstrip()
+    bare = words.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else words
+
+
 def _is_table_mark(line: str) -> bool:
-    return "|" in line and bool(_TABLE_MARK.fullmatch(line))
+    return "|" in line and all(_COLUMN_MARK.fullmatch(cell) for cell in _cells(line))
 
 
 def _begins(line: str) -> bool:

@@ -13,6 +13,7 @@ from penstock_server.web import loglines, markdown
 
 SHOWN = 100
 LONGEST = 128 * 1024
+"""So many bytes of summaries a page shows, of all tasks together; of the rest it has the files."""
 STATES = {"error": "FAILED", "warning": "WARNING", "notice": "SUCCESS"}
 
 Read = Callable[[str, int], bytes | None]
@@ -41,23 +42,33 @@ class Note:
 def notes(execution: Execution, read: Read) -> tuple[Note, ...]:
     """Those of all task runs, in the order in which they began."""
     runs = sorted(execution.runs.values(), key=lambda run: run.order)
-    found = (_note(execution, run, read) for run in runs)
-    return tuple(note for note in found if note is not None)[:SHOWN]
+    found: list[Note] = []
+    room = LONGEST
+    for run in runs:
+        note, taken = _note(execution, run, read, room)
+        room -= taken
+        if note is not None:
+            found.append(note)
+        if len(found) == SHOWN:
+            break
+    return tuple(found)
 
 
-def _note(execution: Execution, run: TaskRun, read: Read) -> Note | None:
+def _note(execution: Execution, run: TaskRun, read: Read, room: int) -> tuple[Note | None, int]:
+    """What a task run has left, and how many bytes of summary of the `room` it has taken."""
     told = run.attempts[-1].notes if run.attempts else None
     if not told:
-        return None
+        return None, 0
     uri = told.get("summary")
-    raw = read(uri, LONGEST + 1) if isinstance(uri, str) else None
-    summary = None if raw is None else markdown.html(raw[:LONGEST].decode("utf-8", "replace"))
-    return Note(
+    raw = read(uri, room + 1) if isinstance(uri, str) else None
+    summary = None if raw is None else markdown.html(raw[:room].decode("utf-8", "replace"))
+    note = Note(
         title=" / ".join(loglines.path(execution.runs, run)),
         annotations=tuple(_annotations(told.get("annotations"))),
         summary=summary,
-        file=uri if isinstance(uri, str) and raw is not None and len(raw) > LONGEST else None,
+        file=uri if isinstance(uri, str) and raw is not None and len(raw) > room else None,
     )
+    return note, min(len(raw or b""), room)
 
 
 def _annotations(listed: object) -> Iterator[Annotation]:
