@@ -48,6 +48,7 @@ def ended(web: Web, flow_id: str) -> Execution:
         runs={give.key: give},
         inputs={"pin": CIPHER.encrypt("4711"), "url": "https://u:hunter-22@host"},
         outputs={"all": "Bearer aHVudGVyLTIy"},
+        labels={"with": "hunter-22"},
     )
     web.core.put(execution)
     return execution
@@ -67,6 +68,7 @@ def test_secrets_that_a_flow_names_are_hidden_in_its_outputs(tmp_path: Path) -> 
     assert give["outputs"] == hidden
     assert answer["outputs"] == {"all": "Bearer ******"}
     assert answer["inputs"]["url"] == "https://u:******@host"
+    assert {"key": "with", "value": "******"} in answer["labels"]
     page = web.client.get("/api/v1/executions/search?namespace=team").json["results"]
     assert page[0]["taskRunList"][0]["outputs"] == hidden
     apart = web.client.get(f"/api/v1/outputs/tasks/{execution_id}/{give['id']}").json

@@ -18,6 +18,7 @@ from penstock_runner.executor.live import Live
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.executor.messages import Outcome, Start
 from penstock_runner.executor.resumes import first_paused, resume_outputs
+from penstock_runner.jobs.protocol import Metric
 from penstock_runner.jobs.secrets import Scope, Secrets
 
 HANDED = """
@@ -29,6 +30,13 @@ tasks:
     env: {TOKEN: "{{ secret('TOKEN') }}"}
     commands: [echo]
   - {id: say, type: io.kestra.plugin.core.log.Log, message: "it is {{ outputs.ask.vars.x }}"}
+"""
+TAGGED = """
+id: tagged
+namespace: team
+tasks:
+  - {id: say, type: io.kestra.plugin.core.debug.Return, format: "{{ secret('TOKEN') }}"}
+  - {id: ask, type: io.kestra.plugin.scripts.shell.Commands, commands: [echo]}
 """
 READ = """
 id: read
@@ -232,6 +240,19 @@ def test_a_secret_of_one_task_is_masked_in_the_log_of_every_other() -> None:
     world.executor.report(report_of(job, outputs={"vars": {"x": "hunter-22"}}))
     world.settle()
     assert "it is ******" in world.messages(execution)
+
+
+def test_a_secret_is_masked_in_the_tags_of_measurements() -> None:
+    world = World(TAGGED, secrets={"TOKEN": "hunter-22"})
+    world.runner()
+    execution = world.start("tagged")
+    [job] = [message for message in world.sent if message["type"] == "job"]
+    told = Metric(name="rows", kind="counter", value=1, tags={"at": "hunter-22", "by": "me"})
+    world.executor.report(report_of(job, metrics=(told,)))
+    world.settle()
+    tags = {metric.name: dict(metric.tags) for metric in world.store.metrics(execution)}
+    assert tags.pop("duration") == {"format": "******"}
+    assert tags == {"length": {"format": "******"}, "rows": {"at": "******", "by": "me"}}
 
 
 def test_what_a_job_has_learnt_to_hide_is_masked_in_later_tasks() -> None:

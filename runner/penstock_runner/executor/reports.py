@@ -117,7 +117,7 @@ def _keep_metrics(live: Live, report: Report, run: TaskRun) -> None:
             name=metric.name,
             kind=metric.kind,
             value=metric.value,
-            tags=metric.tags,
+            tags={name: live.masker.mask(tag) for name, tag in metric.tags.items()},
         )
         for metric in report.metrics
     )

@@ -273,7 +273,7 @@ class Stepper:
                 name=metric.name,
                 kind=metric.kind,
                 value=metric.value,
-                tags=metric.tags,
+                tags={name: live.masker.mask(tag) for name, tag in metric.tags.items()},
             )
             for metric in ctx.metrics
         )

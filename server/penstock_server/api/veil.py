@@ -1,4 +1,4 @@
-"""Hides secrets in inputs and outputs of executions where people and clients read them.
+"""Hides secrets in inputs, outputs and labels of executions where people and clients read them.
 
 What is stored stays as it is, since later tasks read it. Hidden are the secrets that the revision
 names, all of them where it works a name out, and what was given for its SECRET inputs.
@@ -66,6 +66,7 @@ class Veil:
             inputs=_veiled(execution.inputs, masker),
             outputs=_veiled(execution.outputs, masker),
             variables=_veiled(execution.variables, masker),
+            labels={name: masker.mask(value) for name, value in execution.labels.items()},
         )
 
     def over_json(self, shown: Json) -> Json:
@@ -75,7 +76,7 @@ class Veil:
         if masker.empty:
             return shown
         veiled = dict(shown)
-        for name in ("inputs", "outputs", "variables"):
+        for name in ("inputs", "outputs", "variables", "labels"):
             if name in shown:
                 veiled[name] = masker.deep(shown[name])
         if "taskRunList" in shown:
