@@ -14,12 +14,12 @@ from penstock_runner.flow.binding import NAMESPACE
 from penstock_runner.flow.catalogue import Catalogue
 from penstock_runner.flow.faults import Fault, Severity
 from penstock_runner.flow.report import in_order, record
-from penstock_runner.tasks.namespace_files import content_address
 from penstock_runner.tasks.storage import Storage
 from penstock_server.api.problems import illegal_argument, invalid_entity
 from penstock_server.core.shapes import Json, iso
 from penstock_server.sync.file_rules import FileLayout, Sorting
 from penstock_server.sync.reading import Reader, fault_from, file_of
+from penstock_server.sync.stored_files import stored_file
 
 SOURCE_ID = re.compile(r"[a-z0-9-]{1,63}")
 LONGEST_PATH = 1024
@@ -71,11 +71,7 @@ def read(
             file = reader.file(path, _blob(given), given)
         if file is not None:
             read_files.append({**file, "commit": commit["sha"]})
-    faults = [fault_from(fault) for file in read_files for fault in file["faults"]]
-    blocking = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-    blocked = [fault for fault in faults if fault.severity in blocking]
-    if blocked:
-        raise invalid_entity(_summary(blocked), [record(f) for f in in_order(blocked)[:RECORDS]])
+    warnings = _warnings(read_files, strict=strict)
     repository = _word(body, "repository")
     return Sent(
         source=source,
@@ -89,8 +85,18 @@ def read(
             "files": read_files,
             "notes": [],
         },
-        warnings=[record(f) for f in in_order(faults) if f.severity is Severity.WARNING][:RECORDS],
+        warnings=warnings,
     )
+
+
+def _warnings(files: Iterable[Json], *, strict: bool) -> list[dict[str, object]]:
+    """The faults that do not block; those that do are raised, all of them."""
+    faults = [fault_from(fault) for file in files for fault in file["faults"]]
+    blocking = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    blocked = [fault for fault in faults if fault.severity in blocking]
+    if blocked:
+        raise invalid_entity(_summary(blocked), [record(f) for f in in_order(blocked)[:RECORDS]])
+    return [record(f) for f in in_order(faults) if f.severity is Severity.WARNING][:RECORDS]
 
 
 class _Namespaced:
@@ -115,15 +121,7 @@ class _Namespaced:
         if problem is not None:
             fault = Fault(code="BAD_PATH", message=f"{path} {problem}", path=path)
             return file_of(path, blob, faults=[fault])
-        sha256 = hashlib.sha256(content).hexdigest()
-        self._storage.put_bytes(content_address(sha256), content)
-        described = {
-            "namespace": place.namespace,
-            "path": place.path,
-            "sha256": sha256,
-            "size": len(content),
-            "executable": executable,
-        }
+        described = stored_file(self._storage, place, content, executable=executable)
         return {**file_of(path, blob), "file": described}
 
     def _inside(self, path: str) -> str:

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penstock_runner.executor.messages import Refused
-from penstock_server.sync.asked import Look
 from penstock_server.sync.held import Around, HeldSource
-from penstock_server.sync.requests import MissingSecret, Secrets, look_request
+from penstock_server.sync.requests import MissingSecret, Secrets, described_source
 from penstock_server.sync.rules import Rules
 from penstock_server.sync.sharing import shared_store
 
@@ -81,20 +80,16 @@ class Bringing:
         if _SHA.fullmatch(commit) is None:
             raise Refused(f"{commit[:80]!r} is no full commit id")
         try:
-            request = look_request(
+            described = described_source(
                 source.settings,
-                source.state,
-                {},
                 secrets=self._secrets,
                 git=self._rules.git,
-                observed=None,
-                reread=False,
-                look=Look(commit=commit),
+                commit=commit,
                 shared=shared_store(source, self._sources.values()),
             )
         except MissingSecret as missing:
             raise Refused(str(missing)) from missing
-        described, applied = request["source"], source.state.applied_commit
+        applied = source.state.applied_commit
         self._send({"type": "bring", "source": described, "applied": applied})
         now = self._around.clock.now()
         self._under_way[source_id, commit] = now + source.settings.timeout + _GRACE

@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from penstock_server.store import syncs
-from penstock_server.sync.asked import Look
 from penstock_server.sync.checking import FAILED, OK, SKIPPED, WARNING, step
 from penstock_server.sync.held import Around, HeldSource
-from penstock_server.sync.requests import MissingSecret, Secrets, look_request, report_token
+from penstock_server.sync.requests import MissingSecret, Secrets, described_source, report_token
 from penstock_server.sync.rules import Rules
 from penstock_server.sync.sharing import shared_store
 
@@ -48,22 +47,16 @@ class Checks:
         until = now + source.settings.timeout + _PATIENCE
         self._waiting[name] = (source, [told], until)
         try:
-            request = look_request(
+            described = described_source(
                 source.settings,
-                source.state,
-                {},
                 secrets=self._secrets,
                 git=self._rules.git,
-                observed=None,
-                reread=False,
-                look=Look(),
                 shared=shared_store(source, self.sources.values()),
             )
         except MissingSecret as missing:
             self._answer(name, [step("auth", FAILED, str(missing))])
         else:
-            asked = {"type": "check", "source": request["source"], "now": now.isoformat()}
-            self._send(asked)
+            self._send({"type": "check", "source": described, "now": now.isoformat()})
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """An answer of the git process."""

@@ -7,7 +7,6 @@ anything is decided: they are named by what they hold, so what is never used har
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,13 +18,13 @@ from penstock_runner.git.links import with_links_inside
 from penstock_runner.git.store import BareStore
 from penstock_runner.git.tree import LFS_MARK, Entry, Listing
 from penstock_runner.git.trouble import GIT_TOO_BIG, GitTrouble
-from penstock_runner.tasks.namespace_files import content_address
 from penstock_runner.tasks.storage import Storage
 from penstock_server.sync.file_rules import FilePlace, Sorting
 from penstock_server.sync.namespaces import allowed, rewrites
 from penstock_server.sync.portions import shared_out
 from penstock_server.sync.reading import File, Reader, add_names, fault_data, file_of
 from penstock_server.sync.repository_settings import FILE, Rules, read_settings, rules_of
+from penstock_server.sync.stored_files import stored_file
 
 GIT_SETTINGS = "GIT_SETTINGS"
 
@@ -170,17 +169,7 @@ class _Tree:
         content = self._content(entry, place, rules)
         if isinstance(content, Fault):
             return file_of(shown, blob, faults=[replace(content, path=shown)])
-        sha256 = hashlib.sha256(content).hexdigest()
-        if self._storage is not None:
-            # Written again where it lies already: what is old and unused may be deleted any time.
-            self._storage.put_bytes(content_address(sha256), content)
-        described = {
-            "namespace": place.namespace,
-            "path": place.path,
-            "sha256": sha256,
-            "size": len(content),
-            "executable": entry.executable,
-        }
+        described = stored_file(self._storage, place, content, executable=entry.executable)
         return {**file_of(shown, blob), "file": described}
 
     def _content(self, entry: Entry, place: FilePlace, rules: Rules) -> bytes | Fault:

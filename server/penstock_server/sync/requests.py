@@ -54,22 +54,11 @@ def look_request(
     every file read again, whatever was applied, `edited` those that hold these flows; `kept` is a
     commit that the store remembers, `shared` the store that several sources have.
     """
-    described = settings.model_dump(
-        mode="json",
-        include={"id", "url", "include", "exclude", "namespaces", "limits"}
-        | {"files", "symlinks", "labels", "tests"},
+    # What the store remembers is only read and checked: nobody is asked.
+    asked = secrets if kept is None else None
+    described = described_source(
+        settings, secrets=asked, git=git, commit=look.commit, shared=shared
     )
-    described |= {
-        "path": settings.folder,
-        "ref_kind": settings.ref_kind if look.commit is None else "commit",
-        "ref": look.commit or settings.ref_name,
-        "mapping": settings.mapping.model_dump(mode="json", by_alias=True),
-        "timeout": settings.timeout.total_seconds(),
-        "file_roots": [str(root) for root in git.file_roots],
-        **network_of(settings, git, settings.shown_url),
-        "auth": _auth(settings, secrets) if kept is None else None,
-        "store": shared.store if shared is not None else settings.id,
-    }
     if brief:
         return {"type": "look", "source": described, "observed": observed, "brief": True}
     known = {
@@ -78,7 +67,6 @@ def look_request(
         if not any((item["namespace"], item["id"]) in edited for item in entry["items"])
     }
     if kept is not None:
-        # What the store remembers is only read and checked: nobody is asked.
         ref = state.observed_ref or settings.ref_name
         return {"type": "look", "source": described, "kept": kept, "ref": ref}
     return {
@@ -90,6 +78,37 @@ def look_request(
         "known": {} if reread else known,
         "force": look.force or look.aim == "plan",
         "announce": _announced(settings, state, look),
+    }
+
+
+def described_source(
+    settings: SourceSettings,
+    *,
+    secrets: Secrets | None,
+    git: GitSettings,
+    commit: str | None = None,
+    shared: Shared | None,
+) -> dict[str, Any]:
+    """Where a source is, how it is reached, and what of its ref, or of a commit, is read.
+
+    Without `secrets` it is not to be reached.
+    """
+    described = settings.model_dump(
+        mode="json",
+        include={"id", "url", "include", "exclude", "namespaces", "limits"}
+        | {"files", "symlinks", "labels", "tests"},
+    )
+    return {
+        **described,
+        "path": settings.folder,
+        "ref_kind": settings.ref_kind if commit is None else "commit",
+        "ref": commit or settings.ref_name,
+        "mapping": settings.mapping.model_dump(mode="json", by_alias=True),
+        "timeout": settings.timeout.total_seconds(),
+        "file_roots": [str(root) for root in git.file_roots],
+        **network_of(settings, git, settings.shown_url),
+        "auth": _auth(settings, secrets) if secrets is not None else None,
+        "store": shared.store if shared is not None else settings.id,
     }
 
 
