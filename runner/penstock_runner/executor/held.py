@@ -172,7 +172,7 @@ class Held:
         self,
         execution_id: str,
         fault: Exception,
-        waiters: Sequence[Callable[[Execution], None]] = (),
+        waiters: Sequence[Callable[[Execution], None]],
     ) -> None:
         """A stored execution cannot go on, through a fault of ours."""
         self.broken[execution_id] = _given_up(fault, waiters)

@@ -194,10 +194,10 @@ class BareStore:
         """The commits that `new` has and `old` has not, newest first."""
         return commits_since(self._objects, old, new)
 
-    def changed_paths(self, old: str | None, new: str, folder: str = "") -> tuple[str, ...]:
-        """Paths below a folder that differ between two commits; all when there is no old one."""
+    def changed_paths(self, old: str | None, new: str) -> tuple[str, ...]:
+        """Paths that differ between two commits; all when there is no old one."""
         before = self.commit(old).tree.decode() if old and self.has(old) else None
-        return changed_between(self._objects, before, self.commit(new).tree.decode(), folder)
+        return changed_between(self._objects, before, self.commit(new).tree.decode())
 
     def last_touched(self, since: Since, folder: str = "") -> dict[str, str]:
         """Path -> the newest commit of `since` that touched it."""
@@ -259,9 +259,9 @@ class BareStore:
         """The text of a file, or the fault that keeps us from reading it."""
         return text_of(self._objects, entry, limit)
 
-    def write_tree(self, commit: str, target: Path, folder: str = "") -> int:
-        """Write a copy of a folder of a commit below `target`, by the rules of `checkout`."""
-        return write_files(self.tree(commit, folder), self.read, target)
+    def write_tree(self, commit: str, target: Path) -> int:
+        """Write a copy of a commit below `target`, by the rules of `checkout`."""
+        return write_files(self.tree(commit), self.read, target)
 
     @property
     def objects(self) -> BaseObjectStore:

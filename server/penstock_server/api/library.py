@@ -131,7 +131,7 @@ class Library:
         return all_faults(parsed, self._catalogue)
 
 
-def invalid_flow(faults: Sequence[Fault], data: object = None) -> Problem:
+def invalid_flow(faults: Sequence[Fault], data: object) -> Problem:
     """The 422 that tells every fault of a flow, on one line and one by one."""
     found = violations(faults, data)
     errors = [{"path": violation.path, "message": violation.message} for violation in found]

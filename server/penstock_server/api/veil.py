@@ -43,7 +43,7 @@ class Veil:
         self,
         database: Database,
         secrets: Mapping[str, str],
-        decrypt: Callable[[str], str] | None = None,
+        decrypt: Callable[[str], str] | None,
         defaults: str = "",
     ) -> None:
         self._database = database

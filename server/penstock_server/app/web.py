@@ -69,7 +69,7 @@ def make_wsgi(
     clock: Clock,
     registry: Registry,
     client: CoreClient,
-    changes: FlowChanges | None = None,
+    changes: FlowChanges,
 ) -> Flask:
     """The web application: the API and the pages over one read-only view of the store."""
     settings = told.settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from types import FrameType
 from typing import Any
 
 from penstock_runner.tasks.registry import Registry
@@ -55,14 +54,8 @@ def run(told: Told, clock: Clock, registry: Registry, changes: FlowChanges) -> N
     )
     running = loop
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        running.stop()
-
-    def hangup(_signal: int, _frame: FrameType | None) -> None:
-        running.ask_again()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, hangup)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: running.stop())
+    signal.signal(signal.SIGHUP, lambda _signal, _frame: running.ask_again())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         loop.run()

@@ -43,7 +43,6 @@ OF_EXECUTION = (
     "metrics",
     "idempotency",
 )
-_UNENDED = ", ".join(f"'{state.value}'" for state in State if not state.terminal)
 _REMEMBERED = 20_000
 
 

@@ -55,13 +55,9 @@ def doubts(
     has_secret: HasSecret,
     *,
     coming: Collection[Key],
-    gone: Collection[Key] = (),
 ) -> list[Fault]:
-    """Warnings about names that nothing has.
-
-    `coming` are flows that will be there whatever the store has now, `gone` those that will not.
-    """
-    work = doubting(read, callers, has_secret, coming=coming, gone=gone)
+    """Warnings about names that nothing has, though the flows that are `coming` be stored."""
+    work = doubting(read, callers, has_secret, coming=coming, gone=())
     while True:
         try:
             next(work)
@@ -76,9 +72,9 @@ def doubting(
     has_secret: HasSecret,
     *,
     coming: Collection[Key],
-    gone: Collection[Key] = (),
+    gone: Collection[Key],
 ) -> Generator[None, None, list[Fault]]:
-    """The same with pauses in which others go on."""
+    """The same with pauses in which others go on; what is `gone` will not be stored any more."""
     gone = set(gone)
     there = set(coming) - gone
     calls: dict[Key, list[Key]] = {}

@@ -67,7 +67,7 @@ def starts_of(
     new_id: Callable[[], str],
     *,
     own: Collection[tuple[str, str]] | None = None,
-    judge: Judge = lambda _flow, _trigger, start: start,
+    judge: Judge,
 ) -> list[Start]:
     """The executions that a commit starts: one a flow, by the first of its triggers that fires.
 

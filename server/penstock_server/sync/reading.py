@@ -238,9 +238,7 @@ def file_of(
     }
 
 
-def item_of(
-    flow: Flow, pointer: str, labels: Mapping[str, str] = MappingProxyType({})
-) -> dict[str, Any]:
+def item_of(flow: Flow, pointer: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """What core must know of a flow to store and schedule it without reading its text."""
     return {
         "namespace": flow.namespace,

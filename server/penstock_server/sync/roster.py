@@ -48,7 +48,7 @@ class Roster:
         records: Records,
         rules: Rules,
         changed: Callable[[Iterable[SourceSettings]], None],
-        cipher: Cipher | None = None,
+        cipher: Cipher | None,
     ) -> None:
         self._around = around
         self._records = records

@@ -20,8 +20,8 @@ def plan_for_set(
     connection: Any,
     texts: Mapping[Key, str],
     *,
-    cleared: Collection[str] = (),
-    edits: Callable[[str], str] = lambda _owner: "deny",
+    cleared: Collection[str],
+    edits: Callable[[str], str],
 ) -> SyncPlan:
     """Compare texts with what is stored; in the namespaces that are `cleared` nothing else stays.
 

@@ -90,7 +90,7 @@ def flow_head(
     recents: Sequence[Recent],
     following: datetime | None,
     now: datetime,
-    standing: str = "",
+    standing: str,
 ) -> FlowHead:
     """The head of a flow."""
     record, stored, flow = known.record, known.record.stored, known.flow
