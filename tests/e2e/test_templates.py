@@ -179,6 +179,12 @@ def test_templates_go_out_as_an_archive_and_come_back(service: Service) -> None:
     assert listed(service) == ["other"]
 
 
+def test_a_file_of_templates_that_is_no_text_is_refused(service: Service) -> None:
+    files = {"fileUpload": ("templates.yaml", b"id: \xff")}
+    refused = service.post(f"{TEMPLATES}/import", files=files)
+    assert (refused.status_code, "UTF-8" in refused.json()["message"]) == (422, True)
+
+
 def test_templates_outlive_a_restart_of_the_service(tmp_path: Path) -> None:
     with live_service(tmp_path) as running:
         running.put_flow(FLOW)

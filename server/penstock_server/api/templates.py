@@ -131,7 +131,7 @@ class TemplateRoutes:
         if file is None or not name.endswith((".yaml", ".yml", ".zip")):
             raise illegal_argument("the part fileUpload is needed: a .yaml, .yml or .zip file")
         raw = file.stream.read()
-        texts = [text for _, text in entries(raw)] if name.endswith(".zip") else [raw.decode()]
+        texts = [text for _, text in entries(raw)] if name.endswith(".zip") else [_text(raw)]
         sources = [source for text in texts for source in split(text)]
         for parsed, source in [(self._validated(source), source) for source in sources]:
             self._save(parsed, source, "upsert")
@@ -224,6 +224,13 @@ def _check_names(names: Sequence[tuple[str, str]], namespace: str) -> None:
     if len(set(names)) < len(names):
         errors.append({"path": "template.id", "message": "Duplicate template id"})
     _refuse(errors)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise illegal_argument("the file is not UTF-8") from None
 
 
 def _refuse(errors: Sequence[Json]) -> None:
