@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from penstock_runner.engine.altered import altered
 from penstock_runner.executor.held import Working
+from penstock_runner.executor.live import Live
 from penstock_runner.executor.messages import OnChange
 from penstock_runner.executor.store import Batch, ExecutionWrite
 
@@ -33,30 +34,35 @@ def batch_of(working: Working, on_change: OnChange | None = None) -> Batch:
             told = 0 if write.read_version is None else len(write.execution.history) - 1
             batch.writes.extend(on_change(write.execution, told))
     for live in working.touched.values():
-        part = live.part
-        if part.events or live.read_version is None:
-            execution = live.execution()
-            version = (live.read_version or 0) + 1
-            batch.executions[live.id] = ExecutionWrite(
-                execution=altered(execution, {"version": version}),
-                read_version=live.read_version,
-                changed=part.changed,
-                removed=part.removed,
-                events=part.events,
-            )
-            if on_change is not None and len(execution.history) > live.told:
-                batch.writes.extend(on_change(execution, live.told))
-        batch.jobs.extend(part.jobs)
-        batch.jobs_ended.extend(part.jobs_ended)
-        batch.timers.extend(part.timers)
-        batch.timers_ended.extend(part.timers_ended)
-        batch.logs.extend(part.logs)
-        batch.metrics.extend(part.metrics)
-        batch.kv.extend(part.kv)
-        batch.mail.extend(part.mail)
-        batch.writes.extend(part.writes)
+        _add(batch, live, on_change)
     cancel_out(batch)
     return batch
+
+
+def _add(batch: Batch, live: Live, on_change: OnChange | None) -> None:
+    """What the batch did to one execution."""
+    part = live.part
+    if part.events or live.read_version is None:
+        execution = live.execution()
+        version = (live.read_version or 0) + 1
+        batch.executions[live.id] = ExecutionWrite(
+            execution=altered(execution, {"version": version}),
+            read_version=live.read_version,
+            changed=part.changed,
+            removed=part.removed,
+            events=part.events,
+        )
+        if on_change is not None and len(execution.history) > live.told:
+            batch.writes.extend(on_change(execution, live.told))
+    batch.jobs.extend(part.jobs)
+    batch.jobs_ended.extend(part.jobs_ended)
+    batch.timers.extend(part.timers)
+    batch.timers_ended.extend(part.timers_ended)
+    batch.logs.extend(part.logs)
+    batch.metrics.extend(part.metrics)
+    batch.kv.extend(part.kv)
+    batch.mail.extend(part.mail)
+    batch.writes.extend(part.writes)
 
 
 def cancel_out(batch: Batch) -> None:

@@ -151,13 +151,7 @@ def _cache(environment: Mapping[str, str]) -> Path | None:
 
 def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str]) -> int:
     from penstock_runner.executor.messages import Refused, Start
-    from penstock_runner.jobs.settings import (
-        RunnerSettings,
-        pick_environment,
-        pick_index_settings,
-    )
     from penstock_runner.local import LocalRun, Watch
-    from penstock_server.app.containers import docker_access
     from penstock_server.cli.progress import Progress, result_of
     from penstock_server.clock import SystemClock
 
@@ -165,19 +159,7 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
     _known_inputs(flow, wanted.inputs)
     flows = [_stored(flow, text), *(_beside(wanted.file) if ASKS_FOR_FLOWS.search(text) else [])]
     progress = Progress(quiet=wanted.form == "json")
-    settings = RunnerSettings(
-        home=folder,
-        workspaces=folder / "workspaces",
-        storage=folder / "storage",
-        labels=_offers(wanted.offers),
-        secrets=told.secrets,
-        envs=told.envs,
-        cache=_cache(environment),
-        environment=pick_environment(environment),
-        index_settings=pick_index_settings(environment),
-        task_runner=wanted.runner,  # type: ignore[arg-type]
-        docker=docker_access(told.settings, environment, private=(folder,)),
-    )
+    settings = _settings(wanted, told, folder, environment)
     local = LocalRun(
         flows,
         folder=folder,
@@ -206,6 +188,32 @@ def _run(wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str
     if wanted.fail_on_warning:
         codes["WARNING"] = FAILED
     return codes.get(execution.state.value, FAILED)
+
+
+def _settings(
+    wanted: Wanted, told: Told, folder: Path, environment: Mapping[str, str]
+) -> RunnerSettings:
+    """A runner that keeps everything in one folder."""
+    from penstock_runner.jobs.settings import (
+        RunnerSettings,
+        pick_environment,
+        pick_index_settings,
+    )
+    from penstock_server.app.containers import docker_access
+
+    return RunnerSettings(
+        home=folder,
+        workspaces=folder / "workspaces",
+        storage=folder / "storage",
+        labels=_offers(wanted.offers),
+        secrets=told.secrets,
+        envs=told.envs,
+        cache=_cache(environment),
+        environment=pick_environment(environment),
+        index_settings=pick_index_settings(environment),
+        task_runner=wanted.runner,  # type: ignore[arg-type]
+        docker=docker_access(told.settings, environment, private=(folder,)),
+    )
 
 
 def _offers(labels: Sequence[str]) -> tuple[str, ...]:

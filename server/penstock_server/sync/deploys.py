@@ -19,7 +19,7 @@ from penstock_server.store import flows, sources, syncs
 from penstock_server.sync.applying import Application
 from penstock_server.sync.asked import Look
 from penstock_server.sync.deciding import decide
-from penstock_server.sync.desired import Manifest, contents_of, manifest_from
+from penstock_server.sync.desired import Contents, Manifest, contents_of, manifest_from
 from penstock_server.sync.held import Around
 from penstock_server.sync.judging import at_once
 from penstock_server.sync.plan import SyncPlan
@@ -78,25 +78,7 @@ class Deploys:
         now = self._around.clock.now()
         settings = SourceSettings(id=deploy.source, url=deploy.url, prune=deploy.prune)
         state, manifest = self._known(deploy.source)
-        found = deploy.found
-        # What was applied last says where files go whose folder names no namespace.
-        contents = contents_of(found["files"], found["notes"], manifest, flows.digest)
-        if contents.errors:
-            raise DeployRefused("a flow is not valid", 422, contents.errors)
-        with self._around.database.read() as connection:
-            decided = decide(
-                connection,
-                settings,
-                contents,
-                manifest,
-                reconfigured=False,
-                confirmed=deploy.confirm,
-                now=now,
-            )
-        contents = at_once(self._around, contents, decided)
-        _guard(decided, deploy.confirm)
-        if deploy.strict and contents.warnings:
-            raise DeployRefused("there are warnings, and `strict` is on", 422, contents.warnings)
+        contents, decided = self._judged(deploy, settings, manifest, now)
         run = Run(
             id=self._around.starter.new_id(),
             source_id=deploy.source,
@@ -123,6 +105,31 @@ class Deploys:
             via=deploy.via,
         )
         self._write(run, job, settings, state, told)
+
+    def _judged(
+        self, deploy: Deploy, settings: SourceSettings, manifest: Manifest, now: datetime
+    ) -> tuple[Contents, SyncPlan]:
+        """What is sent and what it changes; refused when it must not."""
+        found = deploy.found
+        # What was applied last says where files go whose folder names no namespace.
+        contents = contents_of(found["files"], found["notes"], manifest, flows.digest)
+        if contents.errors:
+            raise DeployRefused("a flow is not valid", 422, contents.errors)
+        with self._around.database.read() as connection:
+            decided = decide(
+                connection,
+                settings,
+                contents,
+                manifest,
+                reconfigured=False,
+                confirmed=deploy.confirm,
+                now=now,
+            )
+        contents = at_once(self._around, contents, decided)
+        _guard(decided, deploy.confirm)
+        if deploy.strict and contents.warnings:
+            raise DeployRefused("there are warnings, and `strict` is on", 422, contents.warnings)
+        return contents, decided
 
     def _known(self, source_id: str) -> tuple[SourceState, Manifest]:
         """What is remembered of the source, and what was applied of it last."""

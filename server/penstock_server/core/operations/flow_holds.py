@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from penstock_runner.executor.messages import Refused
-from penstock_server.core.operations.flows import differs_from_git, parsed_flow
+from penstock_server.core.operations.flows import differs_from_git, parsed_flow, save_of
 from penstock_server.core.room import Answer, Operation, Room, instant
 from penstock_server.store import audits
 from penstock_server.store import flows as stored_flows
@@ -41,16 +41,7 @@ def rollback(room: Room, a: Arguments, answer: Answer) -> None:
             stored_flows.set_held(tx.connection, [(namespace, flow_id)], hold)
         head = stored_flows.save_revision(
             tx.connection,
-            stored_flows.Save(
-                namespace=namespace,
-                id=flow_id,
-                source=text,
-                disabled=flow.disabled,
-                description=flow.description,
-                labels=dict(flow.labels),
-                by=a.get("by"),
-                via=a.get("via", "api"),
-            ),
+            save_of(flow, text, a, by=a.get("by")),
             now=now,
             drifted=owned and differs_from_git(tx, flow, text),
         )

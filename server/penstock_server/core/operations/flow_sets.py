@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock_runner.flow.model import Flow
-from penstock_server.core.operations.flows import differs_from_git, owner_refusal, parsed_flow
+from penstock_server.core.operations.flows import (
+    differs_from_git,
+    owner_refusal,
+    parsed_flow,
+    save_of,
+)
 from penstock_server.core.room import Answer, Operation, Room
 from penstock_server.store import flows as stored_flows
 from penstock_server.store.engine import Tx
@@ -96,18 +101,7 @@ def _save(
         owner = known.managed_by if known is not None and not known.deleted else None
         told.owners |= {owner} if owner is not None else set()
         drifts = owner is not None and differs_from_git(tx, flow, texts[key])
-        edited[drifts].append(
-            stored_flows.Save(
-                namespace=flow.namespace,
-                id=flow.id,
-                source=texts[key],
-                disabled=flow.disabled,
-                description=flow.description,
-                labels=dict(flow.labels),
-                by=a.get("saved_by"),
-                via=a.get("via", "api"),
-            )
-        )
+        edited[drifts].append(save_of(flow, texts[key], a, by=a.get("saved_by")))
     for drifted, saves in edited.items():
         heads = stored_flows.save_revisions(tx.connection, saves, now=now, drifted=drifted)
         told.saved.update(((head.namespace, head.id), head.revision) for head in heads)

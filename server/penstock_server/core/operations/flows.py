@@ -56,16 +56,7 @@ def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved, owners: set[str]
             _check_owner(room, tx, before, a, "change")
         head = stored_flows.save_revision(
             tx.connection,
-            stored_flows.Save(
-                namespace=flow.namespace,
-                id=flow.id,
-                source=a["source"],
-                disabled=flow.disabled,
-                description=flow.description,
-                labels=dict(flow.labels),
-                by=a.get("saved_by"),
-                via=a.get("via", "api"),
-            ),
+            save_of(flow, a["source"], a, by=a.get("saved_by")),
             now=room.clock.now(),
             drifted=owned and differs_from_git(tx, flow, a["source"]),
         )
@@ -75,6 +66,20 @@ def _saving(room: Room, flow: Flow, a: Arguments, saved: Saved, owners: set[str]
         saved.update(namespace=head.namespace, id=head.id, revision=head.revision)
 
     return write
+
+
+def save_of(flow: Flow, text: str, a: Arguments, *, by: str | None) -> stored_flows.Save:
+    """The text of a flow as a person saves it."""
+    return stored_flows.Save(
+        namespace=flow.namespace,
+        id=flow.id,
+        source=text,
+        disabled=flow.disabled,
+        description=flow.description,
+        labels=dict(flow.labels),
+        by=by,
+        via=a.get("via", "api"),
+    )
 
 
 def _check(flow: Flow, before: stored_flows.Head | None, a: Arguments) -> None:
