@@ -11,7 +11,7 @@ from penstock_runner.executor.store import LogRow
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
 from penstock_server.core.shapes import iso
-from penstock_server.store import flows, kv, logs, runners, sources, syncs, triggers
+from penstock_server.store import flows, kv, logs, queries, runners, sources, syncs, triggers
 from penstock_server.store.engine import Database
 from penstock_server.store.schema import to_micros
 
@@ -129,7 +129,7 @@ def test_entries_are_put_listed_and_removed(database: Database) -> None:
         assert kv.entries(tx.connection, "team") == [plain, short]
         assert kv.get(tx.connection, "team", "b") == short
         assert kv.get(tx.connection, "other", "b") is None
-        assert kv.namespaces(tx.connection) == ["team"]
+        assert queries.kv_namespaces(tx.connection) == ["team"]
         assert kv.remove(tx.connection, "team", "b")
         assert kv.remove(tx.connection, "team", "a")
         assert not kv.remove(tx.connection, "team", "a")

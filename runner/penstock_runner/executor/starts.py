@@ -33,7 +33,6 @@ from penstock_runner.flow.inputs import resolve
 from penstock_runner.flow.labels import CORRELATION_ID, REPLAY, RESTARTED, is_system, text_of
 from penstock_runner.flow.model import Check, Level
 
-CORRELATION = CORRELATION_ID
 COMMIT = "system.gitCommit"
 # What is known of the commit of a revision, and the labels that say so.
 OF_COMMIT = {COMMIT: "commit", "system.gitSource": "source", "system.gitRef": "ref"}
@@ -211,7 +210,7 @@ class Starts:
         labels = {k: v for k, v in loaded.flow.labels.items() if not is_system(k)}
         labels.update(start.labels)
         if start.correlate:
-            labels.setdefault(CORRELATION, start.correlation_id or execution_id)
+            labels.setdefault(CORRELATION_ID, start.correlation_id or execution_id)
         git = loaded.stored.git or {}
         labels.update({label: str(git[name]) for label, name in OF_COMMIT.items() if git.get(name)})
         return labels
@@ -249,7 +248,7 @@ class Starts:
             schedule_date=_date(request.get("scheduleDate")),
             origin="subflow",
             id=child_id,
-            correlation_id=parent.execution().labels.get(CORRELATION),
+            correlation_id=parent.execution().labels.get(CORRELATION_ID),
             facts={
                 PARENT_RUN: [origin.id, command.key, command.attempt, command.index],
                 "depth": depth,
@@ -270,7 +269,7 @@ class Starts:
             variables=old.variables,
             origin="retry",
             id=execution_id,
-            correlation_id=old.labels.get(CORRELATION),
+            correlation_id=old.labels.get(CORRELATION_ID),
             replay_of=old,
         )
 

@@ -16,12 +16,12 @@ from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.deployed_files import deployed
+from penstock_server.api.git_calls import SYNC_SECONDS, known_source
 from penstock_server.api.problems import not_found
 from penstock_server.api.routing import get, post
 from penstock_server.core.shapes import Json, iso, without_nulls
 from penstock_server.store import queries
 
-SYNC_SECONDS = 300.0
 HIDDEN = frozenset({"config", "config_digest"})
 COLOURS = {
     "Synced": "#2a7a3f",
@@ -122,10 +122,7 @@ class GitRoutes:
 
     def _row(self, source_id: str) -> dict[str, Any]:
         with self._context.database.read() as connection:
-            row = queries.source(connection, source_id)
-        if row is None:
-            raise not_found(f"there is no Git source '{source_id}'")
-        return row
+            return known_source(connection, source_id)
 
 
 def blueprint(context: WebContext) -> Blueprint:

@@ -7,9 +7,8 @@ from flask import Blueprint, Response
 from penstock_server.api import routing
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import WebContext
-from penstock_server.api.problems import not_found
+from penstock_server.api.git_calls import known_source
 from penstock_server.api.routing import post
-from penstock_server.store import queries
 
 CHECK_SECONDS = 150.0
 
@@ -24,9 +23,7 @@ class CheckRoutes:
     def check(self, source_id: str) -> Response:
         """Try every step from the name of the host to the folder, and say what to change."""
         with self._context.database.read() as connection:
-            known = queries.source(connection, source_id)
-        if known is None:
-            raise not_found(f"there is no Git source '{source_id}'")
+            known_source(connection, source_id)
         found = self._context.client.call("git.check", timeout=CHECK_SECONDS, source=source_id)
         return json_answer(found)
 

@@ -10,16 +10,14 @@ from flask import Blueprint, Response, request
 
 from penstock_runner.flow.durations import parse_iso
 from penstock_server.api import differences, routing
-from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer
 from penstock_server.api.context import WebContext
+from penstock_server.api.git_calls import call, known_source
 from penstock_server.api.problems import Problem, illegal_argument, not_found
 from penstock_server.api.routing import get, post
 from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import Json
-from penstock_server.store import queries, syncs
-
-SYNC_SECONDS = 300.0
+from penstock_server.store import syncs
 
 
 class GitControl:
@@ -58,15 +56,14 @@ class GitControl:
         to = text_of(body, "to") or text_of(body, "commit")
         if to is None:
             raise illegal_argument("give `to`: a commit, `~1` or the id of a run")
-        answer = self._context.client.call(
+        answer = call(
+            self._context,
             "git.rollback",
-            timeout=SYNC_SECONDS,
-            source=source_id,
+            source_id,
             to=to,
             reason=text_of(body, "reason"),
             until=until_of(body, self._context.clock.now()),
             confirm=text_of(body, "confirm"),
-            actor=actor(self._context),
         )
         return json_answer(answer)
 
@@ -74,10 +71,7 @@ class GitControl:
     def resume(self, source_id: str) -> Response:
         """Follow the repository again, from now on."""
         self._body(source_id)
-        answer = self._context.client.call(
-            "git.resume", timeout=SYNC_SECONDS, source=source_id, actor=actor(self._context)
-        )
-        return json_answer(answer)
+        return json_answer(call(self._context, "git.resume", source_id))
 
     @get("/runs/<run_id>/diff")
     def difference(self, run_id: str) -> Response:
@@ -101,28 +95,20 @@ class GitControl:
         return json_answer(answer, HTTPStatus.OK if wait else HTTPStatus.ACCEPTED)
 
     def _call(self, operation: str, source_id: str, body: Json, **more: Any) -> Json:
-        answer: Json = self._context.client.call(
+        return call(
+            self._context,
             operation,
-            timeout=SYNC_SECONDS,
-            source=source_id,
+            source_id,
             commit=text_of(body, "commit"),
             confirm=text_of(body, "confirm"),
             accept_rewrite=body.get("acceptRewrite") is True,
-            actor=actor(self._context),
             **more,
         )
-        return answer
-
-    def _row(self, source_id: str) -> dict[str, Any]:
-        with self._context.database.read() as connection:
-            row = queries.source(connection, source_id)
-        if row is None:
-            raise not_found(f"there is no Git source '{source_id}'")
-        return row
 
     def _body(self, source_id: str) -> Json:
         """The options of the request; an unknown source and one that is not fetched are refused."""
-        row = self._row(source_id)
+        with self._context.database.read() as connection:
+            row = known_source(connection, source_id)
         if row["origin"] == "deploy":
             raise Problem(
                 409,

@@ -11,8 +11,8 @@ from flask import Blueprint, Response, request
 from penstock_server.api import parameters, routing
 from penstock_server.api.answers import paged
 from penstock_server.api.context import WebContext
+from penstock_server.api.git_calls import known_source
 from penstock_server.api.git_status import errors_of
-from penstock_server.api.problems import not_found
 from penstock_server.api.routing import get
 from penstock_server.core.shapes import Json, without_nulls
 from penstock_server.store import flows, queries, sources
@@ -104,8 +104,7 @@ class GitFlowRoutes:
         """The flows of a source with how each stands, one page; `?status=` chooses some."""
         paging, wanted = parameters.paging(request.args), request.args.get("status")
         with self._context.database.read() as connection:
-            if queries.source(connection, source_id) is None:
-                raise not_found(f"there is no Git source '{source_id}'")
+            known_source(connection, source_id)
             found = standings(connection, source_id)
         chosen = [one for one in found if wanted is None or one.status == wanted]
         start = (paging.page - 1) * paging.size

@@ -13,11 +13,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from penstock_server.api import git_status, parameters, routing
-from penstock_server.api.actors import actor
 from penstock_server.api.answers import json_answer, paged
 from penstock_server.api.context import WebContext
 from penstock_server.api.git import row_to_json
-from penstock_server.api.problems import Problem, conflict, illegal_argument, not_found
+from penstock_server.api.git_calls import call, known_source
+from penstock_server.api.problems import Problem, conflict, illegal_argument
 from penstock_server.api.routing import delete, get, post, put
 from penstock_server.api.sources import json_of
 from penstock_server.core.shapes import iso, without_nulls
@@ -25,8 +25,6 @@ from penstock_server.store import audits, queries
 from penstock_server.store.audits import AuditEvent
 from penstock_server.sync.deliveries import signed_delivery
 from penstock_server.sync.forge_calls import forge_of
-
-SECONDS = 300.0
 
 
 class SourceRoutes:
@@ -41,7 +39,7 @@ class SourceRoutes:
         settings = json_of(request)
         if not isinstance(settings, dict):
             raise Problem(422, "settings are a JSON object", reason="Invalid json mapping")
-        answer = self._call("git.declare", source_id, settings=settings)
+        answer = call(self._context, "git.declare", source_id, settings=settings)
         with self._context.database.read() as connection:
             row = queries.source(connection, source_id)
             described = git_status.described(connection, [row] if row is not None else [])
@@ -53,18 +51,15 @@ class SourceRoutes:
     def remove(self, source_id: str) -> Response:
         """Let go of a source, with its flows when `?prune=true`; those of settings answer 409."""
         with self._context.database.read() as connection:
-            if queries.source(connection, source_id) is None:
-                raise not_found(f"there is no Git source '{source_id}'")
+            known_source(connection, source_id)
         prune = parameters.flag(request.args, "prune", default=False)
-        return json_answer(self._call("git.remove", source_id, prune=prune))
+        return json_answer(call(self._context, "git.remove", source_id, prune=prune))
 
     @post("/sources/<source_id>/webhook/test")
     def signed(self, source_id: str) -> Response:
         """A push as a forge would send it to this source, signed, for who wants to send it."""
         with self._context.database.read() as connection:
-            row = queries.source(connection, source_id)
-        if row is None:
-            raise not_found(f"there is no Git source '{source_id}'")
+            row = known_source(connection, source_id)
         hook = self._context.git_hooks.get(source_id)
         if hook is None:
             raise conflict(
@@ -102,12 +97,6 @@ class SourceRoutes:
                 limit=paging.size,
             )
         return paged([_event(one) for one in found], total)
-
-    def _call(self, operation: str, source_id: str, **more: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._context.client.call(
-            operation, timeout=SECONDS, source=source_id, actor=actor(self._context), **more
-        )
-        return answer
 
 
 def blueprint(context: WebContext) -> Blueprint:

@@ -25,11 +25,6 @@ def entries(connection: Connection, namespace: str) -> list[KvEntry]:
     return [entry_of(row) for row in connection.execute(chosen)]
 
 
-def namespaces(connection: Connection) -> list[str]:
-    """Namespaces that have entries."""
-    return list(connection.scalars(select(kv.c.namespace).distinct().order_by(kv.c.namespace)))
-
-
 def put(connection: Connection, namespace: str, entry: KvEntry) -> None:
     """Write an entry, over the one of its key."""
     row = {

@@ -18,6 +18,7 @@ from penstock_runner.executor.store import (
     MetricRow,
     TimerRow,
 )
+from penstock_runner.flow.labels import CORRELATION_ID
 from penstock_runner.flow.model import Level
 from penstock_runner.tasks.api import KvEntry
 from penstock_server.store import bodies
@@ -30,7 +31,6 @@ _RANKS = {name: rank for rank, name in enumerate(LEVEL_NAMES)}
 # Longer label values are cut in the index of labels (not in the execution): PostgreSQL refuses
 # index entries over 2.7 kB.
 LABEL_CUT = 400
-CORRELATION = "system.correlationId"
 COMMIT = "system.gitCommit"
 
 Row = tuple[object, ...]
@@ -92,7 +92,7 @@ def label_rows(execution_id: str, labels: Mapping[str, str]) -> list[Row]:
     """Rows of `execution_labels`; the correlation id that is the execution's own needs none."""
     cut: dict[str, str] = {}
     for key, value in labels.items():
-        if not (key == CORRELATION and value == execution_id):
+        if not (key == CORRELATION_ID and value == execution_id):
             cut[bodies.legible(key[:128])] = bodies.legible(value[:LABEL_CUT])
     return [(execution_id, key, value) for key, value in cut.items()]
 

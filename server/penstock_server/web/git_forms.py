@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Response, request
 
-from penstock_server.api.actors import actor
 from penstock_server.api.context import WebContext
+from penstock_server.api.git_calls import call
 from penstock_server.api.problems import Problem
 from penstock_server.api.routing import post
 from penstock_server.store import flows, sources
@@ -16,7 +16,6 @@ from penstock_server.web import git_changes, gits, pages
 from penstock_server.web.errors import Missing
 from penstock_server.web.pages import Pages, to
 
-SECONDS = 300.0
 LASTS = {"1": timedelta(hours=1), "8": timedelta(hours=8), "24": timedelta(days=1)}
 
 
@@ -35,13 +34,13 @@ class GitForms:
         rewrite = request.form.get("rewrite") == "yes"
         waits = confirm is not None or rewrite
         more = {"confirm": confirm, "accept_rewrite": rewrite, "wait": waits}
-        return self._led(source_id, self._call("git.sync", source_id, **more))
+        return self._led(source_id, call(self._context, "git.sync", source_id, **more))
 
     @post("/git/<source_id>/plan")
     def plan(self, source_id: str) -> Response:
         """What a sync would do now."""
         source = self._source(source_id)
-        plan = self._call("git.sync", source_id, aim="plan", wait=True)
+        plan = call(self._context, "git.sync", source_id, aim="plan", wait=True)
         if "items" not in plan:
             raise Problem(502, str(plan.get("message") or "the repository cannot be read"))
         shown = plan["items"][: git_changes.MOST_DIFFERENCES]
@@ -62,7 +61,8 @@ class GitForms:
         self._source(source_id)
         lasts = LASTS.get(request.form.get("lasts", ""))
         until = None if lasts is None else (self._context.clock.now() + lasts).isoformat()
-        answer = self._call(
+        answer = call(
+            self._context,
             "git.rollback",
             source_id,
             to=request.form.get("to", ""),
@@ -76,7 +76,7 @@ class GitForms:
     def resume(self, source_id: str) -> Response:
         """Follow the repository again."""
         self._source(source_id)
-        return self._led(source_id, self._call("git.resume", source_id))
+        return self._led(source_id, call(self._context, "git.resume", source_id))
 
     def _source(self, source_id: str) -> sources.GitSource:
         with self._context.database.read() as connection:
@@ -86,12 +86,6 @@ class GitForms:
         if found.origin == "deploy":
             raise Problem(409, f"{source_id} is deployed to: there is no repository to look at")
         return found
-
-    def _call(self, operation: str, source_id: str, **more: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = self._context.client.call(
-            operation, timeout=SECONDS, source=source_id, actor=actor(self._context), **more
-        )
-        return answer
 
     def _led(self, source_id: str, answer: dict[str, Any]) -> Response:
         """Look at the source, or at the run when it did not do what was asked."""
