@@ -56,20 +56,9 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
         least=Level(least) if least else Level.TRACE,
     )
     outside.flush_regularly(log.flush)
-    settings = parts.settings
-    folder = workspace_folder(settings.workspaces, job.taskrun_id, job.attempt)
-    workspace = Workspace(folder, settings.run_as, outside.spares)
-    context = JobContext(
-        job=job,
-        parts=parts,
-        outside=outside,
-        workspace=workspace,
-        log=log,
-        masker=masker,
-        task_id=str(job.task["id"]),
-        taskrun_id=job.taskrun_id,
-        variables={"envs": settings.envs, "globals": settings.globals, **job.variables},
-    )
+    folder = workspace_folder(parts.settings.workspaces, job.taskrun_id, job.attempt)
+    workspace = Workspace(folder, parts.settings.run_as, outside.spares)
+    context = _context(job, parts, outside, workspace, log, masker)
     try:
         outcome = _outcome(job, parts, outside, context)
         if outcome.error is not None:
@@ -96,6 +85,23 @@ def execute(job: Job, parts: Parts, outside: Outside) -> Report:
         children=outcome.children,
         last_line=log.last if kept is None else 0,
         log_file=log_file,
+    )
+
+
+def _context(
+    job: Job, parts: Parts, outside: Outside, workspace: Workspace, log: LogBook, masker: Masker
+) -> JobContext:
+    settings = parts.settings
+    return JobContext(
+        job=job,
+        parts=parts,
+        outside=outside,
+        workspace=workspace,
+        log=log,
+        masker=masker,
+        task_id=str(job.task["id"]),
+        taskrun_id=job.taskrun_id,
+        variables={"envs": settings.envs, "globals": settings.globals, **job.variables},
     )
 
 

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -66,14 +66,23 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
         from penstock_server.sync.examples import tell_address
 
         tell_address(settings.home, f"http://{settings.host}:{port}")
-    clock = SystemClock()
     registry = Registry()
-    changes = FlowChanges()
     _warm(registry)
     if not FAST:
         log.warning("PyYAML has no libyaml here: flow files are read seven times slower")
     latest = Latest(told)
-    children = [
+    # In a terminal a hangup says that the terminal is gone.
+    hangup = None if sys.stdin is not None and sys.stdin.isatty() else latest.read_again
+    processes = Processes(_children(latest, registry, listening, port), hangup)
+    return processes.run(lambda: _await_ready(told, port, processes, on_ready))
+
+
+def _children(
+    latest: Latest, registry: Registry, listening: Sequence[socket.socket], port: int
+) -> list[Child]:
+    """The processes of the service, with what each of them is given."""
+    told, clock, changes = latest.told, SystemClock(), FlowChanges()
+    return [
         Child(name="core", main=lambda: core_process.run(latest.told, clock, registry, changes)),
         Child(name="git", main=lambda: _run_git(told, registry), stop_seconds=3),
         *(
@@ -94,10 +103,6 @@ def serve(told: Told, on_ready: Callable[[Told, int], None]) -> int:
             for n, one in enumerate(listening)
         ),
     ]
-    # In a terminal a hangup says that the terminal is gone.
-    hangup = None if sys.stdin is not None and sys.stdin.isatty() else latest.read_again
-    processes = Processes(children, hangup)
-    return processes.run(lambda: _await_ready(told, port, processes, on_ready))
 
 
 class Latest:

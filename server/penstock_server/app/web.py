@@ -72,8 +72,17 @@ def make_wsgi(
     changes: FlowChanges,
 ) -> Flask:
     """The web application: the API and the pages over one read-only view of the store."""
-    settings = told.settings
     app = Flask("penstock_server.web", static_folder=None)
+    context = _context(told, clock, registry, client, changes)
+    routes.install(app, context)
+    views.install(app, context)
+    return app
+
+
+def _context(
+    told: Told, clock: Clock, registry: Registry, client: CoreClient, changes: FlowChanges
+) -> WebContext:
+    settings = told.settings
     database = open_store(settings.database, durability=settings.durability)
     cipher = Cipher(settings.encryption_key) if settings.encryption_key else None
     veil = Veil(
@@ -82,7 +91,7 @@ def make_wsgi(
         None if cipher is None else cipher.decrypt,
         str(settings.plugin_defaults),
     )
-    context = WebContext(
+    return WebContext(
         secrets=told.secrets,
         veil=veil.over,
         veil_json=veil.over_json,
@@ -102,9 +111,6 @@ def make_wsgi(
         flow_changes=changes,
         timezone=settings.timezone,
     )
-    routes.install(app, context)
-    views.install(app, context)
-    return app
 
 
 def _runner_alive(database: Database, clock: Clock) -> bool:
