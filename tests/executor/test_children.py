@@ -8,6 +8,7 @@ from typing import Any
 from tests.executor.harness import NOON, World
 
 from penstock_runner.engine.state import Execution, State
+from penstock_runner.executor.inbox import Remove
 from penstock_runner.executor.memory import MemoryStore
 from penstock_runner.jobs.protocol import Report
 
@@ -148,6 +149,30 @@ def test_a_parent_that_asks_for_what_is_not_there_fails_and_its_child_does_not()
     assert execution.state is State.FAILED
     assert world.execution(str((call.outputs or {})["executionId"])).state is State.SUCCESS
     assert any("Failed to extract outputs" in m for m in world.messages(execution.id))
+
+
+def test_a_parent_waits_no_longer_for_a_child_that_is_deleted() -> None:
+    waiting = CHILD.replace("debug.Return, format: made", "flow.Pause")
+    world = World(PARENT.format(wanted="1"), waiting)
+    execution_id = world.start("parent")
+    [call] = world.execution(execution_id).runs.values()
+    child = str((call.outputs or {})["executionId"])
+    world.executor.remove(Remove(execution_id=child))
+    world.settle()
+    assert child not in world.store.load([child])
+    assert world.execution(execution_id).state in (State.FAILED, State.KILLED)
+
+
+def test_a_parent_and_its_child_are_deleted_together() -> None:
+    waiting = CHILD.replace("debug.Return, format: made", "flow.Pause")
+    world = World(PARENT.format(wanted="1"), waiting)
+    execution_id = world.start("parent")
+    [call] = world.execution(execution_id).runs.values()
+    child = str((call.outputs or {})["executionId"])
+    for one in (execution_id, child):
+        world.executor.remove(Remove(execution_id=one))
+    world.settle()
+    assert world.store.load([execution_id, child]) == {}
 
 
 def test_the_birth_of_a_child_is_said_once() -> None:

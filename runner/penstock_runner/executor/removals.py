@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from penstock_runner.engine.state import Execution
+from dataclasses import replace
+
+from penstock_runner.engine.state import Execution, State
 from penstock_runner.executor.dispatch import Dispatch
 from penstock_runner.executor.held import Held
 from penstock_runner.executor.inbox import Remove
+from penstock_runner.executor.live import PARENT_RUN
 from penstock_runner.executor.messages import Outcome, Refused
-from penstock_runner.executor.neighbourhood import send_cancel
+from penstock_runner.executor.neighbourhood import news_for_parent, send_cancel
 from penstock_runner.executor.slots import Slots
 from penstock_runner.executor.store import KEEPABLE, Store
 
@@ -47,6 +50,12 @@ class Removals:
                 send_cancel(seat, job)
         if what.also is not None:
             working.writes.append(what.also(execution))
+        if not execution.state.terminal:
+            # Its parent waits for an end that will never come by itself.
+            last = (*execution.history, (State.KILLED, execution.history[-1][1]))
+            parent = execution.facts.get(PARENT_RUN)
+            killed = replace(execution, history=last)
+            working.mail.extend(news_for_parent(parent, killed, None, None))
         # Before its slot goes on: who looks for the next must not read it from the store again.
         working.deleted.append(execution.id)
         live = self._held.lives.get(execution.id)
