@@ -60,9 +60,10 @@ class SmallCore:
             connection.close()
 
     def go(self) -> None:
-        while self._connections:
+        present, self._connections = self._connections, []
+        for one in present:
             with suppress(OSError):
-                self._connections.pop().shutdown(socket.SHUT_RDWR)
+                one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         with suppress(OSError):

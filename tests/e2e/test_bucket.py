@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.live import live_service
+from tests.live import live_service, wait_for
 from tests.tasks.bucket import NAME, bucket
 
 pytestmark = pytest.mark.e2e
@@ -54,5 +54,7 @@ def test_files_of_executions_go_to_the_bucket_and_come_back(tmp_path: Path) -> N
             kept = [key for key in objects if key.endswith("a.txt")]
             assert [key.startswith("files/team/app/files/executions/") for key in kept] == [True]
             assert service.request("DELETE", path).status_code == 204
-            assert [key for key in objects if key.endswith("a.txt")] == []
+            wait_for(
+                lambda: [key for key in objects if key.endswith("a.txt")], lambda left: not left
+            )
             assert "s3cret-word" not in service.said()

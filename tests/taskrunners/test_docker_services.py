@@ -91,11 +91,12 @@ def test_tasks_find_services_by_their_alias_and_processes_by_their_port(tmp_path
 def test_a_service_that_does_not_come_up_fails_the_directory_with_what_it_said(
     tmp_path: Path,
 ) -> None:
-    wanted = directory([service("db", "echo no room; exit 4")], inside("echo never"))
-    report, said = do(tmp_path, wanted)
+    health = {"test": ["test", "-e", "/ready"], "interval": "PT30S"}
+    failing = service("db", "echo no room; exit 4", healthcheck=health)
+    report, said = do(tmp_path, directory([failing], inside("echo never")))
     assert (report["state"], report["reason"]) == ("FAILED", "setup")
-    ended = "The service db ended with exit code 4"
-    assert ended in report["error"] or ("INFO", "never") in said
+    assert "The service db ended with exit code 4; it said: no room" in report["error"]
+    assert ("INFO", "never") not in said
     nothing_left(tmp_path)
 
 
