@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ def test_secrets_that_a_flow_names_are_hidden_in_its_outputs(tmp_path: Path) -> 
     assert answer["outputs"] == {"all": "Bearer ******"}
     assert answer["inputs"]["url"] == "https://u:******@host"
     assert {"key": "with", "value": "******"} in answer["labels"]
+    shown_page = web.client.get(f"/executions/team/hand/{execution_id}").text
+    assert "hunter" not in shown_page
     page = web.client.get("/api/v1/executions/search?namespace=team").json["results"]
     assert page[0]["taskRunList"][0]["outputs"] == hidden
     apart = web.client.get(f"/api/v1/outputs/tasks/{execution_id}/{give['id']}").json
@@ -77,6 +80,16 @@ def test_secrets_that_a_flow_names_are_hidden_in_its_outputs(tmp_path: Path) -> 
         f"/api/v1/executions/{execution_id}/eval/{give['id']}", data="{{ outputs.give.value }}"
     )
     assert said.json == {"result": "******"}
+
+
+def test_secrets_are_hidden_in_the_values_of_a_loop(tmp_path: Path) -> None:
+    web, execution_id, _ = shown(tmp_path, HAND, "hand")
+    execution = web.core.get(execution_id)
+    [give] = execution.runs.values()
+    looped = {give.key: replace(give, value="hunter-22")}
+    web.core.put(replace(execution, id="x-loop", runs=looped))
+    answer = web.client.get("/api/v1/executions/x-loop").json
+    assert [run["value"] for run in answer["taskRunList"]] == ["******"]
 
 
 def test_what_is_stored_stays_as_it_is_for_later_tasks(tmp_path: Path) -> None:

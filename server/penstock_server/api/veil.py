@@ -22,6 +22,7 @@ from penstock_server.store import queries
 from penstock_server.store.engine import Database
 
 REMEMBERED = 2000
+_OF_A_RUN = ("outputs", "value")
 
 
 class _NotStored(LookupError):
@@ -81,7 +82,8 @@ class Veil:
                 veiled[name] = masker.deep(shown[name])
         if "taskRunList" in shown:
             veiled["taskRunList"] = [
-                {**run, "outputs": masker.deep(run.get("outputs"))} for run in shown["taskRunList"]
+                {**run, **{name: masker.deep(run[name]) for name in _OF_A_RUN if name in run}}
+                for run in shown["taskRunList"]
             ]
         return veiled
 
@@ -112,7 +114,9 @@ class Veil:
 
 
 def _veiled_run(run: TaskRun, masker: Masker) -> TaskRun:
-    return replace(run, outputs=_veiled(run.outputs, masker)) if run.outputs else run
+    value = run.value and masker.mask(run.value)
+    outputs = _veiled(run.outputs, masker)
+    return replace(run, outputs=outputs, value=value) if outputs or value else run
 
 
 def _veiled(values: Mapping[str, object] | None, masker: Masker) -> Mapping[str, object] | None:

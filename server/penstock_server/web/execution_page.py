@@ -86,10 +86,11 @@ class Executions:
                 durations = briefs.task_durations(connection, good.id)
         known = self._library.find(*name, execution.flow_revision, deleted=True)
         git = None if known is None else known.record.stored.git
+        veiled = self._context.veil(execution)
         return Shown(
-            execution=self._context.veil(execution),
+            execution=veiled,
             known=known,
-            head=view.head(execution, git, usual, now),
+            head=view.head(veiled, git, usual, now),
             why=why,
             lines=log_lines.line_count(connection, execution.id),
             durations=durations,
